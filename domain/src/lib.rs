@@ -1,1 +1,5 @@
 //! domain
+
+pub mod key;
+pub mod plan;
+pub mod template;
