@@ -1,0 +1,20 @@
+//! A run: its state as a fold over events, the planner that decides what comes next, and what a message shows of it.
+//!
+//! ```text
+//! RunState::apply    the only way state changes; the same code in the server and in the browser
+//! Planner::decide    what may start now, what must be evaluated, whether the run has ended
+//! MessageMetadata    the JSON that the run's assistant message carries
+//! ```
+
+mod metadata;
+mod planner;
+mod retry;
+mod state;
+
+pub use metadata::{MessageMetadata, Orchestration, OrchestrationDetails, OrchestrationStatus, StepEntry};
+pub use planner::{Effect, Planner};
+pub use retry::{Verdict, backoff};
+pub use state::{
+    Attempt, AttemptEnd, LOG_LIMIT, Level, LogLine, Phase, RunFailure, RunOutput, RunState, RunStatus, StepState,
+    StepStatus,
+};

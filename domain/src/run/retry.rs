@@ -1,0 +1,47 @@
+//! Whether a failed attempt is followed by another, and when.
+
+use super::state::RunState;
+use crate::{error::ErrorClass, id::StepRunId};
+use std::time::Duration;
+
+/// Interruptions in a row that don't count against `maxRetries` (DESIGN section 2): a restart is nobody's fault, but a
+/// step that takes the server down each time must not do so for ever.
+pub(super) const FREE_INTERRUPTIONS: u32 = 5;
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again; `nth` counts the retries from 1 and sets the wait.
+    Retry { nth: u32 },
+    /// Failed for good.
+    Final,
+}
+
+impl RunState {
+    /// What follows when the open attempt of `step` fails with `class`.
+    pub fn verdict(&self, step: StepRunId, class: ErrorClass) -> Verdict {
+        let state = &self.steps[step.index()];
+        if class == ErrorClass::Interrupted && state.interruptions < FREE_INTERRUPTIONS {
+            return Verdict::Retry { nth: 0 };
+        }
+        let may_retry = class.is_retryable() || class == ErrorClass::Interrupted;
+        if may_retry && state.failures < self.plan.steps[step.index()].max_retries {
+            Verdict::Retry { nth: state.failures + 1 }
+        } else {
+            Verdict::Final
+        }
+    }
+}
+
+/// How long to wait before retry `nth`: exponential, with `jitter` from 0 to 1 taking away up to half of it, and never
+/// less than what the provider asked for.
+pub fn backoff(nth: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
+    if nth == 0 {
+        return Duration::ZERO;
+    }
+    let full = FIRST_WAIT.saturating_mul(1 << (nth - 1).min(16)).min(LONGEST_WAIT);
+    let own = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+    own.max(retry_after.unwrap_or_default())
+}
