@@ -108,15 +108,35 @@ pub enum EventKind {
         parent: Option<Parent>,
     },
     /// One entry per step of the plan that needs a role, with its reason.
-    RolesResolved { roles: Vec<StepRole> },
+    RolesResolved {
+        roles: Vec<StepRole>,
+    },
 
-    Ready { step: StepRunId },
-    ConditionEvaluated { step: StepRunId, holds: bool },
+    Ready {
+        step: StepRunId,
+    },
+    ConditionEvaluated {
+        step: StepRunId,
+        holds: bool,
+    },
     /// An attempt is claimed by `owner`; the first one of a run is what "processing" means.
-    Started { step: StepRunId, attempt: u32, owner: OwnerId },
+    Started {
+        step: StepRunId,
+        attempt: u32,
+        owner: OwnerId,
+    },
     /// The exact messages of the attempt, stored before they are sent.
-    Prompt { step: StepRunId, attempt: u32, prompt: TextRef },
-    Finished { step: StepRunId, attempt: u32, output: TextRef, usage: Usage },
+    Prompt {
+        step: StepRunId,
+        attempt: u32,
+        prompt: TextRef,
+    },
+    Finished {
+        step: StepRunId,
+        attempt: u32,
+        output: TextRef,
+        usage: Usage,
+    },
     StepFailed {
         step: StepRunId,
         attempt: u32,
@@ -140,9 +160,14 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
-    Skipped { step: StepRunId, reason: String },
+    Skipped {
+        step: StepRunId,
+        reason: String,
+    },
     /// The attempt was open, or the step had yet to run, when the run was cancelled.
-    StepCancelled { step: StepRunId },
+    StepCancelled {
+        step: StepRunId,
+    },
 
     Completed {
         output: TextRef,
@@ -155,7 +180,9 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<String>,
     },
-    Cancelled { by: String },
+    Cancelled {
+        by: String,
+    },
 }
 
 /// How much of a run's output its message's metadata holds, in bytes (DESIGN section 4).

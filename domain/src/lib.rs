@@ -1,8 +1,18 @@
-//! domain
+//! The pure core of Troupe: documents, plans, events, the fold of a run, and what decides its next step.
+//!
+//! Nothing here does IO, reads a clock, mints an id, or knows SQL or HTTP; all of it but what the feature `evaluate`
+//! adds runs in the server and in the browser alike.
 
+pub mod access;
 pub mod error;
+pub mod event;
+pub mod id;
 pub mod key;
 pub mod plan;
+pub mod problem;
 pub mod provider;
+pub mod role;
+pub mod run;
 pub mod template;
 pub mod usage;
+pub mod view;

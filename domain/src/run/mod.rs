@@ -15,6 +15,6 @@ pub use metadata::{MessageMetadata, Orchestration, OrchestrationDetails, Orchest
 pub use planner::{Effect, Planner};
 pub use retry::{Verdict, backoff};
 pub use state::{
-    Attempt, AttemptEnd, LOG_LIMIT, Level, LogLine, Phase, RunFailure, RunOutput, RunState, RunStatus, StepState,
-    StepStatus,
+    Attempt, AttemptEnd, LOG_LIMIT, Level, LogLine, Phase, RunFailure, RunOutput, RunState, RunStatus,
+    StepState, StepStatus,
 };

@@ -9,7 +9,7 @@ use crate::{
     error::ErrorClass,
     event::{Event, EventKind, Failure},
     id::{StepRunId, Timestamp},
-    plan::OnFailure,
+    template::OnFailure,
 };
 use std::collections::BTreeSet;
 

@@ -6,8 +6,9 @@
 use crate::{
     event::{Event, EventKind, Failure, Parent, TemplateVersion, TextRef},
     id::{OwnerId, StepRunId, Timestamp},
-    plan::{OnFailure, Plan},
+    plan::Plan,
     role::{StepRole, fallback_warning},
+    template::OnFailure,
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
@@ -320,7 +321,11 @@ impl RunState {
                 self.input = Some(input.clone());
                 self.by = by.clone();
                 self.parent = parent.clone();
-                self.note(at, Level::Info, format!("{} version {}, started by {by}", template.name, template.version));
+                self.note(
+                    at,
+                    Level::Info,
+                    format!("{} version {}, started by {by}", template.name, template.version),
+                );
             }
             EventKind::RolesResolved { roles } => self.assign_roles(at, roles),
             EventKind::Ready { step } => {
@@ -328,7 +333,9 @@ impl RunState {
                 state.status = StepStatus::Ready;
                 state.ready_at = Some(at);
             }
-            EventKind::ConditionEvaluated { step, holds } => self.steps[step.index()].condition = Some(*holds),
+            EventKind::ConditionEvaluated { step, holds } => {
+                self.steps[step.index()].condition = Some(*holds)
+            }
             EventKind::Started { step, attempt, owner } => self.start(at, *step, *attempt, *owner),
             EventKind::Prompt { step, prompt, .. } => {
                 if let Some(attempt) = self.steps[step.index()].attempts.last_mut() {
@@ -448,7 +455,9 @@ impl RunState {
     }
 
     fn end_attempt(&mut self, at: Timestamp, step: StepRunId, end: AttemptEnd) {
-        if let Some(open) = self.steps[step.index()].attempts.last_mut().filter(|attempt| attempt.end.is_none()) {
+        if let Some(open) =
+            self.steps[step.index()].attempts.last_mut().filter(|attempt| attempt.end.is_none())
+        {
             open.end = Some(end);
             open.finished_at = Some(at);
             self.open -= 1;
@@ -481,7 +490,11 @@ impl RunState {
         state.retry_at = retry_at;
         if retry_at.is_some() {
             state.status = StepStatus::Ready;
-            self.note(at, Level::Warning, format!("{name}, attempt {attempt}: {message}; it will be tried again"));
+            self.note(
+                at,
+                Level::Warning,
+                format!("{name}, attempt {attempt}: {message}; it will be tried again"),
+            );
         } else {
             state.status = StepStatus::Failed;
             self.note(at, Level::Error, format!("{name}, attempt {attempt}: {message}"));

@@ -1,0 +1,326 @@
+//! Shapes for pages: what server functions return and components draw. Rows of the database never leave the engine;
+//! these do. All texts here are safe to show to the member who asked.
+
+use crate::{
+    access::Permission,
+    event::{Delta, Event, TemplateVersion},
+    id::{EventId, MessageId, RunNumber, TaskId, Timestamp, UserId},
+    key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
+    problem::Problem,
+    provider::ProviderKind,
+    role::Reason,
+    run::{MessageMetadata, RunState, RunStatus},
+    template::Template,
+    usage::Usage,
+};
+use serde::{Deserialize, Serialize};
+
+/// One page of a list. `next` is an opaque cursor: given back, it continues after the last item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    pub id: UserId,
+    pub email: String,
+    pub name: String,
+    /// May manage providers, users and projects of the whole installation.
+    pub admin: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    pub key: ProjectKey,
+    pub name: String,
+    /// What the one who asks may do in it.
+    pub permission: Permission,
+    pub live_runs: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    pub email: String,
+    pub name: String,
+    pub permission: Permission,
+}
+
+/// A role's newest version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Role {
+    pub key: RoleKey,
+    pub name: String,
+    pub version: u32,
+    pub base_prompt: String,
+    pub model: ModelName,
+    pub temperature: Option<f64>,
+    pub max_tokens: Option<u32>,
+    pub tools: Vec<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a person gives to make or change a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoleDraft {
+    pub key: RoleKey,
+    pub name: String,
+    pub base_prompt: String,
+    pub model: ModelName,
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
+    #[serde(default)]
+    pub tools: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSummary {
+    pub key: TemplateKey,
+    pub name: String,
+    pub description: Option<String>,
+    pub version: u32,
+    pub steps: u32,
+    pub runs: u32,
+    pub updated_at: Timestamp,
+    pub updated_by: String,
+}
+
+/// One version of a template, with its document as it was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateDetail {
+    pub key: TemplateKey,
+    pub version: u32,
+    pub newest: u32,
+    pub document: Template,
+    /// YAML as the author wrote it, comments included.
+    pub source: String,
+    /// Newest first.
+    pub versions: Vec<TemplateVersionInfo>,
+    pub runs: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateVersionInfo {
+    pub version: u32,
+    pub created_at: Timestamp,
+    pub by: String,
+    pub runs: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    pub key: ProviderKey,
+    pub kind: ProviderKind,
+    pub base_url: Option<String>,
+    /// A key is stored or comes from the environment. The key itself never leaves the server.
+    pub has_key: bool,
+    /// Where it is defined: in the database, by an environment variable, or built in (`local`).
+    pub origin: ProviderOrigin,
+    pub max_concurrent: u32,
+    pub requests_per_minute: Option<u32>,
+    /// Calls under way and calls that wait for a slot.
+    pub active: u32,
+    pub queued: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProviderOrigin {
+    Stored,
+    Environment,
+    BuiltIn,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProviderLimitsDraft {
+    pub max_concurrent: Option<u32>,
+    pub requests_per_minute: Option<u32>,
+}
+
+/// What a provider answers when it is asked for its models just now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum ProviderStatus {
+    Reachable {
+        models: Vec<String>,
+    },
+    /// Installed, but asleep until its first call (the local model).
+    Idle {
+        models: Vec<String>,
+    },
+    Failed {
+        message: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskSummary {
+    pub id: TaskId,
+    pub title: String,
+    pub status: TaskStatus,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub messages: u32,
+    pub live_runs: u32,
+    /// Of its newest run.
+    pub last_status: Option<RunStatus>,
+    /// How its newest message begins.
+    pub excerpt: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatus {
+    Pending,
+    Active,
+    Completed,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Author {
+    User,
+    Assistant,
+    System,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    pub id: MessageId,
+    pub author: Author,
+    /// The member's name, for the user's messages.
+    pub by: Option<String>,
+    /// Markdown; an assistant message's is its run's output, empty until the run has ended.
+    pub content: String,
+    /// Sanitised HTML of `content`, for assistant messages that have any.
+    pub html: Option<String>,
+    pub created_at: Timestamp,
+    pub metadata: Option<MessageMetadata>,
+    /// The run that an assistant message stands for.
+    pub run: Option<RunSummary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    pub number: RunNumber,
+    pub template: TemplateVersion,
+    pub status: RunStatus,
+    pub by: String,
+    pub task: TaskId,
+    pub message: MessageId,
+    pub created_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    pub usage: Usage,
+    pub warnings: u32,
+    pub error: Option<String>,
+}
+
+/// A run with its folded state; `state.seq` is the cursor from which to follow it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunDetail {
+    pub summary: RunSummary,
+    pub state: RunState,
+}
+
+/// A stored text, or the part of it that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Content {
+    pub text: String,
+    /// Length of the whole in UTF-8 bytes.
+    pub bytes: u64,
+}
+
+/// What a launch would do, before it is done. No model is called for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaunchPreview {
+    pub steps: Vec<StepPreview>,
+    pub warnings: Vec<String>,
+    pub errors: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepPreview {
+    pub name: String,
+    pub role: Option<RolePreview>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolePreview {
+    pub key: RoleKey,
+    pub version: u32,
+    pub model: ModelName,
+    pub reason: Reason,
+}
+
+/// The acknowledgement of a launch: everything is stored, the run will go on whatever happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Launched {
+    pub run: RunNumber,
+    pub message_id: MessageId,
+    pub task_id: TaskId,
+    pub event_id: EventId,
+    pub queue_position: u32,
+}
+
+/// One thing that happened in a project, for lists that keep themselves current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    pub seq: u64,
+    #[serde(flatten)]
+    pub subject: Subject,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "subject", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Subject {
+    /// A run was launched or changed its status.
+    Run {
+        number: RunNumber,
+        task: TaskId,
+        status: RunStatus,
+    },
+    Task {
+        id: TaskId,
+    },
+    Template {
+        key: TemplateKey,
+    },
+    Role {
+        key: RoleKey,
+    },
+}
+
+/// What the live connection of a tab carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "frame", rename_all = "camelCase")]
+pub enum LiveFrame {
+    Event { run: RunNumber, event: Event },
+    Delta { run: RunNumber, delta: Delta },
+    Change { change: Change },
+}
