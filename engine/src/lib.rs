@@ -1,1 +1,60 @@
-//! engine
+//! The engine: everything that Troupe does, behind one handle.
+//!
+//! [`Engine`] is the crate's one public face. A command takes the [`User`] who gives it, checks their permission in the
+//! project, and is one transaction. Rows never leave [`store`]; callers get the shapes of `domain::view`.
+
+pub mod models;
+
+mod accounts;
+mod config;
+mod conversations;
+mod error;
+mod live;
+mod projects;
+mod providers;
+mod roles;
+mod runs;
+mod secrets;
+mod seed;
+mod store;
+mod templates;
+
+pub use config::{Config, Environment};
+pub use domain::view::User;
+pub use error::{Error, Result, StartError};
+pub use live::{Cursor, LiveStream};
+pub use providers::ProviderDraft;
+pub use roles::TrialEvent;
+pub use runs::{Launch, RunFilter, Subject};
+pub use templates::Format;
+pub use accounts::Session;
+
+use std::sync::Arc;
+
+/// A handle on the engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    store: store::Store,
+    secrets: secrets::Vault,
+    models: providers::Models,
+    runs: runs::Runs,
+    live: live::Hub,
+}
+
+impl Engine {
+    /// Opens the data folder, brings the database up to date, takes up unfinished runs.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        todo!()
+    }
+
+    /// Stops taking commands and executing; unfinished runs go on at the next start.
+    pub async fn shutdown(&self) {
+        todo!()
+    }
+}

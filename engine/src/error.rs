@@ -1,0 +1,79 @@
+//! What a command refuses, and why. Two audiences: the message is for the person who asked and is safe to show; the
+//! source of an internal error is for the operator, and is logged once, where it leaves the engine.
+
+use domain::{access::Permission, problem::Problem};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wrong e-mail or password, an expired session, a revoked token.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    #[error("this needs the permission '{}' in the project", .0.as_str())]
+    Forbidden(Permission),
+    #[error("only an administrator of this installation may do this")]
+    AdminsOnly,
+    /// `what` names the kind and the key, e.g. "template 'code-review'".
+    #[error("there is no {what}")]
+    NotFound { what: String },
+    /// What was given cannot be accepted; each problem names its place.
+    #[error("{}", list(.0))]
+    Invalid(Vec<Problem>),
+    /// It clashes with what is there: a key in use, a run that has ended, an idempotency key used before.
+    #[error("{0}")]
+    Conflict(String),
+    /// Saved by somebody else in between; `newest` is the version there is now.
+    #[error("it was changed in the meantime; the newest version is {newest}")]
+    Stale { newest: u32 },
+    #[error("{0}")]
+    TooLarge(String),
+    /// The server is shutting down or its disk does not take writes.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("something went wrong on the server; its log has the details")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    pub fn not_found(kind: &str, key: impl std::fmt::Display) -> Self {
+        Self::NotFound { what: format!("{kind} '{key}'") }
+    }
+
+    pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![Problem::new(path, message)])
+    }
+
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+/// Why the engine could not start; each names the place and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the data folder {path} is in use by another Troupe server; stop it, or choose another with TROUPE_DATA")]
+    Locked { path: String },
+    #[error("the data folder {path} cannot be used: {source}")]
+    Folder { path: String, source: std::io::Error },
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the database cannot be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the data folder's secret.key is not a key made by Troupe; restore it from a backup")]
+    SecretKey,
+    #[error("{0}")]
+    Settings(String),
+    #[error("the demo project could not be made: {0}")]
+    Seed(Error),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,64 @@
+//! The live path: what a tab or an API client follows.
+//!
+//! A wake-up carries no data: the stream re-reads the log after its cursor, so a missed wake-up costs time, never an
+//! event. Only text deltas travel through memory; each carries its offset, so a gap or a repeat is seen.
+
+use crate::{Engine, Result, User};
+use domain::{id::RunNumber, key::ProjectKey, view::LiveFrame};
+use futures::stream::BoxStream;
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// Where a viewer stands: per run the last event it has, and the last change of the project. Written
+/// `42:17,43:5,p:901`; it is the event id of the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub runs: BTreeMap<RunNumber, u64>,
+    /// None: does not follow the project's changes.
+    pub project: Option<u64>,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.runs.iter().map(|(run, seq)| format!("{run}:{seq}"));
+        let project = self.project.map(|seq| format!("p:{seq}"));
+        f.write_str(&runs.chain(project).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Not a cursor that this server gave out.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a cursor; give one such as 42:17,p:901")]
+pub struct BadCursor(String);
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let mut cursor = Self::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let bad = || BadCursor(text.chars().take(80).collect());
+            let (subject, seq) = part.split_once(':').ok_or_else(bad)?;
+            let seq = seq.parse().map_err(|_| bad())?;
+            if subject == "p" {
+                cursor.project = Some(seq);
+            } else {
+                cursor.runs.insert(RunNumber(subject.parse().map_err(|_| bad())?), seq);
+            }
+        }
+        Ok(cursor)
+    }
+}
+
+/// What comes, each with the cursor after it (deltas leave it as it was).
+pub type LiveStream = BoxStream<'static, Result<(Cursor, LiveFrame)>>;
+
+pub(crate) struct Hub {}
+
+impl Engine {
+    /// Follows the runs in the cursor and, if it says so, the project. It first gives what is missing since the cursor,
+    /// then the text so far of open attempts, then what happens. It ends with an error when `user` may no longer
+    /// read the project, and by itself never.
+    pub async fn live(&self, user: &User, project: &ProjectKey, cursor: Cursor) -> Result<LiveStream> { todo!() }
+    /// The newest change of the project: where a page drawn now begins to follow.
+    pub async fn project_cursor(&self, user: &User, project: &ProjectKey) -> Result<u64> { todo!() }
+}

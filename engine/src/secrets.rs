@@ -1,0 +1,3 @@
+//! Secrets at rest: the installation's key and what is sealed with it.
+
+pub(crate) struct Vault {}

@@ -1,0 +1,1 @@
+//! The demo project: made once, when the database is new.
