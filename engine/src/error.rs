@@ -58,7 +58,9 @@ impl From<sqlx::Error> for Error {
 /// Why the engine could not start; each names the place and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the data folder {path} is in use by another Troupe server; stop it, or choose another with TROUPE_DATA")]
+    #[error(
+        "the data folder {path} is in use by another Troupe server; stop it, or choose another with TROUPE_DATA"
+    )]
     Locked { path: String },
     #[error("the data folder {path} cannot be used: {source}")]
     Folder { path: String, source: std::io::Error },

@@ -19,6 +19,7 @@ mod seed;
 mod store;
 mod templates;
 
+pub use accounts::Session;
 pub use config::{Config, Environment};
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
@@ -27,7 +28,6 @@ pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
 pub use runs::{Launch, RunFilter, Subject};
 pub use templates::Format;
-pub use accounts::Session;
 
 use std::sync::Arc;
 

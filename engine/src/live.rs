@@ -58,7 +58,11 @@ impl Engine {
     /// Follows the runs in the cursor and, if it says so, the project. It first gives what is missing since the cursor,
     /// then the text so far of open attempts, then what happens. It ends with an error when `user` may no longer
     /// read the project, and by itself never.
-    pub async fn live(&self, user: &User, project: &ProjectKey, cursor: Cursor) -> Result<LiveStream> { todo!() }
+    pub async fn live(&self, user: &User, project: &ProjectKey, cursor: Cursor) -> Result<LiveStream> {
+        todo!()
+    }
     /// The newest change of the project: where a page drawn now begins to follow.
-    pub async fn project_cursor(&self, user: &User, project: &ProjectKey) -> Result<u64> { todo!() }
+    pub async fn project_cursor(&self, user: &User, project: &ProjectKey) -> Result<u64> {
+        todo!()
+    }
 }

@@ -1,7 +1,11 @@
 //! Providers of models: where they are, their keys (write-only), their limits, and how they feel just now.
 
 use crate::{Engine, Result, User};
-use domain::{key::ProviderKey, provider::ProviderKind, view::{Provider, ProviderStatus}};
+use domain::{
+    key::ProviderKey,
+    provider::ProviderKind,
+    view::{Provider, ProviderStatus},
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -27,11 +31,26 @@ pub(crate) struct Models {}
 
 impl Engine {
     /// Any signed-in user; `local` and those from the environment included.
-    pub async fn providers(&self, user: &User) -> Result<Vec<Provider>> { todo!() }
+    pub async fn providers(&self, user: &User) -> Result<Vec<Provider>> {
+        todo!()
+    }
     /// Installation admins only.
-    pub async fn create_provider(&self, user: &User, draft: ProviderDraft) -> Result<Provider> { todo!() }
-    pub async fn update_provider(&self, user: &User, key: &ProviderKey, draft: ProviderDraft) -> Result<Provider> { todo!() }
-    pub async fn delete_provider(&self, user: &User, key: &ProviderKey) -> Result<()> { todo!() }
+    pub async fn create_provider(&self, user: &User, draft: ProviderDraft) -> Result<Provider> {
+        todo!()
+    }
+    pub async fn update_provider(
+        &self,
+        user: &User,
+        key: &ProviderKey,
+        draft: ProviderDraft,
+    ) -> Result<Provider> {
+        todo!()
+    }
+    pub async fn delete_provider(&self, user: &User, key: &ProviderKey) -> Result<()> {
+        todo!()
+    }
     /// Asks the provider for its models now.
-    pub async fn provider_status(&self, user: &User, key: &ProviderKey) -> Result<ProviderStatus> { todo!() }
+    pub async fn provider_status(&self, user: &User, key: &ProviderKey) -> Result<ProviderStatus> {
+        todo!()
+    }
 }
