@@ -1,0 +1,58 @@
+# `make run` is all a newcomer needs; `make help` lists the rest.
+# Everything that is downloaded is cached outside the repository (see scripts/setup.sh).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+NATIVE := --workspace --exclude frontend
+
+.PHONY: help
+help: ## Show what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
+
+.PHONY: setup
+setup: ## Install the wasm target, the npm build tools and the local model (all pinned)
+	@scripts/setup.sh
+
+.PHONY: site
+site: setup
+	@cargo xtask front --release
+
+.PHONY: server
+server: setup
+	@cargo build --release --locked -p server
+
+.PHONY: build
+build: site server ## Build the release: target/release/troupe and target/site
+
+.PHONY: run
+run: build ## Set up, build, migrate, seed and start (PORT, TROUPE_LISTEN, TROUPE_DATA are honoured)
+	@exec "$(TARGET)/release/troupe" serve
+
+.PHONY: test
+test: setup ## All tests: domain, engine, server, then the release build in a real browser
+	@scripts/browser.sh
+	@scripts/test.sh $(NATIVE)
+	@$(MAKE) --no-print-directory build
+	@cd end2end && npm ci --no-fund --no-audit && npx playwright test
+
+.PHONY: unit
+unit: setup ## The tests that need no browser
+	@scripts/test.sh $(NATIVE)
+
+.PHONY: check
+check: setup ## Formatting, clippy for the server and the browser, unit tests
+	cargo fmt --all --check
+	cargo clippy --locked $(NATIVE) --all-targets -- -D warnings
+	cargo clippy --locked -p frontend --target wasm32-unknown-unknown -- -D warnings
+	@scripts/test.sh $(NATIVE)
+
+.PHONY: bench
+bench: build ## Measure the release build on the wire and print a table
+	@cargo run --release --locked -q -p bench
+
+.PHONY: fmt
+fmt: ## Format the sources
+	cargo fmt --all

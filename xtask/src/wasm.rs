@@ -1,0 +1,121 @@
+//! The `frontend` crate as WebAssembly: cargo, then wasm-bindgen (a library here, so the lockfile pins it), then, for
+//! a release, wasm-opt. The last two are skipped when cargo's output is the one they worked on before.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::workspace::{OUTPUT_NAME, Profile, Workspace, run};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What `wasm-opt --version` of the npm package in `package.json` says. Other versions are refused: Debian's 108
+/// produces a module whose hydration fails without a word in the build.
+const WASM_OPT_VERSION: &str = "version_132";
+
+/// The features that rustc's target uses by default have to be named, or wasm-opt refuses the module.
+const WASM_OPT_FLAGS: [&str; 7] = [
+    "-Oz",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Leaves `troupe.js`, `troupe.wasm` and `snippets/` in the profile's stage.
+pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
+    let input = compile(workspace, profile)?;
+    let stage = workspace.stage(profile);
+    let pkg = stage.join("pkg");
+    let wasm = pkg.join(format!("{OUTPUT_NAME}.wasm"));
+    let script = pkg.join(format!("{OUTPUT_NAME}.js"));
+
+    let key_file = stage.join("wasm.key");
+    let key = key(&input, profile)?;
+    if wasm.exists() && script.exists() && fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
+        return Ok(());
+    }
+    // The key goes first and comes back last: a build that is cut short is never taken for a finished one.
+    if key_file.exists() {
+        fs::remove_file(&key_file)?;
+    }
+    bind(&input, &pkg, profile)?;
+    let bound = pkg.join(format!("{OUTPUT_NAME}_bg.wasm"));
+    if profile == Profile::Release {
+        optimise(workspace, &bound)?;
+    }
+    fs::rename(&bound, &wasm)?;
+    fs::write(&key_file, key)?;
+    Ok(())
+}
+
+fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
+    run(workspace.cargo().args([
+        "build",
+        "-p",
+        "frontend",
+        "--lib",
+        "--target",
+        TARGET,
+        "--profile",
+        profile.cargo_profile(),
+    ]))
+    .with_context(|| {
+        format!("the frontend did not compile (is the target {TARGET} there? `make setup` adds it)")
+    })?;
+    Ok(workspace.target.join(TARGET).join(profile.folder()).join("frontend.wasm"))
+}
+
+/// Names one result: the module and everything that is done to it.
+fn key(input: &Path, profile: Profile) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(fs::read(input).with_context(|| format!("cannot read {}", input.display()))?);
+    hash.update(include_bytes!("wasm.rs"));
+    hash.update(profile.folder());
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn bind(input: &Path, pkg: &Path, profile: Profile) -> Result<()> {
+    let snippets = pkg.join("snippets");
+    if snippets.exists() {
+        fs::remove_dir_all(&snippets)?;
+    }
+    wasm_bindgen_cli_support::Bindgen::new()
+        .input_path(input)
+        .out_name(OUTPUT_NAME)
+        .web(true)?
+        .typescript(false)
+        .omit_default_module_path(true)
+        .keep_debug(profile == Profile::Dev)
+        .remove_name_section(profile == Profile::Release)
+        .generate(pkg)
+        .context("wasm-bindgen failed")
+}
+
+fn optimise(workspace: &Workspace, wasm: &Path) -> Result<()> {
+    let start = Instant::now();
+    let program = workspace.root.join("node_modules/.bin/wasm-opt");
+    ensure!(program.exists(), "wasm-opt is missing: run `make setup`");
+    let answer = Command::new(&program)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("cannot start {} (it needs Node)", program.display()))?;
+    let version = String::from_utf8_lossy(&answer.stdout);
+    ensure!(
+        version.contains(WASM_OPT_VERSION),
+        "{} says {:?}, wanted {WASM_OPT_VERSION}: run `make setup`",
+        program.display(),
+        version.trim()
+    );
+    run(Command::new(&program).args(WASM_OPT_FLAGS).arg(wasm).arg("-o").arg(wasm))?;
+    eprintln!("xtask: wasm-opt took {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
