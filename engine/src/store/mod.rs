@@ -1,3 +1,99 @@
-//! The store.
+//! The database: one writer with group commit, a pool of readers, and the SQL of each subject in a module of its own.
+//!
+//! Always true: every write goes through [`Store::write`], so SQLite never says "database is locked" to a command; rows
+//! and SQL stay inside this module and its children.
 
-pub struct Store {}
+mod writer;
+
+use crate::{Error, Result, StartError};
+use domain::{
+    id::{ProjectId, Timestamp},
+    view::Subject,
+};
+use futures::future::BoxFuture;
+use sqlx::{
+    Connection, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{path::Path, time::Duration};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Readers: pages need few, and each costs a thread.
+const READERS: u32 = 4;
+/// How long a command of another process (the command line beside a server) may hold the database.
+const BUSY: Duration = Duration::from_secs(10);
+
+pub(crate) struct Store {
+    read: SqlitePool,
+    writer: writer::Writer,
+}
+
+impl Store {
+    /// Opens `troupe.db` in the data folder and brings it up to date.
+    pub async fn open(data: &Path) -> Result<Self, StartError> {
+        let options = SqliteConnectOptions::new()
+            .filename(data.join("troupe.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .pragma("temp_store", "memory")
+            .optimize_on_close(true, None);
+        let mut writer = SqliteConnection::connect_with(&options).await?;
+        sqlx::migrate!("../migrations/sqlite").run(&mut writer).await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.pragma("query_only", "on"))
+            .await?;
+        Ok(Self { read, writer: writer::Writer::spawn(writer) })
+    }
+
+    pub fn read(&self) -> &SqlitePool {
+        &self.read
+    }
+
+    /// Runs `command` inside the writer's current transaction, under a savepoint of its own, and returns once that is
+    /// durable. An error rolls back this command alone.
+    pub async fn write<T, F>(&self, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        self.writer.run(command).await
+    }
+
+    /// Ticks after each commit. It carries no data: whoever wakes reads again.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.writer.commits()
+    }
+
+    /// Lets queued commands finish, then closes the database.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.read.close().await;
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as i64)
+}
+
+/// A fresh row id. Ids rise with time, also within a millisecond.
+pub(crate) fn mint() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// Notes what happened in a project, in the transaction in which it did.
+pub(crate) async fn change(tx: &mut SqliteConnection, project: ProjectId, subject: &Subject) -> Result<()> {
+    let body = serde_json::to_string(subject).map_err(Error::internal)?;
+    sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
+        .bind(project.0)
+        .bind(body)
+        .execute(tx)
+        .await?;
+    Ok(())
+}

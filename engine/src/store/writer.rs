@@ -1,0 +1,147 @@
+//! The one writer: commands queue, and all that wait share the next transaction and its one fsync.
+//!
+//! Always true: a command's caller hears of success only after the commit that made it durable; a command that fails is
+//! rolled back to its own savepoint; when the commit itself fails, every command in it failed.
+
+use crate::{Error, Result};
+use futures::future::BoxFuture;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// How many commands share a commit at most, so that none waits long for its answer.
+const GROUP: usize = 256;
+/// How many may wait; beyond it callers wait to queue, which is the back-pressure.
+const QUEUE: usize = 4096;
+
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
+    sender: mpsc::WeakSender<Box<dyn Command>>,
+    commits: watch::Receiver<u64>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A queued command: runs inside the transaction, answers after it.
+trait Command: Send {
+    /// Whether it succeeded; its result is kept for `answer`.
+    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
+    /// `committed` is none when the commit went through.
+    fn answer(self: Box<Self>, failed: Option<&str>);
+}
+
+struct Closure<T, F> {
+    command: Option<F>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Command for Closure<T, F>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+{
+    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
+        Box::pin(async move {
+            let Some(command) = self.command.take() else { return false };
+            let result = command(tx).await;
+            let succeeded = result.is_ok();
+            self.result = Some(result);
+            succeeded
+        })
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&str>) {
+        let result = match (self.result, failed) {
+            (Some(Ok(_)), Some(reason)) | (None, Some(reason)) => Err(Error::Unavailable(reason.to_owned())),
+            (Some(result), _) => result,
+            (None, None) => Err(Error::Unavailable("the command was not carried out".to_owned())),
+        };
+        // A caller that has gone away needs no answer; what it asked for is done all the same.
+        drop(self.reply.send(result));
+    }
+}
+
+impl Writer {
+    pub fn spawn(connection: SqliteConnection) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (tick, commits) = watch::channel(0);
+        let task = tokio::spawn(work(connection, receiver, tick));
+        Self {
+            sender: sender.downgrade(),
+            queue: Mutex::new(Some(sender)),
+            commits,
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    pub async fn run<T, F>(&self, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let closed = || Error::Unavailable("the server is shutting down".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let closure = Closure { command: Some(command), result: None, reply };
+        let queue = self.sender.upgrade().ok_or_else(closed)?;
+        queue.send(Box::new(closure)).await.map_err(|_| closed())?;
+        drop(queue);
+        answer.await.map_err(|_| closed())?
+    }
+
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    pub async fn close(&self) {
+        self.queue.lock().await.take();
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the writer ended badly");
+        }
+    }
+}
+
+async fn work(
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Box<dyn Command>>,
+    tick: watch::Sender<u64>,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut group, GROUP).await > 0 {
+        let failed = match commit(&mut connection, &mut group).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::error!(%error, commands = group.len(), "a commit failed");
+                // An open transaction would make every later BEGIN fail.
+                if let Err(error) = sqlx::query("ROLLBACK").execute(&mut connection).await {
+                    tracing::debug!(%error, "nothing to roll back");
+                }
+                Some("the database does not take writes just now; see the server's log")
+            }
+        };
+        tick.send_modify(|commits| *commits += 1);
+        for command in group.drain(..) {
+            command.answer(failed);
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the database did not close cleanly");
+    }
+}
+
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: &mut [Box<dyn Command>],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    for command in group.iter_mut() {
+        sqlx::query("SAVEPOINT command").execute(&mut *connection).await?;
+        if !command.run(connection).await {
+            sqlx::query("ROLLBACK TO command").execute(&mut *connection).await?;
+        }
+        sqlx::query("RELEASE command").execute(&mut *connection).await?;
+    }
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    Ok(())
+}
