@@ -1,0 +1,59 @@
+//! What is asked of a model.
+
+use serde::{Deserialize, Serialize};
+
+/// One request for an answer, the same for every provider. It is stored as the text of the prompt event, so that what
+/// was sent can be read later word by word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelRequest {
+    /// The name that the provider knows, without the provider's key before it.
+    pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// The conversation; providers want it to end with the user.
+    pub turns: Vec<Turn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Upper bound of the answer's length in tokens; by default the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+}
+
+impl ModelRequest {
+    /// A question to a model, with nothing else said.
+    pub fn new(model: impl Into<String>, question: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            system: None,
+            turns: vec![Turn::user(question)],
+            temperature: None,
+            max_tokens: None,
+        }
+    }
+}
+
+/// One message of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    pub author: TurnAuthor,
+    pub text: String,
+}
+
+impl Turn {
+    pub fn user(text: impl Into<String>) -> Self {
+        Self { author: TurnAuthor::User, text: text.into() }
+    }
+
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self { author: TurnAuthor::Assistant, text: text.into() }
+    }
+}
+
+/// Who speaks. A system prompt is no turn; see [`ModelRequest::system`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnAuthor {
+    User,
+    Assistant,
+}
