@@ -4,7 +4,7 @@
 use crate::{
     access::Permission,
     event::{Delta, Event, TemplateVersion},
-    id::{EventId, MessageId, RunNumber, TaskId, Timestamp, UserId},
+    id::{EventId, MessageId, RunNumber, TaskId, Timestamp, TokenId, UserId},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
     problem::Problem,
     provider::ProviderKind,
@@ -31,6 +31,15 @@ pub struct User {
     pub name: String,
     /// May manage providers, users and projects of the whole installation.
     pub admin: bool,
+}
+
+/// An API token of the one who asks. The token itself is shown once, when it is made, and stored as a digest only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiToken {
+    pub id: TokenId,
+    pub name: String,
+    pub created_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

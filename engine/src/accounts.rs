@@ -45,8 +45,15 @@ impl Engine {
     }
 
     /// Slow on purpose (Argon2id, on a blocking thread); the same time and answer for a wrong e-mail as for a wrong
-    /// password. Throttled per e-mail and per `peer`.
-    pub async fn sign_in(&self, email: &str, password: SecretString, peer: &str) -> Result<Session> {
+    /// password. Throttled per e-mail and per `peer`. `old` is the session token that the browser still has, if any:
+    /// it ends.
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: SecretString,
+        peer: &str,
+        old: Option<&str>,
+    ) -> Result<Session> {
         todo!()
     }
     pub async fn sign_out(&self, session_token: &str) -> Result<()> {

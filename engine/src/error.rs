@@ -10,6 +10,9 @@ pub enum Error {
     /// Wrong e-mail or password, an expired session, a revoked token.
     #[error("{0}")]
     Unauthenticated(&'static str),
+    /// Too many failed attempts to sign in.
+    #[error("too many failed attempts; try again in {}", minutes(.retry_after_seconds))]
+    Throttled { retry_after_seconds: u64 },
     #[error("this needs the permission '{}' in the project", .0.as_str())]
     Forbidden(Permission),
     #[error("only an administrator of this installation may do this")]
@@ -78,4 +81,11 @@ pub enum StartError {
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn minutes(seconds: &u64) -> String {
+    match seconds.div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    }
 }
