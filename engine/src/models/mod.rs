@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod http;
 pub mod limits;
+pub mod local;
 pub mod providers;
 mod request;
 mod stream;
