@@ -34,6 +34,7 @@ run: build ## Set up, build, migrate, seed and start (PORT, TROUPE_LISTEN, TROUP
 .PHONY: test
 test: setup ## All tests: domain, engine, server, then the release build in a real browser
 	@scripts/browser.sh
+	@python3 scripts/test_local_model.py
 	@scripts/test.sh $(NATIVE)
 	@$(MAKE) --no-print-directory build
 	@cd end2end && npm ci --no-fund --no-audit && npx playwright test

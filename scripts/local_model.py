@@ -90,7 +90,7 @@ def installed(cache, manifest):
         return (
             noted["pins"] == pins()
             and noted["modelStamp"] == stamp(cache / noted["model"])
-            and os.access(cache / noted["python"], os.X_OK)
+            and noted["interpreter"] == interpreter(cache / noted["python"])
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -101,6 +101,7 @@ def write_manifest(cache, manifest, model, python):
         "model": str(model.relative_to(cache)),
         "python": str(python.relative_to(cache)),
         "modelStamp": stamp(model),
+        "interpreter": interpreter(python),
         "pins": pins(),
     }
     temporary = manifest.with_suffix(".new")
@@ -116,6 +117,11 @@ def stamp(path):
     """Changes when a file is touched; spares reading 98 MB at every start."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def interpreter(python):
+    """The file behind the environment's link; another one means that the system's Python has been upgraded."""
+    return str(python.resolve(strict=True))
 
 
 # -- the weights ------------------------------------------------------------------------------------------------------
