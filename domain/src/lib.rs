@@ -6,6 +6,8 @@
 pub mod access;
 pub mod error;
 pub mod event;
+#[cfg(feature = "evaluate")]
+pub mod expression;
 pub mod id;
 pub mod key;
 pub mod plan;
@@ -13,6 +15,7 @@ pub mod problem;
 pub mod provider;
 pub mod role;
 pub mod run;
+pub mod schema;
 pub mod template;
 pub mod usage;
 pub mod view;

@@ -1,8 +1,37 @@
 //! Templates: the document, its checks, and the plan made of it.
 //!
-//! The document's types and the plan always compile, for the browser too; reading and checking documents needs
-//! the feature `evaluate`.
+//! The document's types always compile, for the browser too; reading and checking documents needs the feature
+//! `evaluate`.
 
 pub mod document;
+pub mod shipped;
+mod support;
 
-pub use document::{OnFailure, Step, StepType, Template, Uses};
+pub use document::{API_VERSION, OnFailure, Step, StepType, Template, Uses};
+pub use support::unsupported;
+
+#[cfg(feature = "evaluate")]
+mod check;
+#[cfg(feature = "evaluate")]
+mod compile;
+#[cfg(feature = "evaluate")]
+mod emit;
+#[cfg(feature = "evaluate")]
+mod flow;
+#[cfg(feature = "evaluate")]
+mod json;
+#[cfg(feature = "evaluate")]
+mod parse;
+#[cfg(feature = "evaluate")]
+pub(crate) mod place;
+#[cfg(feature = "evaluate")]
+mod yaml;
+
+#[cfg(feature = "evaluate")]
+pub use check::{Checked, Format, MAX_BYTES, check, parse};
+#[cfg(feature = "evaluate")]
+pub use compile::compile;
+#[cfg(feature = "evaluate")]
+pub use flow::MAX_EDGES;
+#[cfg(feature = "evaluate")]
+pub use parse::{MAX_NAME, MAX_RETRIES, MAX_STEPS, MAX_TIMEOUT_MS};

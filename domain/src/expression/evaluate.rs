@@ -1,0 +1,302 @@
+//! Evaluation: a text, what it may read, and the value that comes of it.
+//!
+//! Only what the text reads is handed to minijinja, so a long run's outputs are not copied for every prompt; a text
+//! that only follows names never gets there at all.
+
+use std::io::Write;
+
+use minijinja::{Environment, value::Value as Jinja};
+use serde_json::{Map, Value};
+
+use super::sandbox::{self, Bounded, MAX_GROWN, MAX_TEXT, absent, explain, explain_in};
+use super::syntax::{Analysis, Form};
+use super::{Context, ExpressionError};
+use crate::plan::Plan;
+use crate::template::{Step, Template};
+
+/// Evaluates expressions. Holds the environment alone: one serves a whole server, from any thread.
+#[derive(Debug)]
+pub struct Evaluator {
+    env: Environment<'static>,
+}
+
+impl Default for Evaluator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The names an expression sees, beside `context`.
+type Names<'a> = &'a Map<String, Value>;
+
+impl Evaluator {
+    pub fn new() -> Self {
+        Self { env: sandbox::environment() }
+    }
+
+    /// Whether a condition holds: an expression with or without braces, true as in Jinja (not false, null, 0 or empty).
+    pub fn condition(&self, text: &str, context: &Context<'_>) -> Result<bool, ExpressionError> {
+        let analysis = Analysis::of_bare(text)?;
+        let value = self.evaluate(text, &analysis, Some(context), &Map::new())?;
+        Ok(match value {
+            Value::Null => false,
+            Value::Bool(value) => value,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::String(text) => !text.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+        })
+    }
+
+    /// The value of a mapping's text: of its own type where it is one `{{ }}` alone, else a string.
+    pub fn value(&self, text: &str, context: &Context<'_>) -> Result<Value, ExpressionError> {
+        self.text_value(text, Some(context), &Map::new())
+    }
+
+    /// The step's mapped inputs, in the document's order. Values that are no text are literals, and so are the parts of
+    /// lists and objects that are none.
+    pub fn input_mapping(
+        &self,
+        step: &Step,
+        context: &Context<'_>,
+    ) -> Result<Map<String, Value>, ExpressionError> {
+        self.mapping("inputMapping", &step.input_mapping, Some(context), &Map::new())
+    }
+
+    /// What the step adds to `context`, by key.
+    pub fn output_mapping(&self, step: &Step, output: &Value) -> Result<Map<String, Value>, ExpressionError> {
+        if step.output_mapping.is_empty() {
+            return Ok(Map::new());
+        }
+        let names = Map::from_iter([("output".to_owned(), output.clone())]);
+        self.mapping("outputMapping", &step.output_mapping, None, &names)
+    }
+
+    /// The user message of a step: its prompt (or description, or name) rendered, then every mapped input that it
+    /// never mentions, each under its name.
+    pub fn prompt(
+        &self,
+        step: &Step,
+        mapped: &Map<String, Value>,
+        context: &Context<'_>,
+    ) -> Result<String, ExpressionError> {
+        let (field, text) = match (&step.prompt, &step.description) {
+            (Some(prompt), _) => ("prompt", prompt.as_str()),
+            (None, Some(description)) => ("description", description.as_str()),
+            // A name is a name, whatever stands in it.
+            (None, None) => ("name", ""),
+        };
+        let analysis = Analysis::of_text(text).map_err(|error| error.at(field))?;
+        let mut prompt = if field == "name" {
+            step.name.clone()
+        } else {
+            // A prompt is text even where it is one expression alone.
+            let value =
+                self.evaluate(text, &analysis, Some(context), mapped).map_err(|error| error.at(field))?;
+            into_text(value)
+        };
+        for (name, value) in mapped.iter().filter(|(name, _)| !analysis.reads.names.contains(name.as_str())) {
+            let text = into_text(value.clone());
+            prompt.truncate(prompt.trim_end().len());
+            prompt.push_str("\n\n### ");
+            prompt.push_str(name);
+            prompt.push_str("\n\n");
+            prompt.push_str(&text);
+        }
+        Ok(prompt)
+    }
+
+    /// The run's output: the template's expression, else the output of its one last step, else those of all its
+    /// last steps by name.
+    pub fn run_output(
+        &self,
+        template: &Template,
+        plan: &Plan,
+        context: &Context<'_>,
+    ) -> Result<Value, ExpressionError> {
+        if let Some(output) = &template.output {
+            return self.text_value(output, Some(context), &Map::new()).map_err(|error| error.at("output"));
+        }
+        let output_of = |name: &str| context.outputs.get(name).cloned().unwrap_or_default();
+        let sinks = plan.sinks();
+        let mut names =
+            sinks.iter().filter_map(|&index| plan.steps.get(index as usize)).map(|step| &step.name);
+        Ok(match (names.next(), sinks.len()) {
+            (None, _) => Value::Null,
+            (Some(only), 1) => output_of(only),
+            (Some(first), _) => {
+                std::iter::once(first).chain(names).map(|name| (name.clone(), output_of(name))).collect()
+            }
+        })
+    }
+
+    fn mapping(
+        &self,
+        field: &str,
+        mapping: &Map<String, Value>,
+        context: Option<&Context<'_>>,
+        names: Names<'_>,
+    ) -> Result<Map<String, Value>, ExpressionError> {
+        let mut values = Map::with_capacity(mapping.len());
+        for (name, value) in mapping {
+            let value = self.inner(value, context, names).map_err(|error| {
+                let path = if error.path.is_empty() { name.clone() } else { format!("{name}{}", error.path) };
+                error.at(format!("{field}.{path}"))
+            })?;
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
+    }
+
+    /// A value of the document with the texts in it evaluated.
+    fn inner(
+        &self,
+        value: &Value,
+        context: Option<&Context<'_>>,
+        names: Names<'_>,
+    ) -> Result<Value, ExpressionError> {
+        match value {
+            Value::String(text) => self.text_value(text, context, names),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| {
+                    self.inner(item, context, names).map_err(|error| {
+                        let path = format!("[{index}]{}", error.path);
+                        error.at(path)
+                    })
+                })
+                .collect(),
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, item)| match self.inner(item, context, names) {
+                    Ok(value) => Ok((key.clone(), value)),
+                    Err(error) => {
+                        let path = format!(".{key}{}", error.path);
+                        Err(error.at(path))
+                    }
+                })
+                .collect(),
+            literal => Ok(literal.clone()),
+        }
+    }
+
+    fn text_value(
+        &self,
+        text: &str,
+        context: Option<&Context<'_>>,
+        names: Names<'_>,
+    ) -> Result<Value, ExpressionError> {
+        let analysis = Analysis::of_text(text)?;
+        self.evaluate(text, &analysis, context, names)
+    }
+
+    fn evaluate(
+        &self,
+        text: &str,
+        analysis: &Analysis,
+        context: Option<&Context<'_>>,
+        names: Names<'_>,
+    ) -> Result<Value, ExpressionError> {
+        if analysis.form == Form::Literal {
+            return Ok(Value::String(text.to_owned()));
+        }
+        if let Some(found) = analysis.path.as_deref().and_then(|path| follow(path, context, names)) {
+            return Ok(found.clone());
+        }
+        let (root, bytes) = hand_over(analysis, context, names);
+        let largest = if analysis.grows { bytes + MAX_TEXT as u64 / 4 } else { bytes } + text.len() as u64;
+        if analysis.weight > 1 && analysis.weight.saturating_mul(largest) > MAX_GROWN {
+            return Err(ExpressionError::new(
+                "joins or repeats texts so often that the result could be too large",
+            ));
+        }
+        match &analysis.form {
+            Form::Literal => Ok(Value::String(text.to_owned())),
+            Form::Expression(range) => {
+                let source = text.get(range.clone()).unwrap_or(text);
+                let expression = self.env.compile_expression(source).map_err(explain)?;
+                let value = expression.eval(root).map_err(|error| explain_in(source, error))?;
+                if value.is_undefined() {
+                    return Err(ExpressionError::new(absent(source.trim())));
+                }
+                serde_json::to_value(&value)
+                    .map_err(|_| ExpressionError::new("gives something that cannot be kept as JSON"))
+            }
+            Form::Text => {
+                let template = self.env.template_from_str(text).map_err(explain)?;
+                let mut rendered = Bounded { left: MAX_TEXT, text: Vec::new() };
+                let written = template.render_captured_to(root, &mut rendered as &mut dyn Write);
+                written.map_err(|error| explain_in(text, error))?;
+                rendered.into_string().map(Value::String).map_err(explain)
+            }
+        }
+    }
+}
+
+/// The value at the end of a chain of names, if every step of it is a plain look-up.
+fn follow<'v>(path: &[String], context: Option<&'v Context<'_>>, names: Names<'v>) -> Option<&'v Value> {
+    let (root, rest) = path.split_first()?;
+    let (start, rest) = match context {
+        Some(context) if root == "context" => {
+            let (key, rest) = rest.split_first()?;
+            (context_value(context, key)?, rest)
+        }
+        _ => (names.get(root)?, rest),
+    };
+    rest.iter().try_fold(start, |value, name| value.as_object()?.get(name))
+}
+
+fn context_value<'v>(context: &Context<'v>, key: &str) -> Option<&'v Value> {
+    match key {
+        "input" => Some(context.input),
+        "conversation" => Some(context.conversation),
+        key => context.outputs.get(key).or_else(|| context.mapped.get(key)),
+    }
+}
+
+/// What the text reads, as minijinja's values, and about how many bytes that is.
+fn hand_over(analysis: &Analysis, context: Option<&Context<'_>>, names: Names<'_>) -> (Jinja, u64) {
+    let mut bytes = 0;
+    let mut root = Vec::new();
+    for name in &analysis.reads.names {
+        if let ("context", Some(context)) = (name.as_str(), context) {
+            let keys = &analysis.reads.context_keys;
+            let entries = keys.iter().filter_map(|key| Some((key.as_str(), context_value(context, key)?)));
+            let entries = entries.map(|(key, value)| (key, convert(value, &mut bytes)));
+            root.push((name.as_str(), Jinja::from_pairs(entries)));
+        } else if let Some(value) = names.get(name) {
+            root.push((name.as_str(), convert(value, &mut bytes)));
+        }
+    }
+    (Jinja::from_pairs(root), bytes)
+}
+
+fn convert(value: &Value, bytes: &mut u64) -> Jinja {
+    *bytes += 16;
+    match value {
+        Value::Null => Jinja::from(()),
+        Value::Bool(value) => Jinja::from(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), _, _) => Jinja::from(number),
+            (_, Some(number), _) => Jinja::from(number),
+            (_, _, number) => Jinja::from(number.unwrap_or_default()),
+        },
+        Value::String(text) => {
+            *bytes += text.len() as u64;
+            Jinja::from(text.as_str())
+        }
+        Value::Array(items) => Jinja::from(items.iter().map(|item| convert(item, bytes)).collect::<Vec<_>>()),
+        Value::Object(map) => Jinja::from_pairs(map.iter().map(|(key, value)| {
+            *bytes += key.len() as u64;
+            (key.as_str(), convert(value, bytes))
+        })),
+    }
+}
+
+fn into_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,381 @@
+//! Schemas judged, and values judged by them. Nothing is ever fetched: a reference leads into the schema itself.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::paths::LocationSegment;
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::{Map, Value};
+
+use crate::problem::Problem;
+use crate::template::place::{Path, Problems, shorten, write_key};
+
+/// Problems of one value beyond this many are not listed.
+const MAX_PROBLEMS: usize = 50;
+/// Different references in one schema; following them nests as deep.
+const MAX_REFERENCES: usize = 500;
+/// Schemas that references may bring to one place of a value: forks multiply.
+const MAX_COST: usize = 10_000;
+
+/// Why a schema cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SchemaError(String);
+
+/// A schema that was found to be one, ready to judge values. Making it costs more than using it.
+#[derive(Debug)]
+pub struct InputSchema {
+    validator: Validator,
+}
+
+impl InputSchema {
+    /// Refuses what is no schema, and references that lead outside or nowhere.
+    pub fn new(schema: &Value) -> Result<Self, SchemaError> {
+        check_references(schema)?;
+        let validator = jsonschema::options()
+            // Linear in the text's length, whatever the pattern.
+            .with_pattern_options(PatternOptions::regex())
+            .should_validate_formats(false)
+            .build(schema)
+            .map_err(|error| {
+                SchemaError(format!("this is no valid JSON Schema: {}", describe_schema(&error)))
+            })?;
+        Ok(Self { validator })
+    }
+
+    /// What is wrong with a value; `root` begins every path, such as `input`.
+    pub fn problems(&self, value: &Value, root: &str) -> Vec<Problem> {
+        self.validator.iter_errors(value).take(MAX_PROBLEMS).map(|error| problem(&error, root)).collect()
+    }
+}
+
+/// What is wrong with an input: paths such as `input.code`. A schema that is none is a problem of its own.
+pub fn validate(schema: &Value, instance: &Value) -> Vec<Problem> {
+    match InputSchema::new(schema) {
+        Ok(schema) => schema.problems(instance, "input"),
+        Err(error) => vec![Problem::new("input", error.to_string())],
+    }
+}
+
+/// Checks the schema of a template's input, which is always an object.
+pub(crate) fn check_input(schema: &Value, path: &Path<'_>, problems: &mut Problems<'_>) {
+    let Some(map) = schema.as_object() else {
+        problems.add(path, "must be a JSON Schema: an object with 'type: object' and 'properties'");
+        return;
+    };
+    if let Some(field) = bare_field(map) {
+        let shown = shorten(field, 80);
+        problems.add(
+            path,
+            format!("must be a JSON Schema: put '{shown}' under 'properties', beside 'type: object'"),
+        );
+        return;
+    }
+    if map.get("type").is_some_and(|kind| kind != "object") {
+        problems.add(&path.key("type"), "the input of a template is an object: 'type: object'");
+        return;
+    }
+    check_schema(schema, path, problems);
+}
+
+/// A field written straight into the schema, which would describe nothing there.
+fn bare_field(map: &Map<String, Value>) -> Option<&str> {
+    let schema_words = [
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "$ref",
+        "$defs",
+        "definitions",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "patternProperties",
+    ];
+    if schema_words.iter().any(|word| map.contains_key(*word)) {
+        return None;
+    }
+    map.iter().find(|(_, value)| value.get("type").is_some()).map(|(name, _)| name.as_str())
+}
+
+/// Checks any schema.
+pub(crate) fn check_schema(schema: &Value, path: &Path<'_>, problems: &mut Problems<'_>) {
+    if let Err(error) = InputSchema::new(schema) {
+        problems.add(path, error.to_string());
+    }
+}
+
+/// Every reference must lead into the schema itself, and following references alone must come to an end: a schema
+/// that refers to itself without going down into the value would be followed for ever.
+fn check_references(schema: &Value) -> Result<(), SchemaError> {
+    let mut all = HashSet::new();
+    collect(schema, &mut all)?;
+    let mut known = HashMap::new();
+    for reference in all {
+        cost(schema, reference, &mut known)?;
+    }
+    Ok(())
+}
+
+/// How many schemas a reference brings to one place of the value. `known` holds `None` for those being followed.
+fn cost<'s>(
+    schema: &'s Value,
+    reference: &'s str,
+    known: &mut HashMap<&'s str, Option<usize>>,
+) -> Result<usize, SchemaError> {
+    let shown = || shorten(reference, 80);
+    match known.get(reference) {
+        Some(Some(cost)) => return Ok(*cost),
+        Some(None) => return Err(SchemaError(format!("'{}' refers to itself without end", shown()))),
+        None => {}
+    }
+    let Some(target) = reference.strip_prefix('#').and_then(|pointer| schema.pointer(pointer)) else {
+        return Err(SchemaError(format!("'{}' refers to nothing in this schema", shown())));
+    };
+    known.insert(reference, None);
+    let mut inner = Vec::new();
+    same_place(target, &mut inner);
+    let mut sum = 1usize;
+    for reference in inner {
+        sum = sum.saturating_add(cost(schema, reference, known)?);
+        if sum > MAX_COST {
+            return Err(SchemaError(format!("'{}' brings in more than {MAX_COST} schemas at once", shown())));
+        }
+    }
+    known.insert(reference, Some(sum));
+    Ok(sum)
+}
+
+/// All references of a schema, each once.
+fn collect<'s>(value: &'s Value, found: &mut HashSet<&'s str>) -> Result<(), SchemaError> {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match (key.as_str(), value) {
+                    ("$ref", Value::String(reference)) if reference == "#" || reference.starts_with("#/") => {
+                        found.insert(reference);
+                        if found.len() > MAX_REFERENCES {
+                            let message = format!("has more than {MAX_REFERENCES} different references");
+                            return Err(SchemaError(message));
+                        }
+                    }
+                    ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(reference)) => {
+                        return Err(SchemaError(format!(
+                            "'{}' leads outside: references to files and URLs are refused; refer into this schema, as in \
+                             '#/$defs/name'",
+                            shorten(reference, 80)
+                        )));
+                    }
+                    ("$id" | "id", Value::String(_)) if map.contains_key("$ref") || key == "$id" => {
+                        return Err(SchemaError("'$id' is not read here: leave it out".to_owned()));
+                    }
+                    ("const" | "default" | "examples" | "enum", _) => {}
+                    (_, value) => collect(value, found)?,
+                }
+            }
+            Ok(())
+        }
+        Value::Array(items) => items.iter().try_for_each(|item| collect(item, found)),
+        _ => Ok(()),
+    }
+}
+
+/// The references that apply to the same place of the value as the schema itself.
+fn same_place<'s>(schema: &'s Value, found: &mut Vec<&'s str>) {
+    let Some(map) = schema.as_object() else { return };
+    if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+        found.push(reference);
+    }
+    for word in ["allOf", "anyOf", "oneOf"] {
+        map.get(word)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .for_each(|inner| same_place(inner, found));
+    }
+    for word in ["not", "if", "then", "else"] {
+        map.get(word).into_iter().for_each(|inner| same_place(inner, found));
+    }
+    if let Some(inner) = map.get("dependentSchemas").and_then(Value::as_object) {
+        inner.values().for_each(|inner| same_place(inner, found));
+    }
+}
+
+fn describe_schema(error: &ValidationError<'_>) -> String {
+    let place = path_of(error, "");
+    let what = match (place.rsplit('.').next(), error.kind()) {
+        (Some("type"), ValidationErrorKind::AnyOf { .. }) => {
+            "must be one of string, number, integer, boolean, array, object, null, or a list of these"
+                .to_owned()
+        }
+        (Some("pattern"), ValidationErrorKind::Format { .. }) => "must be a regular expression".to_owned(),
+        (_, ValidationErrorKind::Referencing(_)) => {
+            "'$schema' must name a known draft, or be left out".to_owned()
+        }
+        _ => describe(error),
+    };
+    if place.is_empty() { what } else { format!("at {}, {what}", place.trim_start_matches('.')) }
+}
+
+fn problem(error: &ValidationError<'_>, root: &str) -> Problem {
+    let mut path = path_of(error, root);
+    if let ValidationErrorKind::Required { property } = error.kind() {
+        // The place of what is missing is its own, not its owner's.
+        let first = path.is_empty();
+        let _ = write_key(&mut path, property.as_str().unwrap_or_default(), first);
+    }
+    Problem::new(path, describe(error))
+}
+
+fn path_of(error: &ValidationError<'_>, root: &str) -> String {
+    let mut path = root.to_owned();
+    for segment in error.instance_path().into_iter() {
+        let first = path.is_empty();
+        // Writing to a String cannot fail.
+        let _ = match segment {
+            LocationSegment::Property(key) => write_key(&mut path, &key, first),
+            LocationSegment::Index(index) => write!(path, "[{index}]"),
+        };
+    }
+    path
+}
+
+/// The commonest failures in plain words; the others in the validator's.
+fn describe(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Required { .. } => "is required".to_owned(),
+        ValidationErrorKind::Type { kind } => {
+            let wanted = match kind {
+                TypeKind::Single(one) => article(&one.to_string()),
+                TypeKind::Multiple(several) => {
+                    several.iter().map(|one| article(&one.to_string())).collect::<Vec<_>>().join(" or ")
+                }
+            };
+            format!("must be {wanted}")
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options
+                .as_array()
+                .into_iter()
+                .flatten()
+                .take(20)
+                .map(|option| shorten(&option.to_string(), 40))
+                .collect();
+            format!("must be one of {}", options.join(", "))
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let names: Vec<String> =
+                unexpected.iter().take(10).map(|name| format!("'{}'", shorten(name, 80))).collect();
+            format!("has no field {}", names.join(", "))
+        }
+        ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
+        ValidationErrorKind::MinLength { limit } => format!("must have at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
+        ValidationErrorKind::MinItems { limit } => format!("must have at least {limit} items"),
+        ValidationErrorKind::MaxItems { limit } => format!("must have at most {limit} items"),
+        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        ValidationErrorKind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
+        ValidationErrorKind::ExclusiveMaximum { limit } => format!("must be less than {limit}"),
+        ValidationErrorKind::Pattern { pattern } => {
+            format!("must match the pattern {}", shorten(pattern, 200))
+        }
+        // The validator's words quote the value, which may be long.
+        _ => shorten(&error.masked_with("the value").to_string(), 300),
+    }
+}
+
+fn article(kind: &str) -> String {
+    match kind {
+        "string" => "text".to_owned(),
+        "integer" => "a whole number".to_owned(),
+        "array" => "a list".to_owned(),
+        "object" => "an object".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "null" => "null".to_owned(),
+        other => format!("a {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lines(problems: &[Problem]) -> Vec<String> {
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn problems_name_their_place() {
+        let schema = json!({
+            "type": "object",
+            "required": ["code", "a key"],
+            "additionalProperties": false,
+            "properties": {
+                "code": {"type": "string", "minLength": 1, "maxLength": 3},
+                "a key": {},
+                "n": {"type": ["integer", "null"], "minimum": 2},
+                "tone": {"enum": ["dry", "warm"]},
+                "list": {"type": "array", "items": {"type": "object", "required": ["x"]}},
+                "id": {"pattern": "^[a-z]+$"}
+            }
+        });
+        let value =
+            json!({"n": 1, "tone": "wet", "list": [{"x": 1}, {}, 3], "id": "A", "code": "", "more": 1});
+        let mut shown = lines(&validate(&schema, &value));
+        shown.extend(lines(&validate(&schema, &json!({"n": 1.5, "code": "long", "a key": 1}))));
+        shown.extend(lines(&validate(&schema, &json!([]))));
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    #[test]
+    fn schemas_that_are_none_or_lead_elsewhere_are_refused() {
+        let refused = [
+            json!({"type": "strin"}),
+            json!({"properties": []}),
+            json!({"pattern": "("}),
+            json!({"$ref": "https://example.com/schema.json"}),
+            json!({"properties": {"a": {"$ref": "file:///etc/passwd"}}}),
+            json!({"properties": {"a": {"$ref": "other.json#/x"}}}),
+            json!({"$id": "https://example.com/", "properties": {}}),
+            json!({"$ref": "#/$defs/missing"}),
+            json!({"$ref": "#"}),
+            json!({"allOf": [{"$ref": "#"}]}),
+            json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"not": {"$ref": "#/$defs/a"}}}}),
+            json!({"$schema": "https://example.com/my-own-schema"}),
+            json!(3),
+        ];
+        let shown: Vec<String> = refused
+            .iter()
+            .map(|schema| match InputSchema::new(schema) {
+                Ok(_) => panic!("{schema} was accepted"),
+                Err(error) => error.to_string(),
+            })
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    #[test]
+    fn schemas_may_refer_to_themselves_further_down() {
+        let tree = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$ref": "#/$defs/node",
+            "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}, "v": {"type": "integer"}}}}
+        });
+        assert_eq!(validate(&tree, &json!({"next": {"next": {"v": 1}}})), vec![]);
+        assert_eq!(
+            lines(&validate(&tree, &json!({"next": {"v": "x"}}))),
+            ["input.next.v: must be a whole number"]
+        );
+    }
+
+    #[test]
+    fn hostile_patterns_take_no_time() {
+        let schema = json!({"properties": {"a": {"pattern": "^(a+)+$"}}});
+        assert_eq!(validate(&schema, &json!({"a": format!("{}!", "a".repeat(50_000))})).len(), 1);
+    }
+}

@@ -1,0 +1,348 @@
+//! A template to its plan: the flow, and every expression checked against it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::document::{Step, StepType, Template, Uses};
+use super::flow::{self, Flow, RESERVED_NAMES, no_step};
+use super::place::{Path, Problems, shorten};
+use crate::expression::{self, ExpressionError, Reads};
+use crate::plan::{Body, Plan, PlannedStep};
+use crate::problem::Problem;
+use crate::schema;
+
+/// Makes the plan, or says all that is wrong: the flow (cycles, unknown and repeated names), expressions that do not
+/// parse or read what is not there, schemas that are none.
+pub fn compile(template: &Template) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::default();
+    match plan(template, &mut problems) {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => Err(problems.into_vec()),
+    }
+}
+
+/// The plan, where the flow is sound; there may be problems all the same.
+pub(crate) fn plan(template: &Template, problems: &mut Problems<'_>) -> Option<Plan> {
+    let flow = flow::flow(template, problems);
+    let root = Path::Root;
+    if let Some(input) = &template.input {
+        schema::check_input(input, &root.key("input"), problems);
+    }
+    let scope = Scope::of(template, flow.as_ref());
+    let steps = root.key("steps");
+    for (index, step) in template.steps.iter().enumerate() {
+        check_step(step, index, &scope, &steps.index(index), problems);
+    }
+    if let Some(output) = &template.output {
+        let path = root.key("output");
+        if let Some(reads) = reading(expression::reads(output), &path, problems) {
+            scope.check(&reads, Reader::Run, &path, problems);
+            check_names(&reads, &["context"], "the run's output", &path, problems);
+        }
+    }
+    let flow = flow?;
+    let planned = template.steps.iter().zip(flow.depends_on).zip(flow.wave);
+    Some(Plan {
+        steps: planned.map(|((step, depends_on), wave)| planned_step(step, depends_on, wave)).collect(),
+    })
+}
+
+fn planned_step(step: &Step, depends_on: Vec<u32>, wave: u32) -> PlannedStep {
+    PlannedStep {
+        name: step.name.clone(),
+        body: match step.uses {
+            None => Body::Prompt,
+            Some(Uses::Component(_)) => Body::Component,
+            Some(Uses::Tool(_)) => Body::Tool,
+            Some(Uses::Template(_)) => Body::Template,
+            Some(Uses::Agent) => Body::Agent,
+            Some(Uses::Approval) => Body::Approval,
+            Some(Uses::Aggregate) => Body::Aggregate,
+            Some(Uses::Decompose) => Body::Decompose,
+        },
+        depends_on,
+        condition: step.condition.is_some(),
+        for_each: step.for_each.is_some(),
+        max_parallel: step.max_parallel,
+        max_retries: step.max_retries,
+        timeout_ms: step.timeout,
+        on_failure: step.on_failure,
+        idempotent: step.idempotent,
+        wave,
+        group: step.parallel_group.clone(),
+    }
+}
+
+/// Who reads: a step sees what is upstream of it, the run's output sees everything.
+#[derive(Clone, Copy)]
+enum Reader {
+    Step(usize),
+    Run,
+}
+
+/// What `context` holds, and for whom.
+struct Scope<'t> {
+    template: &'t Template,
+    positions: HashMap<&'t str, usize>,
+    /// The steps that write each key of an `outputMapping`.
+    writers: HashMap<&'t str, Vec<usize>>,
+    /// Per step a set of bits: its ancestors. Absent where the flow is unsound; then nothing is said about "upstream".
+    upstream: Option<Vec<Vec<u64>>>,
+    /// Where the input's schema allows no other fields: those it has.
+    input_fields: Option<HashSet<&'t str>>,
+}
+
+impl<'t> Scope<'t> {
+    fn of(template: &'t Template, flow: Option<&Flow>) -> Self {
+        let positions = template
+            .steps
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(index, step)| (step.name.as_str(), index))
+            .collect();
+        let mut writers: HashMap<_, Vec<_>> = HashMap::new();
+        for (index, step) in template.steps.iter().enumerate() {
+            for key in step.output_mapping.keys() {
+                writers.entry(key.as_str()).or_default().push(index);
+            }
+        }
+        Self {
+            template,
+            positions,
+            writers,
+            upstream: flow.map(ancestors),
+            input_fields: template.input.as_ref().and_then(closed_fields),
+        }
+    }
+
+    fn is_upstream(&self, step: usize, of: Reader) -> bool {
+        match (of, &self.upstream) {
+            (Reader::Step(reader), Some(upstream)) => upstream
+                .get(reader)
+                .and_then(|bits| bits.get(step / 64))
+                .is_some_and(|word| word >> (step % 64) & 1 == 1),
+            _ => true,
+        }
+    }
+
+    fn check(&self, reads: &Reads, reader: Reader, path: &Path<'_>, problems: &mut Problems<'_>) {
+        for key in &reads.context_keys {
+            if RESERVED_NAMES.contains(&key.as_str()) {
+                continue;
+            }
+            let written_upstream = self
+                .writers
+                .get(key.as_str())
+                .is_some_and(|steps| steps.iter().any(|&step| self.is_upstream(step, reader)));
+            let step = self.positions.get(key.as_str()).copied();
+            if written_upstream || step.is_some_and(|step| self.is_upstream(step, reader)) {
+                continue;
+            }
+            let shown = shorten(key, 80);
+            let message = match (step, reader) {
+                (Some(step), Reader::Step(own)) if step == own => {
+                    format!("'{shown}' is this step itself: its output is not there before it has run")
+                }
+                (Some(_), _) => format!(
+                    "'{shown}' does not run before this step, so its output cannot be read here: add it to dependsOn, \
+                     or move this step behind it"
+                ),
+                (None, _) if self.writers.contains_key(key.as_str()) => format!(
+                    "'{shown}' is written by a step that does not run before this one: add that step to dependsOn"
+                ),
+                (None, _) => {
+                    let names = self.template.steps.iter().map(|step| step.name.as_str());
+                    let near =
+                        problems.nearest(key, names.chain(self.writers.keys().copied()).chain(["input"]));
+                    no_step(key, near)
+                }
+            };
+            problems.add(path, format!("reads context['{shown}'], but {message}"));
+        }
+        if let Some(fields) = &self.input_fields {
+            for field in reads.input_fields.iter().filter(|field| !fields.contains(field.as_str())) {
+                let near = problems.nearest(field, fields.iter().copied());
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+                problems.add(path, format!("the input has no field '{}'{hint}", shorten(field, 80)));
+            }
+        }
+    }
+}
+
+fn ancestors(flow: &Flow) -> Vec<Vec<u64>> {
+    let words = flow.depends_on.len().div_ceil(64);
+    let mut upstream: Vec<Vec<u64>> = vec![Vec::new(); flow.depends_on.len()];
+    for &index in &flow.order {
+        let mut bits = vec![0u64; words];
+        for &before in &flow.depends_on[index as usize] {
+            let before = before as usize;
+            bits[before / 64] |= 1 << (before % 64);
+            for (word, more) in bits.iter_mut().zip(&upstream[before]) {
+                *word |= more;
+            }
+        }
+        upstream[index as usize] = bits;
+    }
+    upstream
+}
+
+fn closed_fields(schema: &Value) -> Option<HashSet<&str>> {
+    let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+    // Combined and referred schemas may add fields of their own.
+    let plain = ["patternProperties", "allOf", "anyOf", "oneOf", "$ref"]
+        .iter()
+        .all(|word| schema.get(word).is_none());
+    let fields = schema.get("properties").and_then(Value::as_object)?;
+    (closed && plain).then(|| fields.keys().map(String::as_str).collect())
+}
+
+fn check_step(step: &Step, index: usize, scope: &Scope<'_>, path: &Path<'_>, problems: &mut Problems<'_>) {
+    let reader = Reader::Step(index);
+    let item: &[&str] = if step.for_each.is_some() { &["item", "index"] } else { &[] };
+    let sees =
+        |more: &[&'static str]| -> Vec<&str> { more.iter().copied().chain(item.iter().copied()).collect() };
+
+    if step.step_type == Some(StepType::Conditional) && step.condition.is_none() {
+        problems.add(path, "a conditional step needs a 'condition'");
+    }
+    for (field, text, names) in
+        [("condition", &step.condition, vec!["context"]), ("forEach", &step.for_each, vec!["context"])]
+    {
+        let Some(text) = text else { continue };
+        let path = path.key(field);
+        if let Some(reads) = reading(expression::reads_bare(text), &path, problems) {
+            scope.check(&reads, reader, &path, problems);
+            check_names(&reads, &names, &format!("'{field}'"), &path, problems);
+        }
+    }
+
+    let mapping = path.key("inputMapping");
+    for (name, value) in &step.input_mapping {
+        let path = mapping.key(name);
+        if ["context", "item", "index", "output"].contains(&name.as_str()) {
+            problems.add(&path, format!("'{name}' has its own meaning in a prompt: choose another name"));
+        }
+        check_texts(value, reader, scope, &sees(&["context"]), "an input mapping", &path, problems);
+    }
+    if let Some(with) = &step.with {
+        let arguments = path.key("with");
+        for (name, value) in with {
+            check_texts(value, reader, scope, &sees(&["context"]), "'with'", &arguments.key(name), problems);
+        }
+    }
+    check_prompt(step, reader, scope, &sees(&["context"]), path, problems);
+
+    let mapping = path.key("outputMapping");
+    for (key, value) in &step.output_mapping {
+        let path = mapping.key(key);
+        if RESERVED_NAMES.contains(&key.as_str()) {
+            problems.add(
+                &path,
+                format!("'{key}' is taken: context.{key} has its own meaning; choose another key"),
+            );
+        } else if scope.positions.contains_key(key.as_str()) {
+            let shown = shorten(key, 80);
+            problems.add(
+                &path,
+                format!("'{shown}' is a step: context['{shown}'] is that step's output; choose another key"),
+            );
+        }
+        let Value::String(text) = value else { continue };
+        if let Some(reads) = reading(expression::reads(text), &path, problems) {
+            check_names(&reads, &["output"], "an output mapping", &path, problems);
+        }
+    }
+    if let Some(output_schema) = &step.output_schema {
+        schema::check_schema(output_schema, &path.key("outputSchema"), problems);
+    }
+}
+
+/// The text that is rendered as the step's prompt, with its field: prompt, else description, else nothing to render.
+fn check_prompt(
+    step: &Step,
+    reader: Reader,
+    scope: &Scope<'_>,
+    sees: &[&str],
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let (field, text) = match (&step.prompt, &step.description) {
+        (Some(prompt), _) => ("prompt", prompt),
+        (None, Some(description)) if step.uses.is_none() => ("description", description),
+        _ => return,
+    };
+    let path = path.key(field);
+    if let Some(reads) = reading(expression::reads(text), &path, problems) {
+        scope.check(&reads, reader, &path, problems);
+        let mapped = step.input_mapping.keys().map(String::as_str);
+        let sees: Vec<&str> = sees.iter().copied().chain(mapped).collect();
+        check_names(&reads, &sees, "a prompt", &path, problems);
+    }
+}
+
+/// Checks every text inside a value: lists and objects may hold expressions at any depth.
+fn check_texts(
+    value: &Value,
+    reader: Reader,
+    scope: &Scope<'_>,
+    sees: &[&str],
+    owner: &str,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) {
+    match value {
+        Value::String(text) => {
+            if let Some(reads) = reading(expression::reads(text), path, problems) {
+                scope.check(&reads, reader, path, problems);
+                check_names(&reads, sees, owner, path, problems);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                check_texts(item, reader, scope, sees, owner, &path.index(index), problems);
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                check_texts(item, reader, scope, sees, owner, &path.key(key), problems);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn check_names(reads: &Reads, sees: &[&str], owner: &str, path: &Path<'_>, problems: &mut Problems<'_>) {
+    let unknown: BTreeSet<&str> =
+        reads.names.iter().map(String::as_str).filter(|name| !sees.contains(name)).collect();
+    for name in unknown {
+        let shown = shorten(name, 80);
+        let seen = sees.iter().take(20).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        let message = match name {
+            "input" | "conversation" if sees.contains(&"context") => {
+                format!("there is no name '{name}' here: write context.{name}")
+            }
+            "item" | "index" => format!("'{name}' is there only in a step with forEach; {owner} sees {seen}"),
+            _ => match problems.nearest(name, sees.iter().copied()) {
+                Some(near) => format!("there is no name '{shown}' here; did you mean '{near}'?"),
+                None => format!("there is no name '{shown}' here: {owner} sees {seen}"),
+            },
+        };
+        problems.add(path, message);
+    }
+}
+
+fn reading(
+    reads: Result<Reads, ExpressionError>,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Reads> {
+    match reads {
+        Ok(reads) => Some(reads),
+        Err(error) => {
+            problems.add_in_text(path, error.line, error.message);
+            None
+        }
+    }
+}

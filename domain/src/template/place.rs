@@ -1,0 +1,166 @@
+//! Where things stand in a document: paths for people, and the lines and columns behind them.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::problem::Problem;
+
+/// More problems than this help nobody; the rest is counted.
+const MAX_PROBLEMS: usize = 100;
+/// Names longer than this (bytes) are not compared with others, nor is one compared with more than so many.
+const MAX_COMPARED: usize = 80;
+const MAX_CANDIDATES: usize = 500;
+
+/// A place in a document, as a chain back to its root. Made on the stack while walking, written only on trouble.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl<'a> Path<'a> {
+    pub fn key(&'a self, key: &'a str) -> Path<'a> {
+        Path::Key(self, key)
+    }
+
+    pub fn index(&'a self, index: usize) -> Path<'a> {
+        Path::Index(self, index)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Index(parent, index) => write!(f, "{parent}[{index}]"),
+            Path::Key(parent, key) => {
+                parent.fmt(f)?;
+                write_key(f, key, matches!(parent, Path::Root))
+            }
+        }
+    }
+}
+
+/// `.key`, or `["a key"]` where a bare one would be ambiguous. Very long keys are cut: a path is for reading.
+pub(crate) fn write_key(f: &mut impl fmt::Write, key: &str, first: bool) -> fmt::Result {
+    let bare = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    let shown = shorten(key, 80);
+    match (bare, first) {
+        (true, true) => f.write_str(&shown),
+        (true, false) => write!(f, ".{shown}"),
+        (false, _) => write!(f, "[{shown:?}]"),
+    }
+}
+
+/// The text, or its first characters and an ellipsis.
+pub(crate) fn shorten(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Line and column of one node, both from 1, and of what it contains, in the order of the value's own children.
+/// A mapping's entry stands where its key stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    pub line: u32,
+    pub column: u32,
+    /// The first line of the text itself, where the text stands as it is in the source (a YAML literal block).
+    pub text_line: Option<u32>,
+    pub children: Vec<Place>,
+}
+
+/// A document read: its value, and where each part of it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Located {
+    pub value: Value,
+    pub place: Place,
+}
+
+impl Located {
+    /// The place at the path, or the nearest one above it that exists.
+    fn find(&self, path: &Path<'_>) -> (&Value, &Place, bool) {
+        let (value, place, exact) = match path {
+            Path::Root => return (&self.value, &self.place, true),
+            Path::Key(parent, _) | Path::Index(parent, _) => self.find(parent),
+        };
+        let child = match (value, path) {
+            (Value::Object(map), Path::Key(_, key)) => {
+                map.iter().position(|(name, _)| name == key).and_then(|at| Some((at, map.get(*key)?)))
+            }
+            (Value::Array(items), Path::Index(_, index)) => items.get(*index).map(|item| (*index, item)),
+            _ => None,
+        };
+        match child.and_then(|(at, value)| Some((value, place.children.get(at)?))) {
+            Some((value, place)) if exact => (value, place, true),
+            _ => (value, place, false),
+        }
+    }
+}
+
+/// Collects what is wrong, each with its place where the document's text is known.
+#[derive(Debug, Default)]
+pub(crate) struct Problems<'d> {
+    document: Option<&'d Located>,
+    found: Vec<Problem>,
+    unlisted: usize,
+}
+
+impl<'d> Problems<'d> {
+    pub fn of(document: Option<&'d Located>) -> Self {
+        Self { document, ..Self::default() }
+    }
+
+    pub fn add(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        self.add_in_text(path, None, message);
+    }
+
+    /// A problem inside a text, `line` counted from 1 within it.
+    pub fn add_in_text(&mut self, path: &Path<'_>, line: Option<u32>, message: impl Into<String>) {
+        if self.found.len() >= MAX_PROBLEMS {
+            self.unlisted += 1;
+            return;
+        }
+        let mut problem = Problem::new(path.to_string(), message);
+        if let Some(document) = self.document {
+            let (_, place, exact) = document.find(path);
+            problem.line = Some(place.line);
+            problem.column = Some(place.column);
+            if let (true, Some(first), Some(line)) = (exact, place.text_line, line) {
+                problem.line = Some(first + line.saturating_sub(1));
+                problem.column = None;
+            }
+        }
+        self.found.push(problem);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The candidate that was probably meant: at most a third of its letters differ. `None`, too, once enough
+    /// problems are listed: comparing names is the dear part of reporting.
+    pub fn nearest<'c>(&self, word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+        if self.found.len() >= MAX_PROBLEMS || word.len() > MAX_COMPARED {
+            return None;
+        }
+        let lower = word.to_lowercase();
+        candidates
+            .take(MAX_CANDIDATES)
+            .filter(|candidate| candidate.len() <= MAX_COMPARED)
+            .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
+            .min_by_key(|(distance, _)| *distance)
+            .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+            .map(|(_, candidate)| candidate)
+    }
+
+    pub fn into_vec(mut self) -> Vec<Problem> {
+        if self.unlisted > 0 {
+            self.found.push(Problem::new("", format!("and {} more problems", self.unlisted)));
+        }
+        self.found
+    }
+}
