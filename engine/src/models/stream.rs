@@ -21,20 +21,27 @@ use super::wire_error::Wire;
 #[derive(Default)]
 pub(super) struct FrameWatch {
     frames: AtomicU32,
-    /// Those that carried anything for us.
-    with_data: AtomicU32,
+    /// Those that could be a model's: JSON, or the mark at the end of OpenAI's streams.
+    plausible: AtomicU32,
     error: Mutex<Option<String>>,
 }
 
 impl ChatFrameSink for FrameWatch {
     fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
         self.frames.fetch_add(1, Ordering::Relaxed);
-        if !frame.data.is_empty() {
-            self.with_data.fetch_add(1, Ordering::Relaxed);
+        if frame.data.starts_with(['{', '[']) {
+            self.plausible.fetch_add(1, Ordering::Relaxed);
         }
         if frame.data.starts_with("{\"error\"") {
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame.data.to_owned());
         }
+    }
+}
+
+impl FrameWatch {
+    /// Whether things came, and none of them was from a model.
+    fn is_another_document(&self) -> bool {
+        self.frames.load(Ordering::Relaxed) > 0 && self.plausible.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -102,10 +109,9 @@ impl AnswerStream {
     /// The stream stopped without having said why.
     fn break_off(&mut self) {
         let reported = self.frames.error.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let frames = self.frames.frames.load(Ordering::Relaxed);
         let error = if let Some(body) = reported {
             self.wire.reported(&serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body)))
-        } else if frames > 0 && self.frames.with_data.load(Ordering::Relaxed) == 0 {
+        } else if self.frames.is_another_document() {
             self.wire.not_a_model()
         } else {
             ModelError::new(ErrorClass::Truncated, "The answer broke off before its end")
@@ -138,7 +144,12 @@ impl Stream for AnswerStream {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = this.wire.classify(&error);
+                    let error = match &error {
+                        genai::Error::StreamParse { .. } if this.frames.is_another_document() => {
+                            this.wire.not_a_model()
+                        }
+                        other => this.wire.classify(other),
+                    };
                     this.end_with(Err(error));
                 }
                 Poll::Ready(None) => this.break_off(),
