@@ -1,1 +1,5 @@
-//! app
+//! The pages of Troupe.
+
+pub mod fault;
+pub mod project;
+pub mod session;

@@ -1,0 +1,41 @@
+//! The project that a page belongs to, read from its address.
+
+use domain::key::ProjectKey;
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+/// The project in the address (`/p/demo/…`). An address without one gives a key that no project has, which the
+/// server answers with "there is no project".
+pub fn use_project() -> Memo<ProjectKey> {
+    let here = use_project_here();
+    Memo::new(move |_| here.get().unwrap_or_else(|| ProjectKey::from_title("")))
+}
+
+/// As [`use_project`], for parts that also stand on pages of no project.
+pub fn use_project_here() -> Memo<Option<ProjectKey>> {
+    let pathname = use_location().pathname;
+    Memo::new(move |_| project_of(&pathname.read()))
+}
+
+fn project_of(pathname: &str) -> Option<ProjectKey> {
+    let mut parts = pathname.trim_start_matches('/').split('/');
+    (parts.next() == Some("p")).then(|| parts.next()).flatten().and_then(|key| ProjectKey::parse(key).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::project_of;
+
+    #[test]
+    fn addresses_name_their_project() {
+        for (pathname, project) in [
+            ("/p/demo", Some("demo")),
+            ("/p/demo/runs/42", Some("demo")),
+            ("/settings/models", None),
+            ("/p/", None),
+            ("/", None),
+        ] {
+            assert_eq!(project_of(pathname).as_ref().map(|key| key.as_str()), project, "{pathname}");
+        }
+    }
+}
