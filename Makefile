@@ -5,12 +5,18 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# `frontend` turns on the browser half of Leptos, which cannot be built together with the server half.
 NATIVE := --workspace --exclude frontend
+
+# Where the server and the end-to-end tests find what `make build` made, wherever cargo puts it.
+export LEPTOS_OUTPUT_NAME := troupe
+export LEPTOS_SITE_ROOT := $(TARGET)/site
+export TROUPE_BIN := $(TARGET)/release/troupe
 
 .PHONY: help
 help: ## Show what there is
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install the wasm target, the npm build tools and the local model (all pinned)
@@ -29,7 +35,7 @@ build: site server ## Build the release: target/release/troupe and target/site
 
 .PHONY: run
 run: build ## Set up, build, migrate, seed and start (PORT, TROUPE_LISTEN, TROUPE_DATA are honoured)
-	@exec "$(TARGET)/release/troupe" serve
+	@exec "$$TROUPE_BIN" serve
 
 .PHONY: test
 test: setup ## All tests: domain, engine, server, then the release build in a real browser
