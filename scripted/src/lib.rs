@@ -28,7 +28,14 @@
 //! ```
 //!
 //! Other processes do it over the same port: `PUT /script` (a list of rules, or `{"rules": […], "models": […]}`),
-//! `GET` and `DELETE /ledger`, `POST /release`; see [`Rule`] and [`Entry`] for the fields.
+//! `GET` and `DELETE /ledger`, `POST /release`. The fields are those of [`Rule`], [`Fault`] and [`Entry`] in camel case:
+//!
+//! ```json
+//! [{"lastUser": "fail", "times": 2, "fault": {"kind": "status", "status": 429, "retryAfter": "1"}},
+//!  {"model": "slow", "text": "Hello {{last_user}}", "chunkSize": 4, "firstTokenMs": 300, "chunkMs": 50,
+//!   "usage": {"inputTokens": 12, "outputTokens": 3}, "finish": "length"},
+//!  {"system": "reviewer", "fault": {"kind": "cut", "after": 3}}]
+//! ```
 
 mod answer;
 mod deliver;
