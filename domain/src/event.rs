@@ -136,6 +136,9 @@ pub enum EventKind {
         attempt: u32,
         output: TextRef,
         usage: Usage,
+        /// The model stopped at its limit of tokens.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut: bool,
     },
     StepFailed {
         step: StepRunId,

@@ -9,6 +9,7 @@ mod accounts;
 mod config;
 mod conversations;
 mod error;
+mod folder;
 mod live;
 mod projects;
 mod providers;
@@ -36,7 +37,9 @@ use std::sync::Arc;
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    config: Config,
+    /// Held for its lock.
+    #[expect(dead_code)]
+    folder: folder::Folder,
     store: store::Store,
     secrets: secrets::Vault,
     models: providers::Models,
@@ -50,11 +53,26 @@ impl Engine {
     /// # Errors
     /// See [`StartError`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        todo!()
+        let folder = folder::Folder::open(&config.data, config.serve)?;
+        let store = store::Store::open(&config.data).await?;
+        let secrets = secrets::Vault::open(&config.data)?;
+        let models = providers::Models::new(&config);
+        let runs = runs::Runs::new().map_err(StartError::Seed)?;
+        let (serve, seed_demo) = (config.serve, config.seed_demo);
+        let inner = Inner { folder, store, secrets, models, runs, live: live::Hub::default() };
+        let engine = Self(Arc::new(inner));
+        if seed_demo {
+            seed::demo(&engine).await.map_err(StartError::Seed)?;
+        }
+        if serve {
+            engine.take_up_unfinished().await.map_err(StartError::Seed)?;
+        }
+        Ok(engine)
     }
 
     /// Stops taking commands and executing; unfinished runs go on at the next start.
     pub async fn shutdown(&self) {
-        todo!()
+        self.0.runs.stop().await;
+        self.0.store.close().await;
     }
 }

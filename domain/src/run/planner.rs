@@ -81,6 +81,11 @@ impl Planner {
         }
     }
 
+    /// A step failed for good, or the run has ended: nothing new may start.
+    pub fn is_winding_down(&self) -> bool {
+        self.ended || self.failed.is_some()
+    }
+
     /// What follows from everything applied since the last call.
     pub fn decide(&mut self) -> Vec<Effect> {
         if self.ended || self.state.phase.is_end() || self.state.plan.steps.is_empty() {

@@ -342,7 +342,7 @@ impl RunState {
                     attempt.prompt = Some(prompt.clone());
                 }
             }
-            EventKind::Finished { step, output, usage, .. } => {
+            EventKind::Finished { step, output, usage, cut, .. } => {
                 self.end_attempt(at, *step, AttemptEnd::Finished);
                 let state = &mut self.steps[step.index()];
                 state.status = StepStatus::Completed;
@@ -352,6 +352,10 @@ impl RunState {
                 self.usage += *usage;
                 self.bytes_generated += output.bytes;
                 self.note(at, Level::Info, format!("{} completed", self.name(*step)));
+                if *cut {
+                    let name = self.name(*step).to_owned();
+                    self.warn(at, format!("'{name}' stopped at its token limit: its output may be cut off"));
+                }
             }
             EventKind::StepFailed { step, attempt, error, retry_at } => {
                 self.fail_attempt(at, *step, *attempt, AttemptEnd::Failed(error.clone()), *retry_at);
@@ -411,14 +415,6 @@ impl RunState {
 
     pub fn name(&self, step: StepRunId) -> &str {
         self.plan.steps.get(step.index()).map_or("", |planned| &planned.name)
-    }
-
-    /// Whether a step failed for good where the template says that this fails the run.
-    pub fn doomed(&self) -> bool {
-        self.steps
-            .iter()
-            .zip(&self.plan.steps)
-            .any(|(step, planned)| step.status == StepStatus::Failed && planned.on_failure == OnFailure::Fail)
     }
 
     fn assign_roles(&mut self, at: Timestamp, roles: &[StepRole]) {

@@ -3,13 +3,16 @@
 //! Always true: every write goes through [`Store::write`], so SQLite never says "database is locked" to a command; rows
 //! and SQL stay inside this module and its children.
 
+pub(crate) mod changes;
+pub(crate) mod messages;
+pub(crate) mod runs;
+pub(crate) mod versions;
 mod writer;
 
-use crate::{Error, Result, StartError};
-use domain::{
-    id::{ProjectId, Timestamp},
-    view::Subject,
-};
+pub(crate) use changes::insert as change;
+
+use crate::{Result, StartError};
+use domain::id::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
@@ -85,15 +88,4 @@ pub(crate) fn now() -> Timestamp {
 /// A fresh row id. Ids rise with time, also within a millisecond.
 pub(crate) fn mint() -> Uuid {
     Uuid::now_v7()
-}
-
-/// Notes what happened in a project, in the transaction in which it did.
-pub(crate) async fn change(tx: &mut SqliteConnection, project: ProjectId, subject: &Subject) -> Result<()> {
-    let body = serde_json::to_string(subject).map_err(Error::internal)?;
-    sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
-        .bind(project.0)
-        .bind(body)
-        .execute(tx)
-        .await?;
-    Ok(())
 }

@@ -3,8 +3,13 @@
 //! A wake-up carries no data: the stream re-reads the log after its cursor, so a missed wake-up costs time, never an
 //! event. Only text deltas travel through memory; each carries its offset, so a gap or a repeat is seen.
 
-use crate::{Engine, Result, User};
-use domain::{id::RunNumber, key::ProjectKey, view::LiveFrame};
+mod follow;
+mod hub;
+
+pub(crate) use hub::{Hub, RunChannel};
+
+use crate::{Engine, Result, User, store::changes};
+use domain::{access::Permission, id::RunNumber, key::ProjectKey, view::LiveFrame};
 use futures::stream::BoxStream;
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -52,17 +57,32 @@ impl FromStr for Cursor {
 /// What comes, each with the cursor after it (deltas leave it as it was).
 pub type LiveStream = BoxStream<'static, Result<(Cursor, LiveFrame)>>;
 
-pub(crate) struct Hub {}
-
 impl Engine {
     /// Follows the runs in the cursor and, if it says so, the project. It first gives what is missing since the cursor,
     /// then the text so far of open attempts, then what happens. It ends with an error when `user` may no longer
     /// read the project, and by itself never.
     pub async fn live(&self, user: &User, project: &ProjectKey, cursor: Cursor) -> Result<LiveStream> {
-        todo!()
+        follow::follow(self.clone(), user.clone(), project.clone(), cursor).await
     }
+
     /// The newest change of the project: where a page drawn now begins to follow.
     pub async fn project_cursor(&self, user: &User, project: &ProjectKey) -> Result<u64> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        changes::newest(self.0.store.read(), project).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_what_it_writes() {
+        let text = "42:17,43:5,p:901";
+        assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
+        assert_eq!("".parse::<Cursor>().unwrap(), Cursor::default());
+        for bad in ["42", "x:1", "42:-1", "p:"] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
     }
 }

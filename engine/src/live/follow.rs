@@ -1,0 +1,204 @@
+//! One viewer's stream: reads the log after its cursor whenever something woke it, and at most every [`PULSE`].
+
+use super::{
+    Cursor, LiveStream,
+    hub::{RunChannel, Seen},
+};
+use crate::{
+    Engine, Error, Result, User,
+    store::{changes, runs},
+};
+use domain::{
+    access::Permission,
+    event::EventKind,
+    id::{ProjectId, RunId, RunNumber, StepRunId},
+    key::ProjectKey,
+    view::LiveFrame,
+};
+use futures::StreamExt;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::{
+    StreamMap,
+    wrappers::{ReceiverStream, WatchStream},
+};
+
+/// Frames are coalesced over this time: fast enough to look immediate, slow enough to cost little per token.
+const PULSE: Duration = Duration::from_millis(50);
+/// Lists may lag behind a little more than text does.
+const LIST_PULSE: Duration = Duration::from_millis(200);
+/// How often the viewer's permission is checked again.
+const RECHECK: Duration = Duration::from_secs(10);
+/// Frames that wait for a slow reader; beyond it the follower waits, and memory stays flat.
+const BUFFER: usize = 64;
+/// How many events are read from the log at once.
+const BATCH: u32 = 500;
+/// A tab shows some runs, not all of them.
+const MOST_RUNS: usize = 100;
+
+pub(super) async fn follow(
+    engine: Engine,
+    user: User,
+    project_key: ProjectKey,
+    cursor: Cursor,
+) -> Result<LiveStream> {
+    if cursor.runs.len() > MOST_RUNS {
+        return Err(Error::invalid("after", format!("follow at most {MOST_RUNS} runs at once")));
+    }
+    let project = engine.authorise(&user, &project_key, Permission::Viewer).await?;
+    let mut followed = BTreeMap::new();
+    for &number in cursor.runs.keys() {
+        let row = runs::by_number(engine.0.store.read(), project, number).await?;
+        let row = row.ok_or_else(|| Error::not_found("run", number))?;
+        let channel = engine.0.live.channel(row.id());
+        followed.insert(number, Followed { id: row.id(), channel, seen: BTreeMap::new() });
+    }
+    let (frames, receiver) = mpsc::channel(BUFFER);
+    let follower = Follower { engine, user, project_key, project, cursor, followed, frames };
+    tokio::spawn(follower.run());
+    Ok(ReceiverStream::new(receiver).boxed())
+}
+
+struct Followed {
+    id: RunId,
+    channel: Arc<RunChannel>,
+    seen: BTreeMap<StepRunId, Seen>,
+}
+
+struct Follower {
+    engine: Engine,
+    user: User,
+    project_key: ProjectKey,
+    project: ProjectId,
+    cursor: Cursor,
+    followed: BTreeMap<RunNumber, Followed>,
+    frames: mpsc::Sender<Result<(Cursor, LiveFrame)>>,
+}
+
+/// The viewer has gone away.
+struct Gone;
+
+enum Stop {
+    Gone,
+    Failed(Error),
+}
+
+impl From<Gone> for Stop {
+    fn from(Gone: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Follower {
+    async fn run(mut self) {
+        if let Err(Stop::Failed(error)) = self.pump().await {
+            // If nobody listens any more, nobody needs to hear it.
+            drop(self.frames.send(Err(error)).await);
+        }
+    }
+
+    async fn pump(&mut self) -> Result<(), Stop> {
+        let mut wakes: StreamMap<RunNumber, WatchStream<u64>> = StreamMap::new();
+        for (&number, followed) in &self.followed {
+            wakes.insert(number, WatchStream::from_changes(followed.channel.subscribe()));
+        }
+        let mut commits = self.engine.0.store.commits();
+        let mut recheck = tokio::time::interval_at(Instant::now() + RECHECK, RECHECK);
+        let mut lists_at = Instant::now();
+        let mut lists_due = self.cursor.project.is_some();
+        let stopping = self.engine.0.runs.stopping();
+        let numbers: Vec<_> = self.followed.keys().copied().collect();
+        for number in numbers {
+            self.flush(number, true).await?;
+        }
+        loop {
+            if lists_due && Instant::now() >= lists_at {
+                self.flush_changes().await?;
+                lists_due = false;
+                lists_at = Instant::now() + LIST_PULSE;
+            }
+            tokio::select! {
+                () = self.frames.closed() => return Err(Stop::Gone),
+                () = stopping.cancelled() => return Err(Stop::Gone),
+                Some((number, _)) = wakes.next(), if !wakes.is_empty() => {
+                    self.flush(number, false).await?;
+                    if !self.followed.contains_key(&number) {
+                        wakes.remove(&number);
+                    }
+                    tokio::time::sleep(PULSE / (wakes.len().max(1) as u32)).await;
+                }
+                Ok(()) = commits.changed(), if self.cursor.project.is_some() && !lists_due => lists_due = true,
+                () = tokio::time::sleep_until(lists_at), if lists_due => {}
+                _ = recheck.tick() => {
+                    self.engine.authorise(&self.user, &self.project_key, Permission::Viewer).await?;
+                }
+            }
+        }
+    }
+
+    /// Gives what is new in a run: text first, so that an attempt's last words come before its end does.
+    async fn flush(&mut self, number: RunNumber, first: bool) -> Result<(), Stop> {
+        let Some(followed) = self.followed.get_mut(&number) else { return Ok(()) };
+        let deltas = followed.channel.unseen(&mut followed.seen);
+        let id = followed.id;
+        let seq = followed.channel.seq();
+        if !first {
+            self.send_deltas(number, deltas).await?;
+            if seq <= self.cursor.runs.get(&number).copied().unwrap_or(0) {
+                return Ok(());
+            }
+            return self.flush_events(number, id).await;
+        }
+        // A newcomer learns that an attempt is open before it gets that attempt's text.
+        self.flush_events(number, id).await?;
+        self.send_deltas(number, deltas).await
+    }
+
+    async fn send_deltas(&mut self, number: RunNumber, deltas: Vec<domain::event::Delta>) -> Result<(), Gone> {
+        for delta in deltas {
+            self.send(LiveFrame::Delta { run: number, delta }).await?;
+        }
+        Ok(())
+    }
+
+    async fn flush_events(&mut self, number: RunNumber, id: RunId) -> Result<(), Stop> {
+        loop {
+            let after = self.cursor.runs.get(&number).copied().unwrap_or(0);
+            let events = runs::events(self.engine.0.store.read(), id, after, BATCH).await?;
+            let more = events.len() == BATCH as usize;
+            for event in events {
+                self.cursor.runs.insert(number, event.seq);
+                let ended = matches!(
+                    event.kind,
+                    EventKind::Completed { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. }
+                );
+                self.send(LiveFrame::Event { run: number, event }).await?;
+                if ended {
+                    self.followed.remove(&number);
+                }
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn flush_changes(&mut self) -> Result<(), Stop> {
+        let Some(after) = self.cursor.project else { return Ok(()) };
+        for change in changes::after(self.engine.0.store.read(), self.project, after).await? {
+            self.cursor.project = Some(change.seq);
+            self.send(LiveFrame::Change { change }).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, frame: LiveFrame) -> Result<(), Gone> {
+        self.frames.send(Ok((self.cursor.clone(), frame))).await.map_err(|_| Gone)
+    }
+}

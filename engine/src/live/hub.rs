@@ -1,0 +1,153 @@
+//! What is shared between the one who executes a run and those who watch it: a wake-up, and the text of open attempts.
+
+use domain::{
+    event::Delta,
+    id::{RunId, StepRunId},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::watch;
+
+/// The channels of the runs that somebody executes or watches just now.
+#[derive(Default)]
+pub(crate) struct Hub {
+    channels: Mutex<HashMap<RunId, Weak<RunChannel>>>,
+}
+
+impl Hub {
+    /// The run's channel; it lives as long as somebody holds it.
+    pub fn channel(&self, run: RunId) -> Arc<RunChannel> {
+        let mut channels = lock(&self.channels);
+        if let Some(channel) = channels.get(&run).and_then(Weak::upgrade) {
+            return channel;
+        }
+        // Dead entries go when the map would grow, so the cost is shared out over insertions.
+        if channels.len() == channels.capacity() {
+            channels.retain(|_, channel| channel.strong_count() > 0);
+        }
+        let channel = Arc::new(RunChannel::default());
+        channels.insert(run, Arc::downgrade(&channel));
+        channel
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct RunChannel {
+    wake: watch::Sender<u64>,
+    /// The last event that was committed.
+    seq: AtomicU64,
+    texts: Mutex<BTreeMap<StepRunId, LiveText>>,
+}
+
+struct LiveText {
+    attempt: u32,
+    text: String,
+    done: bool,
+}
+
+/// How much of an attempt's text a watcher has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    attempt: u32,
+    bytes: usize,
+}
+
+impl RunChannel {
+    pub fn committed(&self, seq: u64) {
+        self.seq.store(seq, Ordering::Release);
+        self.wake();
+    }
+
+    pub fn begin(&self, step: StepRunId, attempt: u32) {
+        lock(&self.texts).insert(step, LiveText { attempt, text: String::new(), done: false });
+    }
+
+    pub fn push(&self, step: StepRunId, attempt: u32, text: &str) {
+        if let Some(live) = lock(&self.texts).get_mut(&step).filter(|live| live.attempt == attempt) {
+            live.text.push_str(text);
+        }
+        self.wake();
+    }
+
+    /// The attempt is over. Its text stays for those who are watching now; nobody else will be given it.
+    pub fn end(&self, step: StepRunId, attempt: u32) {
+        let mut texts = lock(&self.texts);
+        if self.wake.receiver_count() == 0 {
+            texts.remove(&step);
+        } else if let Some(live) = texts.get_mut(&step).filter(|live| live.attempt == attempt) {
+            live.done = true;
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.wake.subscribe()
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.seq.load(Ordering::Acquire)
+    }
+
+    /// The text that a watcher lacks, per step run; `seen` is brought up to it.
+    pub(super) fn unseen(&self, seen: &mut BTreeMap<StepRunId, Seen>) -> Vec<Delta> {
+        let texts = lock(&self.texts);
+        let mut deltas = Vec::new();
+        for (&step, live) in texts.iter() {
+            let had = seen.get(&step).copied().filter(|had| had.attempt == live.attempt);
+            let from = had.map_or(0, |had| had.bytes);
+            let newcomer = had.is_none() && live.done;
+            if newcomer || live.text.len() <= from {
+                continue;
+            }
+            seen.insert(step, Seen { attempt: live.attempt, bytes: live.text.len() });
+            deltas.push(Delta {
+                step,
+                attempt: live.attempt,
+                offset: from as u64,
+                text: live.text[from..].to_owned(),
+            });
+        }
+        deltas
+    }
+
+    fn wake(&self) {
+        if self.wake.receiver_count() > 0 {
+            self.wake.send_modify(|version| *version += 1);
+        }
+    }
+}
+
+/// A panic while holding one of these locks leaves plain data behind, which the next holder may use.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_gets_each_byte_once_and_a_newcomer_the_text_so_far() {
+        let channel = RunChannel::default();
+        let _watching = channel.subscribe();
+        let step = StepRunId::of(0);
+        channel.begin(step, 1);
+        channel.push(step, 1, "Grüße");
+        let mut seen = BTreeMap::new();
+        assert_eq!(channel.unseen(&mut seen)[0].text, "Grüße");
+        assert!(channel.unseen(&mut seen).is_empty());
+        channel.push(step, 1, " alle");
+        let delta = channel.unseen(&mut seen).remove(0);
+        assert_eq!((delta.offset, delta.text.as_str()), (7, " alle"));
+        assert_eq!(channel.unseen(&mut BTreeMap::new())[0].text, "Grüße alle");
+        channel.end(step, 1);
+        assert!(channel.unseen(&mut BTreeMap::new()).is_empty(), "a finished text is the output, not a delta");
+        channel.begin(step, 2);
+        channel.push(step, 2, "again");
+        assert_eq!(channel.unseen(&mut seen)[0].offset, 0);
+    }
+}

@@ -1,0 +1,487 @@
+//! The one who advances a live run: a task per run, which owns the run's state and takes reports from a mailbox.
+//!
+//! Reports that arrive while a commit is under way share the next one. Events are applied to the state first and shown
+//! to others only after their commit; when the fence refuses a turn, the state is thrown away and read again.
+
+use super::{
+    attempt::{self, Answer, CallFailure, DEFAULT_TIMEOUT},
+    recipe::Recipe,
+    request,
+    turn::{Append, Start, Turn, Wait, derived},
+};
+use crate::{
+    Engine, Error, Result,
+    live::RunChannel,
+    models::Slot,
+    store::{self, messages::Earlier, versions::RoleVersion},
+};
+use domain::{
+    error::ErrorClass,
+    event::{Event, EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
+    expression::Context,
+    id::{ContentId, MessageId, OwnerId, ProjectId, RunId, RunNumber, StepRunId, TaskId, Timestamp},
+    run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus, Verdict, backoff},
+    view::Subject,
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How often at most a running run's message is brought up to date while its phase stays (DESIGN section 2).
+const METADATA_EVERY: u64 = 1000;
+/// How long to wait before a commit that failed is tried again.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
+/// How many reports share a turn.
+const REPORTS: usize = 256;
+
+/// What reaches a run from outside of its task.
+pub(super) enum Report {
+    /// Look again: a delivery may come twice or late.
+    Wake,
+    /// An attempt has ended.
+    Ended { step: StepRunId, attempt: u32, outcome: Result<Answer, CallFailure> },
+    /// A slot of the provider is free for this attempt.
+    Slot { step: StepRunId, attempt: u32, slot: Slot },
+    /// The time of a retry has come.
+    Due { step: StepRunId, attempt: u32 },
+    Cancel { by: String, reply: oneshot::Sender<Result<()>> },
+    /// The committed state, for a page.
+    Show { reply: oneshot::Sender<Box<RunState>> },
+}
+
+pub(super) type Mailbox = mpsc::UnboundedReceiver<Report>;
+
+pub(super) struct Conductor {
+    pub engine: Engine,
+    pub run: RunId,
+    pub number: RunNumber,
+    pub project: ProjectId,
+    pub task: TaskId,
+    pub message: MessageId,
+    pub recipe: Arc<Recipe>,
+    pub roles: BTreeMap<u32, Arc<RoleVersion>>,
+    pub input: Value,
+    pub earlier: Vec<Earlier>,
+    /// Outputs by step name; null for a step that was skipped, or failed where the run goes on.
+    pub outputs: BTreeMap<String, Value>,
+    /// What output mappings put into the context.
+    pub mapped: BTreeMap<String, Value>,
+    pub conversation: Value,
+    pub planner: Planner,
+    pub channel: Arc<RunChannel>,
+    pub mail: mpsc::UnboundedSender<Report>,
+    pub open: HashMap<StepRunId, CancellationToken>,
+    pub metadata_at: Timestamp,
+    pub ended: CancellationToken,
+}
+
+/// The log moved on without us: another process works on the run.
+pub(super) struct Fenced;
+
+impl Conductor {
+    pub fn state(&self) -> &RunState {
+        self.planner.state()
+    }
+
+    /// Works until the run has ended, the server stops, or the fence says that somebody else works on it.
+    pub async fn conduct(mut self, mut mailbox: Mailbox) {
+        let stopping = self.engine.0.runs.stopping();
+        let mut reports = Vec::new();
+        while !self.state().phase.is_end() {
+            reports.clear();
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                count = mailbox.recv_many(&mut reports, REPORTS) => if count == 0 { break },
+            }
+            if self.turn(reports.drain(..)).await.is_err() {
+                tracing::warn!(run = %self.run, "the log moved on without this process; reading it again");
+                self.ended.cancel();
+                self.engine.0.runs.forget(self.run);
+                self.engine.advance(self.run);
+                return;
+            }
+        }
+        self.ended.cancel();
+        self.engine.0.runs.forget(self.run);
+        mailbox.close();
+        while let Some(report) = mailbox.recv().await {
+            match report {
+                Report::Cancel { reply, .. } => drop(reply.send(Err(has_ended(self.number)))),
+                Report::Show { reply } => drop(reply.send(Box::new(self.state().clone()))),
+                _ => {}
+            }
+        }
+    }
+
+    async fn turn(&mut self, reports: impl Iterator<Item = Report>) -> Result<(), Fenced> {
+        let (expected, phase) = (self.state().seq, self.state().phase);
+        let mut turn = Turn::new(store::now().max(self.state().last_at));
+        let mut replies = Vec::new();
+        let mut shows = Vec::new();
+        for report in reports {
+            match report {
+                Report::Wake => {}
+                Report::Ended { step, attempt, outcome } => self.take(step, attempt, outcome, &mut turn),
+                Report::Slot { step, attempt, slot } => self.granted(step, attempt, slot, &mut turn).await,
+                Report::Due { step, attempt } => self.start(step, attempt, None, &mut turn).await,
+                Report::Cancel { by, reply } => {
+                    if self.state().phase.is_end() {
+                        drop(reply.send(Err(has_ended(self.number))));
+                    } else {
+                        self.cancel(by, &mut turn);
+                        replies.push(reply);
+                    }
+                }
+                Report::Show { reply } => shows.push(reply),
+            }
+        }
+        self.plan(&mut turn).await;
+        self.finish_turn(expected, phase, turn).await?;
+        for reply in replies {
+            drop(reply.send(Ok(())));
+        }
+        for reply in shows {
+            drop(reply.send(Box::new(self.state().clone())));
+        }
+        Ok(())
+    }
+
+    /// Commits what the turn recorded since `expected`, then does what it decided.
+    pub async fn finish_turn(&mut self, expected: u64, phase: Phase, mut turn: Turn) -> Result<(), Fenced> {
+        if !turn.events.is_empty() {
+            let moved = self.state().phase != phase;
+            let append = self.append(expected, moved, &mut turn);
+            self.commit(append).await?;
+        }
+        self.carry_out(turn);
+        Ok(())
+    }
+
+    /// Decides until nothing more follows; what it decides is recorded, what it starts is claimed.
+    pub async fn plan(&mut self, turn: &mut Turn) {
+        loop {
+            let effects = self.planner.decide();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Evaluate { step } => self.evaluate(step, turn),
+                    Effect::Skip { step } => {
+                        let reason = "its condition does not hold".to_owned();
+                        self.record(turn, EventKind::Skipped { step, reason });
+                    }
+                    Effect::MakeReady { step } => self.record(turn, EventKind::Ready { step }),
+                    Effect::Start { step, attempt, not_before } => match not_before {
+                        Some(at) if at > turn.at => turn.timers.push((step, attempt, at)),
+                        _ => self.start(step, attempt, None, turn).await,
+                    },
+                    Effect::Complete => self.complete(turn),
+                    Effect::Fail { error, step } => {
+                        self.record(turn, EventKind::Failed { error, step: Some(step) });
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the turn writes. The message follows when the phase changed, else at most once a second.
+    pub fn append(&mut self, expected: u64, moved: bool, turn: &mut Turn) -> Append {
+        let state = self.planner.state();
+        let due = turn.at.since(self.metadata_at) >= METADATA_EVERY;
+        let metadata = (moved || due).then(|| Arc::new(MessageMetadata::from(state)));
+        if metadata.is_some() {
+            self.metadata_at = turn.at;
+        }
+        Append {
+            run: self.run,
+            project: self.project,
+            message: self.message,
+            expected,
+            events: Arc::new(std::mem::take(&mut turn.events)),
+            contents: Arc::new(std::mem::take(&mut turn.contents)),
+            derived: derived(state),
+            metadata,
+            output: turn.output.take().map(Arc::from),
+            subject: moved.then(|| Subject::Run {
+                number: self.number,
+                task: self.task,
+                status: state.status(),
+            }),
+        }
+    }
+
+    /// Commits, again and again while the database does not take writes: what a model answered must not be lost.
+    async fn commit(&self, append: Append) -> Result<(), Fenced> {
+        let stopping = self.engine.0.runs.stopping();
+        loop {
+            let write = append.clone();
+            let result =
+                self.engine.0.store.write(move |tx| Box::pin(async move { write.write(tx).await })).await;
+            match result {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Fenced),
+                Err(error) => {
+                    tracing::error!(run = %self.run, %error, "a turn could not be stored; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(COMMIT_RETRY) => {}
+                        () = stopping.cancelled() => return Err(Fenced),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the committed turn decided: executes attempts, waits for slots, sets timers, wakes viewers.
+    pub fn carry_out(&mut self, turn: Turn) {
+        for Start { step, attempt, client, request, slot, limit } in turn.starts {
+            self.channel.begin(step, attempt);
+            let abort = self.ended.child_token();
+            self.open.insert(step, abort.clone());
+            let (mail, channel) = (self.mail.clone(), self.channel.clone());
+            tokio::spawn(async move {
+                let call = attempt::call(client, request, limit, &channel, step, attempt);
+                let outcome = tokio::select! {
+                    outcome = call => outcome,
+                    () = abort.cancelled() => return,
+                };
+                drop(slot);
+                // Nobody to hear it: the run was forgotten, and its log says what is to be done.
+                drop(mail.send(Report::Ended { step, attempt, outcome }));
+            });
+        }
+        for Wait { step, attempt, limits } in turn.waits {
+            let (mail, ended) = (self.mail.clone(), self.ended.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    slot = limits.acquire() => drop(mail.send(Report::Slot { step, attempt, slot })),
+                    () = ended.cancelled() => {}
+                }
+            });
+        }
+        for (step, attempt, at) in turn.timers {
+            let (mail, ended) = (self.mail.clone(), self.ended.clone());
+            let wait = Duration::from_millis(at.since(store::now()));
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => drop(mail.send(Report::Due { step, attempt })),
+                    () = ended.cancelled() => {}
+                }
+            });
+        }
+        self.channel.committed(self.state().seq);
+        if self.state().phase.is_end() {
+            self.ended.cancel();
+        }
+    }
+
+    pub fn record(&mut self, turn: &mut Turn, kind: EventKind) {
+        let event = Event { seq: self.state().seq + 1, at: turn.at, kind };
+        self.planner.apply(&event);
+        if let Some(step) = event.kind.step() {
+            let status = self.state().steps[step.index()].status;
+            if matches!(status, StepStatus::Skipped | StepStatus::Failed) {
+                self.outputs.insert(self.state().name(step).to_owned(), Value::Null);
+            }
+        }
+        turn.events.push(event);
+    }
+
+    /// Stores a text with the turn.
+    pub fn keep(&self, turn: &mut Turn, text: String) -> TextRef {
+        let id = ContentId(store::mint());
+        let reference = TextRef::new(id, &text);
+        turn.contents.push((id, text));
+        reference
+    }
+
+    fn take(
+        &mut self,
+        step: StepRunId,
+        attempt: u32,
+        outcome: Result<Answer, CallFailure>,
+        turn: &mut Turn,
+    ) {
+        if !self.is_open(step, attempt) {
+            return;
+        }
+        self.open.remove(&step);
+        self.channel.end(step, attempt);
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(error) => return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn),
+        };
+        let name = self.state().name(step).to_owned();
+        let output = Value::String(answer.text);
+        match self.recipe.evaluator.output_mapping(&self.recipe.template.steps[step.index()], &output) {
+            Ok(mapped) => self.mapped.extend(mapped),
+            Err(error) => {
+                let failure = Failure::new(ErrorClass::Expression, error.to_string());
+                return self.fail(step, attempt, failure, None, false, turn);
+            }
+        }
+        let Value::String(text) = &output else { return };
+        let reference = self.keep(turn, text.clone());
+        self.outputs.insert(name, output);
+        let usage = answer.usage;
+        self.record(turn, EventKind::Finished { step, attempt, output: reference, usage, cut: answer.cut });
+    }
+
+    pub fn fail(
+        &mut self,
+        step: StepRunId,
+        attempt: u32,
+        error: Failure,
+        retry_after: Option<Duration>,
+        timed_out: bool,
+        turn: &mut Turn,
+    ) {
+        let retry_at = match self.state().verdict(step, error.class) {
+            Verdict::Retry { nth } => {
+                let wait = backoff(nth, rand::random(), retry_after);
+                Some(Timestamp(turn.at.0 + wait.as_millis() as i64))
+            }
+            Verdict::Final => None,
+        };
+        let kind = match error.class {
+            ErrorClass::Interrupted => EventKind::Interrupted { step, attempt, error, retry_at },
+            _ if timed_out => EventKind::TimedOut { step, attempt, error, retry_at },
+            _ => EventKind::StepFailed { step, attempt, error, retry_at },
+        };
+        self.record(turn, kind);
+    }
+
+    fn is_open(&self, step: StepRunId, attempt: u32) -> bool {
+        let owner = self.engine.0.runs.owner();
+        self.state().steps[step.index()]
+            .open_attempt()
+            .is_some_and(|open| open.number == attempt && open.owner == owner)
+    }
+
+    /// Whether this attempt is the one that is to start next.
+    fn may_start(&self, step: StepRunId, attempt: u32) -> bool {
+        let state = &self.state().steps[step.index()];
+        !self.state().phase.is_end()
+            && !self.planner.is_winding_down()
+            && state.status == StepStatus::Ready
+            && state.attempts.len() as u32 + 1 == attempt
+    }
+
+    async fn granted(&mut self, step: StepRunId, attempt: u32, slot: Slot, turn: &mut Turn) {
+        self.start(step, attempt, Some(slot), turn).await;
+    }
+
+    /// Claims the attempt if its provider has a slot for it, else waits for one.
+    async fn start(&mut self, step: StepRunId, attempt: u32, slot: Option<Slot>, turn: &mut Turn) {
+        if !self.may_start(step, attempt) {
+            return;
+        }
+        let owner = self.engine.0.runs.owner();
+        let Some(role) = self.roles.get(&step.step).cloned() else {
+            let failure = Failure::new(ErrorClass::NoRoles, "the step has no role");
+            self.record(turn, EventKind::Started { step, attempt, owner });
+            return self.fail(step, attempt, failure, None, false, turn);
+        };
+        let resolved = match self.engine.0.models.resolve(&role.model).await {
+            Ok(resolved) => resolved,
+            Err(failure) => {
+                self.record(turn, EventKind::Started { step, attempt, owner });
+                return self.fail(step, attempt, failure, None, false, turn);
+            }
+        };
+        let Some(slot) = slot.or_else(|| resolved.limits.try_acquire()) else {
+            turn.waits.push(Wait { step, attempt, limits: resolved.limits });
+            return;
+        };
+        self.record(turn, EventKind::Started { step, attempt, owner });
+        let planned = &self.recipe.template.steps[step.index()];
+        let rendered = request::of_step(&self.recipe.evaluator, planned, &role, resolved.model, &self.context());
+        let mut request = match rendered {
+            Ok(request) => request,
+            Err(error) => {
+                let failure = Failure::new(ErrorClass::Expression, error.to_string());
+                return self.fail(step, attempt, failure, None, false, turn);
+            }
+        };
+        if self.recipe.is_ask {
+            request::with_conversation(&mut request, &role, &self.earlier);
+        }
+        let limit = self.recipe.plan.steps[step.index()].timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        let prompt = self.keep(turn, serde_json::json!(request).to_string());
+        self.record(turn, EventKind::Prompt { step, attempt, prompt });
+        turn.starts.push(Start { step, attempt, client: resolved.client, request, slot, limit });
+    }
+
+    fn evaluate(&mut self, step: StepRunId, turn: &mut Turn) {
+        let condition = self.recipe.template.steps[step.index()].condition.clone().unwrap_or_default();
+        match self.recipe.evaluator.condition(&condition, &self.context()) {
+            Ok(holds) => self.record(turn, EventKind::ConditionEvaluated { step, holds }),
+            Err(error) => {
+                let owner = self.engine.0.runs.owner();
+                let failure = Failure::new(ErrorClass::Expression, format!("its condition: {error}"));
+                self.record(turn, EventKind::Started { step, attempt: 1, owner });
+                self.fail(step, 1, failure, None, false, turn);
+            }
+        }
+    }
+
+    fn complete(&mut self, turn: &mut Turn) {
+        let output = self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context());
+        let value = match output {
+            Ok(value) => value,
+            Err(error) => {
+                let error = Failure::new(ErrorClass::Expression, format!("the template's output: {error}"));
+                return self.record(turn, EventKind::Failed { error, step: None });
+            }
+        };
+        let text = match value {
+            Value::String(text) => text,
+            Value::Null => String::new(),
+            other => format!("{other:#}"),
+        };
+        let output = self.stored(&text).unwrap_or_else(|| self.keep(turn, text.clone()));
+        let shown = head(&text, OUTPUT_LIMIT).to_owned();
+        turn.output = Some(text);
+        self.record(turn, EventKind::Completed { output, shown });
+    }
+
+    /// A step's output that is this very text: it is stored already.
+    fn stored(&self, text: &str) -> Option<TextRef> {
+        let same = |name: &str| self.outputs.get(name).and_then(Value::as_str) == Some(text);
+        let mut steps = self.state().steps.iter().zip(&self.recipe.plan.steps).rev();
+        steps.find(|(_, planned)| same(&planned.name)).and_then(|(step, _)| step.output.clone())
+    }
+
+    fn cancel(&mut self, by: String, turn: &mut Turn) {
+        let open: Vec<_> = (0..self.state().steps.len())
+            .filter(|&step| self.state().steps[step].open_attempt().is_some())
+            .map(StepRunId::of)
+            .collect();
+        for step in open {
+            if let Some(abort) = self.open.remove(&step) {
+                abort.cancel();
+            }
+            self.record(turn, EventKind::StepCancelled { step });
+        }
+        self.record(turn, EventKind::Cancelled { by });
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            input: &self.input,
+            outputs: &self.outputs,
+            mapped: &self.mapped,
+            conversation: &self.conversation,
+        }
+    }
+}
+
+pub(super) fn has_ended(number: RunNumber) -> Error {
+    Error::Conflict(format!("run {number} has ended"))
+}

@@ -1,0 +1,308 @@
+//! Runs: launch, watch, stop, read.
+//!
+//! Each live run has a [`conductor`], registered here under its id. What is to be done for a run reaches it as a report;
+//! [`Engine::advance`] finds the conductor, or takes the run up from its log. Both may happen twice or late: the
+//! conductor re-reads its state, and the store's fence refuses what was done already.
+
+mod attempt;
+mod conductor;
+mod launch;
+mod load;
+mod recipe;
+mod request;
+mod turn;
+
+pub(crate) use recipe::ASK;
+
+use crate::{
+    Engine, Error, Result, User,
+    store::{self, runs},
+};
+use conductor::{Conductor, Mailbox, Report, has_ended};
+use domain::{
+    access::Permission,
+    event::Event,
+    id::{ContentId, OwnerId, RunId, RunNumber, TaskId, TemplateId},
+    key::{ProjectKey, RoleKey, TemplateKey},
+    run::RunStatus,
+    view::{Content, LaunchPreview, Launched, Page, RunDetail, RunSummary},
+};
+use moka::sync::Cache;
+use recipe::Recipe;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How many runs a page of the list has.
+const PAGE: u32 = 50;
+/// How many events a page has.
+const EVENTS_PAGE: u32 = 500;
+/// How many compiled template versions are kept at hand.
+const RECIPES: u64 = 500;
+
+/// What to launch.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    Template(TemplateKey),
+    /// Free text: the built-in template `ask`.
+    Ask(String),
+}
+
+/// What a launch is given besides its subject.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Launch {
+    #[serde(default)]
+    pub input: Value,
+    /// Step name to role key.
+    #[serde(default)]
+    pub role_assignments: BTreeMap<String, RoleKey>,
+    /// The conversation it belongs to; none: a new one.
+    #[serde(default)]
+    pub task_id: Option<TaskId>,
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    pub status: Option<RunStatus>,
+    pub template: Option<TemplateKey>,
+}
+
+/// The runs that this process conducts.
+pub(crate) struct Runs {
+    owner: OwnerId,
+    live: Mutex<HashMap<RunId, mpsc::UnboundedSender<Report>>>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    recipes: Cache<(TemplateId, u32), Arc<Recipe>>,
+    ask: Arc<Recipe>,
+}
+
+impl Runs {
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            owner: OwnerId(store::mint()),
+            live: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            recipes: Cache::new(RECIPES),
+            ask: Arc::new(Recipe::ask()?),
+        })
+    }
+
+    pub fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Ends all conductors where they stand; their runs go on at the next start.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<RunId, mpsc::UnboundedSender<Report>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live_count(&self) -> u32 {
+        self.live().len() as u32
+    }
+
+    fn register(&self, run: RunId, mail: mpsc::UnboundedSender<Report>) {
+        self.live().insert(run, mail);
+    }
+
+    fn forget(&self, run: RunId) {
+        self.live().remove(&run);
+    }
+
+    fn conduct(&self, conductor: Conductor, mailbox: Mailbox) {
+        self.tasks.spawn(conductor.conduct(mailbox));
+    }
+}
+
+impl Engine {
+    /// What a launch would do: roles with reasons, warnings, errors. Writes nothing, calls no model.
+    pub async fn preview(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        launch: &Launch,
+    ) -> Result<LaunchPreview> {
+        self.preview_launch(user, project, template, launch).await
+    }
+
+    /// Stores the user's message, the assistant's message and the run in one transaction, and acknowledges. Editors.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad input, an unknown step or role, no roles, or a feature not supported yet: nothing is written.
+    /// `Conflict` when the idempotency key was used with another body; the same body gives the first answer again.
+    pub async fn execute(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        subject: Subject,
+        launch: Launch,
+    ) -> Result<Launched> {
+        self.launch(user, project, subject, launch).await
+    }
+
+    /// Stops it: open model calls are dropped, open attempts end as cancelled. `Conflict` when it has ended.
+    pub async fn cancel(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunDetail> {
+        let id = self.authorise(user, project, Permission::Editor).await?;
+        let row = runs::by_number(self.0.store.read(), id, run).await?;
+        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        if row.summary()?.status.is_end() {
+            return Err(has_ended(run));
+        }
+        let (reply, answer) = oneshot::channel();
+        drop(self.mailbox(row.id()).send(Report::Cancel { by: user.name.clone(), reply }));
+        match answer.await {
+            Ok(cancelled) => cancelled?,
+            // Its conductor ended between the two: either the run has, or the server is about to.
+            Err(_) => return Err(Error::Unavailable("the run could not be reached; try again".to_owned())),
+        }
+        self.run(user, project, run).await
+    }
+
+    /// Newest first, 50 a page.
+    pub async fn runs(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        filter: &RunFilter,
+        cursor: Option<&str>,
+    ) -> Result<Page<RunSummary>> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let before = match cursor {
+            Some(cursor) => cursor
+                .parse()
+                .map_err(|_| Error::invalid("cursor", "not a cursor of this list; begin without one"))?,
+            None => u32::MAX,
+        };
+        let template = filter.template.as_ref();
+        let rows =
+            runs::list(self.0.store.read(), project, filter.status, template, before, PAGE + 1).await?;
+        let more = rows.len() > PAGE as usize;
+        let items: Vec<_> = rows.iter().take(PAGE as usize).map(runs::RunRow::summary).collect::<Result<_>>()?;
+        let next = items.last().filter(|_| more).map(|last: &RunSummary| last.number.to_string());
+        Ok(Page { items, next })
+    }
+
+    pub async fn run(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunDetail> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let row = runs::by_number(self.0.store.read(), id, run).await?;
+        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let state = self.state_of(row.id()).await?;
+        let mut summary = row.summary()?;
+        // The row was read first, so the state may be ahead of it.
+        summary.status = state.status();
+        summary.finished_at = state.finished_at;
+        summary.usage = state.usage;
+        summary.error = state.error.as_ref().map(|failure| failure.error.message.clone());
+        Ok(RunDetail { summary, state })
+    }
+
+    /// Events after `after`, at most 500; the page's `next` is the last one's number when there are more.
+    pub async fn events(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        after: u64,
+    ) -> Result<Page<Event>> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let row = runs::by_number(self.0.store.read(), id, run).await?;
+        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let mut items = runs::events(self.0.store.read(), row.id(), after, EVENTS_PAGE + 1).await?;
+        let more = items.len() > EVENTS_PAGE as usize;
+        items.truncate(EVENTS_PAGE as usize);
+        let next = items.last().filter(|_| more).map(|last| last.seq.to_string());
+        Ok(Page { items, next })
+    }
+
+    /// A stored text of this run: a prompt, an output, the input. `limit` in characters; none: all of it.
+    pub async fn content(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        content: ContentId,
+        limit: Option<u32>,
+    ) -> Result<Content> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let db = self.0.store.read();
+        let row = runs::by_number(db, id, run).await?.ok_or_else(|| Error::not_found("run", run))?;
+        let limit = limit.unwrap_or(i32::MAX as u32);
+        let found = runs::content_head(db, row.id(), content, limit).await?;
+        let (text, bytes) = found.ok_or_else(|| Error::not_found("content", content))?;
+        Ok(Content { text, bytes })
+    }
+
+    /// Sees to it that the run goes on: its conductor looks again, or the run is taken up from its log.
+    pub(crate) fn advance(&self, run: RunId) {
+        drop(self.mailbox(run).send(Report::Wake));
+    }
+
+    /// Takes up every run that has not ended.
+    pub(crate) async fn take_up_unfinished(&self) -> Result<()> {
+        let unfinished = runs::unfinished(self.0.store.read()).await?;
+        if !unfinished.is_empty() {
+            tracing::info!(runs = unfinished.len(), "taking up unfinished runs");
+        }
+        unfinished.into_iter().for_each(|run| self.advance(run));
+        Ok(())
+    }
+
+    /// The live state if the run is conducted here, else what its log says.
+    async fn state_of(&self, run: RunId) -> Result<domain::run::RunState> {
+        let mail = self.0.runs.live().get(&run).cloned();
+        if let Some(mail) = mail {
+            let (reply, answer) = oneshot::channel();
+            if mail.send(Report::Show { reply }).is_ok()
+                && let Ok(state) = answer.await
+            {
+                return Ok(*state);
+            }
+        }
+        self.replay(run).await
+    }
+
+    fn mailbox(&self, run: RunId) -> mpsc::UnboundedSender<Report> {
+        let mut live = self.0.runs.live();
+        if let Some(mail) = live.get(&run) {
+            return mail.clone();
+        }
+        let (mail, mailbox) = mpsc::unbounded_channel();
+        live.insert(run, mail.clone());
+        drop(live);
+        self.0.runs.tasks.spawn(take_up(self.clone(), run, mail.clone(), mailbox));
+        mail
+    }
+}
+
+async fn take_up(engine: Engine, run: RunId, mail: mpsc::UnboundedSender<Report>, mailbox: Mailbox) {
+    match engine.load(run, mail).await {
+        Ok(mut conductor) => {
+            if conductor.resume().await.is_ok() {
+                return conductor.conduct(mailbox).await;
+            }
+            tracing::warn!(%run, "somebody else works on this run");
+        }
+        Err(error) => tracing::error!(%run, %error, source = ?error, "a run could not be taken up"),
+    }
+    engine.0.runs.forget(run);
+}

@@ -1,0 +1,122 @@
+//! What launches and running runs write into conversations.
+
+use crate::Result;
+use domain::{
+    id::{MessageId, ProjectId, RunId, TaskId, Timestamp, UserId},
+    run::MessageMetadata,
+};
+use sqlx::{SqliteConnection, SqlitePool, types::Json};
+
+/// An earlier message of a conversation, as prompts see it.
+#[derive(Clone, Debug, serde::Serialize, sqlx::FromRow)]
+pub struct Earlier {
+    pub author: String,
+    pub content: String,
+}
+
+pub async fn insert_task(
+    tx: &mut SqliteConnection,
+    id: TaskId,
+    project: ProjectId,
+    title: &str,
+    at: Timestamp,
+) -> Result<()> {
+    sqlx::query("INSERT INTO task (id, project_id, title, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)")
+        .bind(id.0)
+        .bind(project.0)
+        .bind(title)
+        .bind(at.0)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Whether the project has the task; its place in lists moves to `at`.
+pub async fn touch_task(
+    tx: &mut SqliteConnection,
+    id: TaskId,
+    project: ProjectId,
+    at: Timestamp,
+) -> Result<bool> {
+    let done = sqlx::query("UPDATE task SET updated_at = max(updated_at, $3) WHERE id = $1 AND project_id = $2")
+        .bind(id.0)
+        .bind(project.0)
+        .bind(at.0)
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn insert_user(
+    tx: &mut SqliteConnection,
+    id: MessageId,
+    task: TaskId,
+    user: UserId,
+    content: &str,
+    at: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO message (id, task_id, author, user_id, content, created_at) VALUES ($1, $2, 'user', $3, $4, $5)",
+    )
+    .bind(id.0)
+    .bind(task.0)
+    .bind(user.0)
+    .bind(content)
+    .bind(at.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub async fn insert_assistant(
+    tx: &mut SqliteConnection,
+    id: MessageId,
+    task: TaskId,
+    run: RunId,
+    metadata: &MessageMetadata,
+    at: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO message (id, task_id, author, content, metadata, run_id, created_at) \
+         VALUES ($1, $2, 'assistant', '', $3, $4, $5)",
+    )
+    .bind(id.0)
+    .bind(task.0)
+    .bind(Json(metadata))
+    .bind(run.0)
+    .bind(at.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// `content` none leaves it as it is.
+pub async fn update(
+    tx: &mut SqliteConnection,
+    id: MessageId,
+    metadata: &MessageMetadata,
+    content: Option<&str>,
+) -> Result<()> {
+    sqlx::query("UPDATE message SET metadata = $2, content = coalesce($3, content) WHERE id = $1")
+        .bind(id.0)
+        .bind(Json(metadata))
+        .bind(content)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The newest messages before `before`, oldest first, at most `limit`.
+pub async fn earlier(db: &SqlitePool, task: TaskId, before: MessageId, limit: u32) -> Result<Vec<Earlier>> {
+    let mut rows: Vec<Earlier> = sqlx::query_as(
+        "SELECT author, content FROM message WHERE task_id = $1 AND id < $2 AND author <> 'system' AND content <> '' \
+         ORDER BY id DESC LIMIT $3",
+    )
+    .bind(task.0)
+    .bind(before.0)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.reverse();
+    Ok(rows)
+}

@@ -1,0 +1,340 @@
+//! Runs, their logs and their texts.
+
+use crate::{Error, Result};
+use domain::{
+    event::{Event, EventKind, TemplateVersion},
+    id::{ContentId, MessageId, ProjectId, RoleId, RunId, RunNumber, TaskId, TemplateId, Timestamp, UserId},
+    key::{RoleKey, TemplateKey},
+    run::RunStatus,
+    usage::Usage,
+    view::RunSummary,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row, SqliteConnection, SqlitePool, types::Json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What a run was given and what was settled when it was launched. Versions are immutable, so naming them keeps them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    pub input: ContentId,
+    pub role_assignments: BTreeMap<String, RoleKey>,
+    /// Per step of the plan that needs a role: the role's row and version.
+    pub roles: BTreeMap<u32, (RoleId, u32)>,
+    /// The user's message that began it: what came before is its conversation.
+    pub message: MessageId,
+}
+
+pub struct NewRun {
+    pub id: RunId,
+    pub project: ProjectId,
+    pub template_id: Option<TemplateId>,
+    pub template: TemplateVersion,
+    pub task: TaskId,
+    pub message: MessageId,
+    pub user: UserId,
+    pub by: String,
+    pub snapshot: Snapshot,
+    pub idempotency: Option<(String, Vec<u8>)>,
+    pub at: Timestamp,
+}
+
+/// A run's columns that are folds of its log.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    pub status: RunStatus,
+    pub warnings: u32,
+    pub error: Option<String>,
+    pub usage: Usage,
+    pub finished_at: Option<Timestamp>,
+}
+
+#[derive(FromRow)]
+pub struct RunRow {
+    pub id: Uuid,
+    pub project_id: Uuid,
+    number: u32,
+    pub template_id: Option<Uuid>,
+    template_key: String,
+    template_version: u32,
+    template_name: String,
+    task_id: Uuid,
+    message_id: Uuid,
+    started_by_name: String,
+    pub snapshot: Json<Snapshot>,
+    status: String,
+    warnings: u32,
+    error: Option<String>,
+    input_tokens: i64,
+    output_tokens: i64,
+    created_at: i64,
+    finished_at: Option<i64>,
+}
+
+impl RunRow {
+    pub fn id(&self) -> RunId {
+        RunId(self.id)
+    }
+
+    pub fn summary(&self) -> Result<RunSummary> {
+        let corrupt = |what: &str| Error::internal(format!("run {}: its {what} cannot be read", self.id));
+        Ok(RunSummary {
+            number: RunNumber(self.number),
+            template: TemplateVersion {
+                key: TemplateKey::parse(&self.template_key).map_err(|_| corrupt("template key"))?,
+                version: self.template_version,
+                name: self.template_name.clone(),
+            },
+            status: RunStatus::parse(&self.status).ok_or_else(|| corrupt("status"))?,
+            by: self.started_by_name.clone(),
+            task: TaskId(self.task_id),
+            message: MessageId(self.message_id),
+            created_at: Timestamp(self.created_at),
+            finished_at: self.finished_at.map(Timestamp),
+            usage: Usage { input_tokens: self.input_tokens as u64, output_tokens: self.output_tokens as u64 },
+            warnings: self.warnings,
+            error: self.error.clone(),
+        })
+    }
+}
+
+/// The next number of a run in its project.
+pub async fn next_number(tx: &mut SqliteConnection, project: ProjectId) -> Result<RunNumber> {
+    let number: u32 =
+        sqlx::query_scalar("UPDATE project SET last_run = last_run + 1 WHERE id = $1 RETURNING last_run")
+            .bind(project.0)
+            .fetch_one(tx)
+            .await?;
+    Ok(RunNumber(number))
+}
+
+pub async fn insert(tx: &mut SqliteConnection, run: &NewRun, number: RunNumber) -> Result<()> {
+    let (key, digest) = run.idempotency.clone().unzip();
+    sqlx::query(
+        "INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
+         message_id, started_by, started_by_name, snapshot, status, last_seq, idempotency_key, request_digest, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'queued', 0, $13, $14, $15)",
+    )
+    .bind(run.id.0)
+    .bind(run.project.0)
+    .bind(number.0)
+    .bind(run.template_id.map(|id| id.0))
+    .bind(run.template.key.as_ref())
+    .bind(run.template.version)
+    .bind(&run.template.name)
+    .bind(run.task.0)
+    .bind(run.message.0)
+    .bind(run.user.0)
+    .bind(&run.by)
+    .bind(Json(&run.snapshot))
+    .bind(key)
+    .bind(digest)
+    .bind(run.at.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The fence: moves the log's end from `expected` to `last`. False: somebody else appended, so nothing may be written.
+pub async fn advance(
+    tx: &mut SqliteConnection,
+    run: RunId,
+    expected: u64,
+    last: u64,
+    derived: &Derived,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE run SET last_seq = $1, status = $2, warnings = $3, error = $4, input_tokens = $5, output_tokens = $6, \
+         finished_at = $7 WHERE id = $8 AND last_seq = $9",
+    )
+    .bind(last as i64)
+    .bind(derived.status.as_str())
+    .bind(derived.warnings)
+    .bind(&derived.error)
+    .bind(derived.usage.input_tokens as i64)
+    .bind(derived.usage.output_tokens as i64)
+    .bind(derived.finished_at.map(|at| at.0))
+    .bind(run.0)
+    .bind(expected as i64)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Stores events in one statement, whatever their number.
+pub async fn insert_events(tx: &mut SqliteConnection, run: RunId, events: &[Event]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Stored<'e>(u64, i64, &'e EventKind);
+    let rows: Vec<_> = events.iter().map(|event| Stored(event.seq, event.at.0, &event.kind)).collect();
+    let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
+    sqlx::query(
+        "INSERT INTO event (run_id, seq, at, body) \
+         SELECT $1, value ->> 0, value ->> 1, value -> 2 FROM json_each($2)",
+    )
+    .bind(run.0)
+    .bind(rows)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub async fn insert_content(tx: &mut SqliteConnection, run: RunId, id: ContentId, body: &str) -> Result<()> {
+    sqlx::query("INSERT INTO content (id, run_id, body) VALUES ($1, $2, $3)")
+        .bind(id.0)
+        .bind(run.0)
+        .bind(body)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// At most `limit` events after `after`, in order.
+pub async fn events(db: &SqlitePool, run: RunId, after: u64, limit: u32) -> Result<Vec<Event>> {
+    let rows = sqlx::query("SELECT seq, at, body FROM event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+        .bind(run.0)
+        .bind(after as i64)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let body: &str = row.try_get(2)?;
+            Ok(Event {
+                seq: row.try_get::<i64, _>(0)? as u64,
+                at: Timestamp(row.try_get(1)?),
+                kind: serde_json::from_str(body).map_err(Error::internal)?,
+            })
+        })
+        .collect()
+}
+
+pub async fn content(db: &SqlitePool, run: RunId, id: ContentId) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar("SELECT body FROM content WHERE id = $1 AND run_id = $2")
+        .bind(id.0)
+        .bind(run.0)
+        .fetch_optional(db)
+        .await?)
+}
+
+/// The beginning of a text and the length of the whole, in bytes.
+pub async fn content_head(
+    db: &SqlitePool,
+    run: RunId,
+    id: ContentId,
+    characters: u32,
+) -> Result<Option<(String, u64)>> {
+    let row: Option<(String, i64)> = sqlx::query_as(
+        "SELECT substr(body, 1, $3), octet_length(body) FROM content WHERE id = $1 AND run_id = $2",
+    )
+    .bind(id.0)
+    .bind(run.0)
+    .bind(characters)
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|(text, bytes)| (text, bytes as u64)))
+}
+
+pub async fn by_id(db: &SqlitePool, id: RunId) -> Result<Option<RunRow>> {
+    Ok(sqlx::query_as("SELECT * FROM run WHERE id = $1").bind(id.0).fetch_optional(db).await?)
+}
+
+pub async fn by_number(db: &SqlitePool, project: ProjectId, number: RunNumber) -> Result<Option<RunRow>> {
+    Ok(sqlx::query_as("SELECT * FROM run WHERE project_id = $1 AND number = $2")
+        .bind(project.0)
+        .bind(number.0)
+        .fetch_optional(db)
+        .await?)
+}
+
+/// A launch that was made before under this idempotency key, with the digest of its body.
+pub async fn by_idempotency_key(
+    tx: &mut SqliteConnection,
+    project: ProjectId,
+    key: &str,
+) -> Result<Option<(RunRow, Vec<u8>)>> {
+    let row = sqlx::query("SELECT * FROM run WHERE project_id = $1 AND idempotency_key = $2")
+        .bind(project.0)
+        .bind(key)
+        .fetch_optional(tx)
+        .await?;
+    row.map(|row| Ok((RunRow::from_row(&row)?, row.try_get("request_digest")?))).transpose()
+}
+
+/// Runs that have not ended, oldest first: what a restart takes up.
+pub async fn unfinished(db: &SqlitePool) -> Result<Vec<RunId>> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM run WHERE status IN ('queued', 'running', 'waiting') ORDER BY created_at, id",
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(RunId).collect())
+}
+
+/// Newest first, from below `before`.
+pub async fn list(
+    db: &SqlitePool,
+    project: ProjectId,
+    status: Option<RunStatus>,
+    template: Option<&TemplateKey>,
+    before: u32,
+    limit: u32,
+) -> Result<Vec<RunRow>> {
+    // One statement per combination, so that each uses its index.
+    let rows = match (status, template) {
+        (None, None) => {
+            sqlx::query_as(
+                "SELECT * FROM run WHERE project_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3",
+            )
+            .bind(project.0)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(db)
+            .await?
+        }
+        (Some(status), None) => {
+            sqlx::query_as(
+                "SELECT * FROM run WHERE project_id = $1 AND status = $4 AND number < $2 \
+                 ORDER BY number DESC LIMIT $3",
+            )
+            .bind(project.0)
+            .bind(before)
+            .bind(limit)
+            .bind(status.as_str())
+            .fetch_all(db)
+            .await?
+        }
+        (None, Some(template)) => {
+            sqlx::query_as(
+                "SELECT * FROM run WHERE project_id = $1 AND template_key = $4 AND number < $2 \
+                 ORDER BY number DESC LIMIT $3",
+            )
+            .bind(project.0)
+            .bind(before)
+            .bind(limit)
+            .bind(template.as_ref())
+            .fetch_all(db)
+            .await?
+        }
+        (Some(status), Some(template)) => {
+            sqlx::query_as(
+                "SELECT * FROM run WHERE project_id = $1 AND template_key = $4 AND status = $5 AND number < $2 \
+                 ORDER BY number DESC LIMIT $3",
+            )
+            .bind(project.0)
+            .bind(before)
+            .bind(limit)
+            .bind(template.as_ref())
+            .bind(status.as_str())
+            .fetch_all(db)
+            .await?
+        }
+    };
+    Ok(rows)
+}
+
+pub async fn live_count(db: &SqlitePool) -> Result<u32> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM run WHERE status IN ('queued', 'running', 'waiting')")
+        .fetch_one(db)
+        .await?)
+}

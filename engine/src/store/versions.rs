@@ -1,0 +1,100 @@
+//! Immutable versions of templates and roles, as launches and running runs read them.
+
+use crate::{Error, Result};
+use domain::{
+    id::{ProjectId, RoleId, TemplateId},
+    key::{ModelName, RoleKey, TemplateKey},
+    template::Template,
+};
+use sqlx::{FromRow, SqlitePool, types::Json};
+use uuid::Uuid;
+
+/// One version of a role, with what a call needs of it.
+#[derive(Clone, Debug)]
+pub struct RoleVersion {
+    pub id: RoleId,
+    pub version: u32,
+    pub key: RoleKey,
+    pub base_prompt: String,
+    pub model: ModelName,
+    pub temperature: Option<f64>,
+    pub max_tokens: Option<u32>,
+}
+
+#[derive(FromRow)]
+struct RoleVersionRow {
+    id: Uuid,
+    key: String,
+    version: u32,
+    base_prompt: String,
+    model: String,
+    temperature: Option<f64>,
+    max_tokens: Option<u32>,
+}
+
+impl RoleVersionRow {
+    fn read(self) -> Result<RoleVersion> {
+        let corrupt = |what: &str| Error::internal(format!("role {}: its {what} cannot be read", self.id));
+        Ok(RoleVersion {
+            id: RoleId(self.id),
+            version: self.version,
+            key: RoleKey::parse(&self.key).map_err(|_| corrupt("key"))?,
+            model: ModelName::parse(&self.model).map_err(|_| corrupt("model"))?,
+            base_prompt: self.base_prompt,
+            temperature: self.temperature,
+            max_tokens: self.max_tokens,
+        })
+    }
+}
+
+/// The newest version of every role of the project, in order of creation.
+pub async fn roles(db: &SqlitePool, project: ProjectId) -> Result<Vec<RoleVersion>> {
+    let rows: Vec<RoleVersionRow> = sqlx::query_as(
+        "SELECT r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens \
+         FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
+         WHERE r.project_id = $1 AND r.deleted_at IS NULL ORDER BY r.id",
+    )
+    .bind(project.0)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(RoleVersionRow::read).collect()
+}
+
+/// A version of a role, whether the role was deleted since or not.
+pub async fn role(db: &SqlitePool, id: RoleId, version: u32) -> Result<Option<RoleVersion>> {
+    let row: Option<RoleVersionRow> = sqlx::query_as(
+        "SELECT r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens \
+         FROM role r JOIN role_version v ON v.role_id = r.id WHERE r.id = $1 AND v.version = $2",
+    )
+    .bind(id.0)
+    .bind(version)
+    .fetch_optional(db)
+    .await?;
+    row.map(RoleVersionRow::read).transpose()
+}
+
+/// Which version of a template is the newest.
+pub async fn newest_template(
+    db: &SqlitePool,
+    project: ProjectId,
+    key: &TemplateKey,
+) -> Result<Option<(TemplateId, u32)>> {
+    let row: Option<(Uuid, u32)> = sqlx::query_as(
+        "SELECT id, version FROM template WHERE project_id = $1 AND key = $2 AND deleted_at IS NULL",
+    )
+    .bind(project.0)
+    .bind(key.as_ref())
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|(id, version)| (TemplateId(id), version)))
+}
+
+pub async fn template(db: &SqlitePool, id: TemplateId, version: u32) -> Result<Option<Template>> {
+    let row: Option<Json<Template>> =
+        sqlx::query_scalar("SELECT document FROM template_version WHERE template_id = $1 AND version = $2")
+            .bind(id.0)
+            .bind(version)
+            .fetch_optional(db)
+            .await?;
+    Ok(row.map(|document| document.0))
+}
