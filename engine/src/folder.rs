@@ -24,7 +24,12 @@ impl Folder {
         if !exclusive {
             return Ok(Self { _lock: None });
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock")).map_err(failed)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))
+            .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: Some(lock) }),
             Err(fs::TryLockError::WouldBlock) => Err(StartError::Locked { path: shown }),

@@ -29,6 +29,24 @@ pub struct ProviderDraft {
 /// The clients and limits of all providers, by key; rebuilt when a provider changes.
 pub(crate) struct Models {}
 
+/// Where a model's calls go.
+pub(crate) struct Resolved {
+    pub client: std::sync::Arc<dyn crate::models::ModelClient>,
+    pub limits: std::sync::Arc<crate::models::ProviderLimits>,
+    /// The name that the provider knows.
+    pub model: String,
+}
+
+impl Models {
+    pub fn new(_config: &crate::Config) -> Self {
+        todo!()
+    }
+
+    pub async fn resolve(&self, _model: &domain::key::ModelName) -> Result<Resolved, domain::event::Failure> {
+        todo!()
+    }
+}
+
 impl Engine {
     /// Any signed-in user; `local` and those from the environment included.
     pub async fn providers(&self, user: &User) -> Result<Vec<Provider>> {

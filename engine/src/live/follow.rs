@@ -157,10 +157,14 @@ impl Follower {
         }
         // A newcomer learns that an attempt is open before it gets that attempt's text.
         self.flush_events(number, id).await?;
-        self.send_deltas(number, deltas).await
+        Ok(self.send_deltas(number, deltas).await?)
     }
 
-    async fn send_deltas(&mut self, number: RunNumber, deltas: Vec<domain::event::Delta>) -> Result<(), Gone> {
+    async fn send_deltas(
+        &mut self,
+        number: RunNumber,
+        deltas: Vec<domain::event::Delta>,
+    ) -> Result<(), Gone> {
         for delta in deltas {
             self.send(LiveFrame::Delta { run: number, delta }).await?;
         }

@@ -145,7 +145,10 @@ mod tests {
         assert_eq!((delta.offset, delta.text.as_str()), (7, " alle"));
         assert_eq!(channel.unseen(&mut BTreeMap::new())[0].text, "Grüße alle");
         channel.end(step, 1);
-        assert!(channel.unseen(&mut BTreeMap::new()).is_empty(), "a finished text is the output, not a delta");
+        assert!(
+            channel.unseen(&mut BTreeMap::new()).is_empty(),
+            "a finished text is the output, not a delta"
+        );
         channel.begin(step, 2);
         channel.push(step, 2, "again");
         assert_eq!(channel.unseen(&mut seen)[0].offset, 0);

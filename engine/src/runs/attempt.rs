@@ -6,12 +6,7 @@ use crate::{
     live::RunChannel,
     models::{FinishReason, ModelClient, ModelError, ModelEvent, ModelRequest},
 };
-use domain::{
-    error::ErrorClass,
-    event::Failure,
-    id::StepRunId,
-    usage::Usage,
-};
+use domain::{error::ErrorClass, event::Failure, id::StepRunId, usage::Usage};
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -87,7 +82,10 @@ pub(super) async fn call(
             ModelEvent::Text(text) => {
                 if answer.text.len() + text.len() > LONGEST {
                     let limit = LONGEST / 1024 / 1024;
-                    return Err(CallFailure::new(ErrorClass::Limit, format!("the answer is longer than {limit} MB")));
+                    return Err(CallFailure::new(
+                        ErrorClass::Limit,
+                        format!("the answer is longer than {limit} MB"),
+                    ));
                 }
                 channel.push(step, attempt, &text);
                 answer.text.push_str(&text);
@@ -102,9 +100,10 @@ pub(super) async fn call(
         Some(FinishReason::ContentFilter) => {
             Err(CallFailure::new(ErrorClass::Refused, "the provider's filter withheld the answer"))
         }
-        Some(FinishReason::ToolCalls) => {
-            Err(CallFailure::new(ErrorClass::InvalidOutput, "the model asked for a tool that it was not given"))
-        }
+        Some(FinishReason::ToolCalls) => Err(CallFailure::new(
+            ErrorClass::InvalidOutput,
+            "the model asked for a tool that it was not given",
+        )),
         Some(_) if answer.text.trim().is_empty() => {
             Err(CallFailure::new(ErrorClass::Empty, "the model answered nothing"))
         }

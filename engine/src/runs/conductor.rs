@@ -19,7 +19,7 @@ use domain::{
     error::ErrorClass,
     event::{Event, EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
     expression::Context,
-    id::{ContentId, MessageId, OwnerId, ProjectId, RunId, RunNumber, StepRunId, TaskId, Timestamp},
+    id::{ContentId, MessageId, ProjectId, RunId, RunNumber, StepRunId, TaskId, Timestamp},
     run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus, Verdict, backoff},
     view::Subject,
 };
@@ -44,14 +44,30 @@ pub(super) enum Report {
     /// Look again: a delivery may come twice or late.
     Wake,
     /// An attempt has ended.
-    Ended { step: StepRunId, attempt: u32, outcome: Result<Answer, CallFailure> },
+    Ended {
+        step: StepRunId,
+        attempt: u32,
+        outcome: Result<Answer, CallFailure>,
+    },
     /// A slot of the provider is free for this attempt.
-    Slot { step: StepRunId, attempt: u32, slot: Slot },
+    Slot {
+        step: StepRunId,
+        attempt: u32,
+        slot: Slot,
+    },
     /// The time of a retry has come.
-    Due { step: StepRunId, attempt: u32 },
-    Cancel { by: String, reply: oneshot::Sender<Result<()>> },
+    Due {
+        step: StepRunId,
+        attempt: u32,
+    },
+    Cancel {
+        by: String,
+        reply: oneshot::Sender<Result<()>>,
+    },
     /// The committed state, for a page.
-    Show { reply: oneshot::Sender<Box<RunState>> },
+    Show {
+        reply: oneshot::Sender<Box<RunState>>,
+    },
 }
 
 pub(super) type Mailbox = mpsc::UnboundedReceiver<Report>;
@@ -301,13 +317,7 @@ impl Conductor {
         reference
     }
 
-    fn take(
-        &mut self,
-        step: StepRunId,
-        attempt: u32,
-        outcome: Result<Answer, CallFailure>,
-        turn: &mut Turn,
-    ) {
+    fn take(&mut self, step: StepRunId, attempt: u32, outcome: Result<Answer, CallFailure>, turn: &mut Turn) {
         if !self.is_open(step, attempt) {
             return;
         }
@@ -315,7 +325,9 @@ impl Conductor {
         self.channel.end(step, attempt);
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(error) => return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn),
+            Err(error) => {
+                return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn);
+            }
         };
         let name = self.state().name(step).to_owned();
         let output = Value::String(answer.text);
@@ -401,7 +413,8 @@ impl Conductor {
         };
         self.record(turn, EventKind::Started { step, attempt, owner });
         let planned = &self.recipe.template.steps[step.index()];
-        let rendered = request::of_step(&self.recipe.evaluator, planned, &role, resolved.model, &self.context());
+        let rendered =
+            request::of_step(&self.recipe.evaluator, planned, &role, resolved.model, &self.context());
         let mut request = match rendered {
             Ok(request) => request,
             Err(error) => {
@@ -412,7 +425,8 @@ impl Conductor {
         if self.recipe.is_ask {
             request::with_conversation(&mut request, &role, &self.earlier);
         }
-        let limit = self.recipe.plan.steps[step.index()].timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        let limit =
+            self.recipe.plan.steps[step.index()].timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
         let prompt = self.keep(turn, serde_json::json!(request).to_string());
         self.record(turn, EventKind::Prompt { step, attempt, prompt });
         turn.starts.push(Start { step, attempt, client: resolved.client, request, slot, limit });
@@ -432,7 +446,8 @@ impl Conductor {
     }
 
     fn complete(&mut self, turn: &mut Turn) {
-        let output = self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context());
+        let output =
+            self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context());
         let value = match output {
             Ok(value) => value,
             Err(error) => {

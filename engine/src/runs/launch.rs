@@ -82,7 +82,8 @@ impl Engine {
             fallback_warning(&recipe.plan.steps[role.step as usize].name, &role.key, role.reason)
         });
         let warnings = warnings.collect();
-        let mut by_step: HashMap<u32, StepRole> = resolved.into_iter().map(|role| (role.step, role)).collect();
+        let mut by_step: HashMap<u32, StepRole> =
+            resolved.into_iter().map(|role| (role.step, role)).collect();
         let steps = recipe.plan.steps.iter().enumerate().map(|(index, step)| StepPreview {
             name: step.name.clone(),
             role: by_step.remove(&(index as u32)).map(|role| RolePreview {
@@ -243,7 +244,8 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let roles = settled.role_versions.iter().map(|(step, role)| (*step, (role.id, role.version))).collect();
+        let roles =
+            settled.role_versions.iter().map(|(step, role)| (*step, (role.id, role.version))).collect();
         let snapshot = Snapshot {
             input: domain::id::ContentId(store::mint()),
             role_assignments: launch.role_assignments.clone(),
@@ -355,7 +357,10 @@ fn input_problems(recipe: &Recipe, input: &Value) -> Vec<Problem> {
     let empty = json!({});
     let input = if input.is_null() { &empty } else { input };
     if input.to_string().len() > INPUT_LIMIT {
-        return vec![Problem::new("input", format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024))];
+        return vec![Problem::new(
+            "input",
+            format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024),
+        )];
     }
     match &recipe.template.input {
         Some(schema) => schema::validate(schema, input),

@@ -107,7 +107,8 @@ impl Conductor {
             if !output.is_null() {
                 // It succeeded when the step finished, and expressions are pure.
                 let planned = &self.recipe.template.steps[index];
-                let mapped = self.recipe.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
+                let mapped =
+                    self.recipe.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
                 self.mapped.extend(mapped);
             }
             self.outputs.insert(name, output);

@@ -12,8 +12,6 @@ mod recipe;
 mod request;
 mod turn;
 
-pub(crate) use recipe::ASK;
-
 use crate::{
     Engine, Error, Result, User,
     store::{self, runs},
@@ -197,7 +195,8 @@ impl Engine {
         let rows =
             runs::list(self.0.store.read(), project, filter.status, template, before, PAGE + 1).await?;
         let more = rows.len() > PAGE as usize;
-        let items: Vec<_> = rows.iter().take(PAGE as usize).map(runs::RunRow::summary).collect::<Result<_>>()?;
+        let items: Vec<_> =
+            rows.iter().take(PAGE as usize).map(runs::RunRow::summary).collect::<Result<_>>()?;
         let next = items.last().filter(|_| more).map(|last: &RunSummary| last.number.to_string());
         Ok(Page { items, next })
     }

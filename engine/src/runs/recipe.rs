@@ -47,7 +47,8 @@ impl Engine {
             return Ok(recipe);
         }
         let template = versions::template(self.0.store.read(), id, version).await?;
-        let template = template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
+        let template =
+            template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
         let recipe = Arc::new(Recipe::new(template)?);
         self.0.runs.recipes.insert((id, version), recipe.clone());
         Ok(recipe)

@@ -29,7 +29,13 @@ pub(super) fn of_step(
     let system = Some(role.base_prompt.clone()).filter(|prompt| !prompt.trim().is_empty());
     let local = is_local(role);
     let max_tokens = role.max_tokens.or(local.then_some(LOCAL_MAX_TOKENS));
-    Ok(ModelRequest { model, system, turns: vec![Turn::user(prompt)], temperature: role.temperature, max_tokens })
+    Ok(ModelRequest {
+        model,
+        system,
+        turns: vec![Turn::user(prompt)],
+        temperature: role.temperature,
+        max_tokens,
+    })
 }
 
 /// Puts the conversation's earlier messages before the question, the newest first into the budget.

@@ -24,13 +24,14 @@ pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Sub
 }
 
 pub async fn after(db: &SqlitePool, project: ProjectId, after: u64) -> Result<Vec<Change>> {
-    let rows: Vec<(i64, String)> =
-        sqlx::query_as("SELECT seq, body FROM change WHERE project_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
-            .bind(project.0)
-            .bind(after as i64)
-            .bind(BATCH)
-            .fetch_all(db)
-            .await?;
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT seq, body FROM change WHERE project_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+    )
+    .bind(project.0)
+    .bind(after as i64)
+    .bind(BATCH)
+    .fetch_all(db)
+    .await?;
     rows.into_iter()
         .map(|(seq, body)| {
             let subject = serde_json::from_str(&body).map_err(Error::internal)?;
@@ -40,8 +41,10 @@ pub async fn after(db: &SqlitePool, project: ProjectId, after: u64) -> Result<Ve
 }
 
 pub async fn newest(db: &SqlitePool, project: ProjectId) -> Result<u64> {
-    let newest: Option<i64> =
-        sqlx::query_scalar("SELECT max(seq) FROM change WHERE project_id = $1").bind(project.0).fetch_one(db).await?;
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM change WHERE project_id = $1")
+        .bind(project.0)
+        .fetch_one(db)
+        .await?;
     Ok(newest.unwrap_or(0) as u64)
 }
 

@@ -21,13 +21,15 @@ pub async fn insert_task(
     title: &str,
     at: Timestamp,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO task (id, project_id, title, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)")
-        .bind(id.0)
-        .bind(project.0)
-        .bind(title)
-        .bind(at.0)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO task (id, project_id, title, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)",
+    )
+    .bind(id.0)
+    .bind(project.0)
+    .bind(title)
+    .bind(at.0)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -38,12 +40,13 @@ pub async fn touch_task(
     project: ProjectId,
     at: Timestamp,
 ) -> Result<bool> {
-    let done = sqlx::query("UPDATE task SET updated_at = max(updated_at, $3) WHERE id = $1 AND project_id = $2")
-        .bind(id.0)
-        .bind(project.0)
-        .bind(at.0)
-        .execute(tx)
-        .await?;
+    let done =
+        sqlx::query("UPDATE task SET updated_at = max(updated_at, $3) WHERE id = $1 AND project_id = $2")
+            .bind(id.0)
+            .bind(project.0)
+            .bind(at.0)
+            .execute(tx)
+            .await?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -191,12 +191,13 @@ pub async fn insert_content(tx: &mut SqliteConnection, run: RunId, id: ContentId
 
 /// At most `limit` events after `after`, in order.
 pub async fn events(db: &SqlitePool, run: RunId, after: u64, limit: u32) -> Result<Vec<Event>> {
-    let rows = sqlx::query("SELECT seq, at, body FROM event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
-        .bind(run.0)
-        .bind(after as i64)
-        .bind(limit)
-        .fetch_all(db)
-        .await?;
+    let rows =
+        sqlx::query("SELECT seq, at, body FROM event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+            .bind(run.0)
+            .bind(after as i64)
+            .bind(limit)
+            .fetch_all(db)
+            .await?;
     rows.iter()
         .map(|row| {
             let body: &str = row.try_get(2)?;
@@ -316,19 +317,17 @@ pub async fn list(
             .fetch_all(db)
             .await?
         }
-        (Some(status), Some(template)) => {
-            sqlx::query_as(
-                "SELECT * FROM run WHERE project_id = $1 AND template_key = $4 AND status = $5 AND number < $2 \
+        (Some(status), Some(template)) => sqlx::query_as(
+            "SELECT * FROM run WHERE project_id = $1 AND template_key = $4 AND status = $5 AND number < $2 \
                  ORDER BY number DESC LIMIT $3",
-            )
-            .bind(project.0)
-            .bind(before)
-            .bind(limit)
-            .bind(template.as_ref())
-            .bind(status.as_str())
-            .fetch_all(db)
-            .await?
-        }
+        )
+        .bind(project.0)
+        .bind(before)
+        .bind(limit)
+        .bind(template.as_ref())
+        .bind(status.as_str())
+        .fetch_all(db)
+        .await?,
     };
     Ok(rows)
 }
