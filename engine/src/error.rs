@@ -73,6 +73,8 @@ pub enum StartError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("the data folder's secret.key is not a key made by Troupe; restore it from a backup")]
     SecretKey,
+    #[error("the stored providers of models cannot be read: {0:?}")]
+    Providers(Error),
     #[error("{0}")]
     Settings(String),
     #[error("the demo project could not be made: {0}")]

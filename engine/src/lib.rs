@@ -10,7 +10,9 @@ mod config;
 mod conversations;
 mod error;
 mod folder;
+mod given;
 mod live;
+mod markdown;
 mod projects;
 mod providers;
 mod roles;
@@ -41,6 +43,7 @@ struct Inner {
     #[expect(dead_code)]
     folder: folder::Folder,
     store: store::Store,
+    accounts: accounts::Accounts,
     secrets: secrets::Vault,
     models: providers::Models,
     runs: runs::Runs,
@@ -56,10 +59,11 @@ impl Engine {
         let folder = folder::Folder::open(&config.data, config.serve)?;
         let store = store::Store::open(&config.data).await?;
         let secrets = secrets::Vault::open(&config.data)?;
-        let models = providers::Models::new(&config);
+        let models = providers::Models::open(&config, &store, &secrets).await?;
         let runs = runs::Runs::new().map_err(StartError::Seed)?;
         let (serve, seed_demo) = (config.serve, config.seed_demo);
-        let inner = Inner { folder, store, secrets, models, runs, live: live::Hub::default() };
+        let accounts = accounts::Accounts::new();
+        let inner = Inner { folder, store, accounts, secrets, models, runs, live: live::Hub::default() };
         let engine = Self(Arc::new(inner));
         if seed_demo {
             seed::demo(&engine).await.map_err(StartError::Seed)?;
@@ -73,6 +77,7 @@ impl Engine {
     /// Stops taking commands and executing; unfinished runs go on at the next start.
     pub async fn shutdown(&self) {
         self.0.runs.stop().await;
+        self.0.models.stop().await;
         self.0.store.close().await;
     }
 }

@@ -1,12 +1,19 @@
 //! Projects, their members, and the check that every command begins with.
 
-use crate::{Engine, Result, User};
+use crate::{
+    Engine, Error, Result, User,
+    accounts::admins_only,
+    given,
+    store::{self, accounts, projects as rows},
+};
 use domain::{
     access::Permission,
     id::ProjectId,
     key::ProjectKey,
     view::{Member, Project},
 };
+
+const MAX_NAME: usize = 100;
 
 impl Engine {
     /// The project, if `user` has at least `need` in it. An installation admin has every permission everywhere; a
@@ -17,22 +24,61 @@ impl Engine {
         project: &ProjectKey,
         need: Permission,
     ) -> Result<ProjectId> {
-        todo!()
+        let found = rows::permission(self.0.store.read(), project, user.id).await?;
+        match found {
+            Some((id, _)) if user.admin => Ok(id),
+            Some((id, Some(permission))) if permission >= need => Ok(id),
+            Some((_, Some(_))) => Err(Error::Forbidden(need)),
+            Some((_, None)) | None => Err(Error::not_found("project", project)),
+        }
     }
+
+    /// Those that the user may see, by name.
     pub async fn projects(&self, user: &User) -> Result<Vec<Project>> {
-        todo!()
+        rows::projects(self.0.store.read(), user).await
     }
+
     pub async fn project(&self, user: &User, key: &ProjectKey) -> Result<Project> {
-        todo!()
+        let id = self.authorise(user, key, Permission::Viewer).await?;
+        let project = rows::project(self.0.store.read(), id, user).await?;
+        project.ok_or_else(|| Error::not_found("project", key))
     }
+
     /// Installation admins only; the maker becomes its admin.
+    ///
+    /// # Errors
+    /// `Conflict` when the key is taken.
     pub async fn create_project(&self, user: &User, key: ProjectKey, name: &str) -> Result<Project> {
-        todo!()
+        admins_only(user)?;
+        let name = given::line("name", name, MAX_NAME)?;
+        let maker = user.id;
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if rows::id_by_key(tx, &key).await?.is_some() {
+                        return Err(Error::Conflict(format!("there is a project '{key}' already")));
+                    }
+                    let id = ProjectId(store::mint());
+                    rows::insert(tx, id, &key, &name, store::now()).await?;
+                    rows::set_member(tx, id, maker, Permission::Admin).await?;
+                    Ok(Project { key, name, permission: Permission::Admin, live_runs: 0 })
+                })
+            })
+            .await
     }
+
+    /// By name.
     pub async fn members(&self, user: &User, project: &ProjectKey) -> Result<Vec<Member>> {
-        todo!()
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        rows::members(self.0.store.read(), id).await
     }
-    /// Project admins only. `permission` none removes the member; the last admin cannot be removed.
+
+    /// Project admins only. `permission` none removes the member; the last admin can neither be removed nor be made
+    /// less.
+    ///
+    /// # Errors
+    /// `NotFound` without a user of this e-mail (or, to remove, a member), `Conflict` for the last admin.
     pub async fn set_member(
         &self,
         user: &User,
@@ -40,6 +86,28 @@ impl Engine {
         email: &str,
         permission: Option<Permission>,
     ) -> Result<()> {
-        todo!()
+        let id = self.authorise(user, project, Permission::Admin).await?;
+        let email = email.trim().to_owned();
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let member = accounts::user_by_email(&mut *tx, &email).await?;
+                    let member = member.ok_or_else(|| Error::not_found("user", &email))?;
+                    let before = rows::member(tx, id, member.id).await?;
+                    match permission {
+                        Some(permission) => rows::set_member(tx, id, member.id, permission).await?,
+                        None if before.is_none() => return Err(Error::not_found("member", &email)),
+                        None => rows::remove_member(tx, id, member.id).await?,
+                    }
+                    if before == Some(Permission::Admin) && !rows::any_admin(tx, id).await? {
+                        return Err(Error::Conflict(format!(
+                            "'{email}' is the last admin of the project; make somebody else an admin first"
+                        )));
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 }

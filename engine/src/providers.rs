@@ -1,74 +1,139 @@
 //! Providers of models: where they are, their keys (write-only), their limits, and how they feel just now.
+//!
+//! Always true: a key that was given here is stored sealed and never read back by anybody but the client that sends it,
+//! and it is sent only to the server for which it was given.
 
-use crate::{Engine, Result, User};
+mod definition;
+mod draft;
+mod local;
+mod registry;
+
+pub use draft::ProviderDraft;
+pub(crate) use registry::Models;
+
+use crate::{
+    Engine, Error, Result, User,
+    accounts::admins_only,
+    store::{self, providers as rows},
+};
 use domain::{
+    id::ProviderId,
     key::ProviderKey,
-    provider::ProviderKind,
     view::{Provider, ProviderStatus},
 };
-use secrecy::SecretString;
-use serde::Deserialize;
-
-/// What an admin gives to make or change a provider.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ProviderDraft {
-    pub key: ProviderKey,
-    pub kind: ProviderKind,
-    #[serde(default)]
-    pub base_url: Option<String>,
-    /// None keeps the stored key on a change.
-    #[serde(default)]
-    pub api_key: Option<SecretString>,
-    #[serde(default)]
-    pub max_concurrent: Option<u32>,
-    #[serde(default)]
-    pub requests_per_minute: Option<u32>,
-}
-
-/// The clients and limits of all providers, by key; rebuilt when a provider changes.
-pub(crate) struct Models {}
-
-/// Where a model's calls go.
-pub(crate) struct Resolved {
-    pub client: std::sync::Arc<dyn crate::models::ModelClient>,
-    pub limits: std::sync::Arc<crate::models::ProviderLimits>,
-    /// The name that the provider knows.
-    pub model: String,
-}
-
-impl Models {
-    pub fn new(_config: &crate::Config) -> Self {
-        todo!()
-    }
-
-    pub async fn resolve(&self, _model: &domain::key::ModelName) -> Result<Resolved, domain::event::Failure> {
-        todo!()
-    }
-}
+use std::future::Future;
 
 impl Engine {
-    /// Any signed-in user; `local` and those from the environment included.
-    pub async fn providers(&self, user: &User) -> Result<Vec<Provider>> {
-        todo!()
+    /// Any signed-in user; `local` and those from the environment included. By key.
+    pub async fn providers(&self, _user: &User) -> Result<Vec<Provider>> {
+        Ok(self.0.models.all())
     }
-    /// Installation admins only.
+
+    /// Installation admins only. It hides one of the same key that is built in or comes from the environment.
+    ///
+    /// # Errors
+    /// `Invalid` for a draft that makes no provider, `Conflict` when the key is taken.
     pub async fn create_provider(&self, user: &User, draft: ProviderDraft) -> Result<Provider> {
-        todo!()
+        admins_only(user)?;
+        let draft = draft.checked()?;
+        let engine = self.clone();
+        to_its_end(async move {
+            let key = draft.key.clone();
+            let sealing = engine.clone();
+            engine
+                .0
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        if rows::by_key(&mut *tx, &draft.key).await?.is_some() {
+                            return Err(Error::Conflict(format!(
+                                "there is a provider '{}' already",
+                                draft.key
+                            )));
+                        }
+                        draft.try_out(draft.api_key.clone(), sealing.0.models.http())?;
+                        let row = draft.row(ProviderId(store::mint()), None, &sealing.0.secrets)?;
+                        rows::insert(tx, &row, store::now()).await
+                    })
+                })
+                .await?;
+            engine.reread_provider(&key).await
+        })
+        .await
     }
+
+    /// Installation admins only; a provider keeps its key. Without `api_key` the stored one stays, unless the provider
+    /// moves to another server; an empty one removes it.
     pub async fn update_provider(
         &self,
         user: &User,
         key: &ProviderKey,
         draft: ProviderDraft,
     ) -> Result<Provider> {
-        todo!()
+        admins_only(user)?;
+        let draft = draft.checked()?;
+        if draft.key != *key {
+            return Err(Error::invalid("key", format!("a provider keeps its key: '{key}'")));
+        }
+        let engine = self.clone();
+        to_its_end(async move {
+            let key = draft.key.clone();
+            let sealing = engine.clone();
+            engine
+                .0
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let (models, vault) = (&sealing.0.models, &sealing.0.secrets);
+                        let stored = rows::by_key(&mut *tx, &draft.key).await?;
+                        let stored = stored.ok_or_else(|| models.not_stored(&draft.key))?;
+                        let api_key = draft.key_after(&stored, vault)?;
+                        draft.try_out(api_key, models.http())?;
+                        let row = draft.row(stored.id, stored.sealed_key, vault)?;
+                        rows::update(tx, &row, store::now()).await
+                    })
+                })
+                .await?;
+            engine.reread_provider(&key).await
+        })
+        .await
     }
+
+    /// Installation admins only. Roles that name it fail until they name another.
     pub async fn delete_provider(&self, user: &User, key: &ProviderKey) -> Result<()> {
-        todo!()
+        admins_only(user)?;
+        let (engine, key) = (self.clone(), key.clone());
+        to_its_end(async move {
+            let (models, gone) = (engine.clone(), key.clone());
+            engine
+                .0
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let deleted = rows::delete(tx, &gone).await?;
+                        if deleted { Ok(()) } else { Err(models.0.models.not_stored(&gone)) }
+                    })
+                })
+                .await?;
+            engine.0.models.reread(&engine.0.store, &engine.0.secrets, &key).await?;
+            Ok(())
+        })
+        .await
     }
-    /// Asks the provider for its models now.
-    pub async fn provider_status(&self, user: &User, key: &ProviderKey) -> Result<ProviderStatus> {
-        todo!()
+
+    /// Asks the provider for its models now. Waits ten seconds at most; the local model is not woken for it.
+    pub async fn provider_status(&self, _user: &User, key: &ProviderKey) -> Result<ProviderStatus> {
+        self.0.models.status(key).await
     }
+
+    async fn reread_provider(&self, key: &ProviderKey) -> Result<Provider> {
+        let provider = self.0.models.reread(&self.0.store, &self.0.secrets, key).await?;
+        // Deleted again by somebody else in between.
+        provider.ok_or_else(|| Error::not_found("provider", key))
+    }
+}
+
+/// Goes on when the one who asked goes away: what is stored and what is in memory must not part.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(Error::internal)?
 }

@@ -1,18 +1,35 @@
 //! Templates: checked, versioned, never holding a role.
 
-use crate::{Engine, Result, User};
+mod copy;
+
+pub use domain::template::Format;
+
+use crate::{
+    Engine, Error, Result, User, given,
+    store::{self, templates as rows},
+};
 use domain::{
+    access::Permission,
+    id::TemplateId,
     key::{ProjectKey, TemplateKey},
     problem::Problem,
-    template::Template,
-    view::{Page, TemplateDetail, TemplateSummary},
+    template::{self, Template},
+    view::{Page, Subject, TemplateDetail, TemplateSummary},
 };
+use sqlx::SqliteConnection;
+use uuid::Uuid;
 
-/// The text of a template and how it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Yaml,
-    Json,
+const PAGE: usize = 50;
+/// How many versions a template's page lists.
+const VERSIONS: u32 = 200;
+/// The built-in template of free text has this key in every project.
+const RESERVED: &str = "ask";
+
+/// A document that was checked, as it is stored.
+pub(crate) struct Document {
+    pub template: Template,
+    /// YAML, as its author wrote it.
+    pub source: String,
 }
 
 impl Engine {
@@ -23,8 +40,12 @@ impl Engine {
         project: &ProjectKey,
         cursor: Option<&str>,
     ) -> Result<Page<TemplateSummary>> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let before = given::after(cursor, (i64::MAX, Uuid::max()))?;
+        let found = rows::list(self.0.store.read(), project, before, PAGE as u32 + 1).await?;
+        given::page(found, PAGE, |(id, summary)| (summary.updated_at, *id), |(_, summary)| Ok(summary))
     }
+
     /// `version` none: the newest.
     pub async fn template(
         &self,
@@ -33,8 +54,13 @@ impl Engine {
         key: &TemplateKey,
         version: Option<u32>,
     ) -> Result<TemplateDetail> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let db = self.0.store.read();
+        let found = rows::by_key(db, project, key).await?;
+        let (id, newest) = found.ok_or_else(|| Error::not_found("template", key))?;
+        self.template_detail(id, key.clone(), version.unwrap_or(newest), newest).await
     }
+
     /// Checks and stores version 1. `Conflict` when the key is taken; `ask` is reserved.
     pub async fn create_template(
         &self,
@@ -43,9 +69,29 @@ impl Engine {
         source: &str,
         format: Format,
     ) -> Result<TemplateDetail> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Editor).await?;
+        let document = read(source, format)?;
+        let maker = user.id;
+        let (id, key) = self
+            .0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let key = document.template.key.clone();
+                    if rows::by_key(&mut *tx, project, &key).await?.is_some() {
+                        return Err(Error::Conflict(format!("there is a template '{key}' already")));
+                    }
+                    let id = rows::insert(tx, project, &document, Some(maker)).await?;
+                    store::change(tx, project, &Subject::Template { key: key.clone() }).await?;
+                    Ok((id, key))
+                })
+            })
+            .await?;
+        self.template_detail(id, key, 1, 1).await
     }
-    /// Makes the next version (none if nothing changed). The document's key must be `key`.
+
+    /// Makes the next version (none if nothing changed). The document's key must be `key`. `based_on`: the version the
+    /// editor saw; `Stale` when there is a newer one. None: no check.
     pub async fn update_template(
         &self,
         user: &User,
@@ -55,8 +101,36 @@ impl Engine {
         format: Format,
         based_on: Option<u32>,
     ) -> Result<TemplateDetail> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Editor).await?;
+        let document = read(source, format)?;
+        if document.template.key != *key {
+            return Err(Error::invalid("key", format!("a template keeps its key: '{key}'")));
+        }
+        let maker = user.id;
+        let (id, version) = self
+            .0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let key = document.template.key.clone();
+                    let found = rows::by_key(&mut *tx, project, &key).await?;
+                    let (id, newest) = found.ok_or_else(|| Error::not_found("template", &key))?;
+                    if based_on.is_some_and(|seen| seen != newest) {
+                        return Err(Error::Stale { newest });
+                    }
+                    if rows::source(tx, id, newest).await?.as_deref() == Some(document.source.as_str()) {
+                        return Ok((id, newest));
+                    }
+                    rows::set_version(tx, id, newest + 1).await?;
+                    rows::insert_version(tx, id, newest + 1, &document, Some(maker)).await?;
+                    store::change(tx, project, &Subject::Template { key }).await?;
+                    Ok((id, newest + 1))
+                })
+            })
+            .await?;
+        self.template_detail(id, key.clone(), version, version).await
     }
+
     /// Makes a copy under a free key ("code-review-copy", "code-review-copy-2").
     pub async fn duplicate_template(
         &self,
@@ -64,14 +138,107 @@ impl Engine {
         project: &ProjectKey,
         key: &TemplateKey,
     ) -> Result<TemplateDetail> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Editor).await?;
+        let db = self.0.store.read();
+        let found = rows::by_key(db, project, key).await?;
+        let (id, newest) = found.ok_or_else(|| Error::not_found("template", key))?;
+        let (template, source) =
+            rows::version(db, id, newest).await?.ok_or_else(|| Error::not_found("template", key))?;
+        let original = Document { template, source };
+        let maker = user.id;
+        let (id, key) = self
+            .0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let key = free_key(tx, project, &original.template.key).await?;
+                    let copied = copy::under(&original, key.clone());
+                    let id = rows::insert(tx, project, &copied, Some(maker)).await?;
+                    store::change(tx, project, &Subject::Template { key: key.clone() }).await?;
+                    Ok((id, key))
+                })
+            })
+            .await?;
+        self.template_detail(id, key, 1, 1).await
     }
+
     /// Runs keep the versions they used.
     pub async fn delete_template(&self, user: &User, project: &ProjectKey, key: &TemplateKey) -> Result<()> {
-        todo!()
+        let project = self.authorise(user, project, Permission::Editor).await?;
+        let key = key.clone();
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !rows::delete(tx, project, &key, store::now()).await? {
+                        return Err(Error::not_found("template", &key));
+                    }
+                    store::change(tx, project, &Subject::Template { key }).await
+                })
+            })
+            .await
     }
+
     /// What is wrong with a document as it stands in an editor; also the document if it can be read. Stores nothing.
     pub fn check_template(&self, source: &str, format: Format) -> (Option<Template>, Vec<Problem>) {
-        todo!()
+        let checked = template::check(source, format);
+        (checked.template, checked.problems)
     }
+
+    async fn template_detail(
+        &self,
+        id: TemplateId,
+        key: TemplateKey,
+        version: u32,
+        newest: u32,
+    ) -> Result<TemplateDetail> {
+        let db = self.0.store.read();
+        let found = rows::version(db, id, version).await?;
+        let (document, source) =
+            found.ok_or_else(|| Error::not_found("template", format_args!("{key}@{version}")))?;
+        let versions = rows::versions(db, id, VERSIONS).await?;
+        let runs = rows::runs(db, id).await?;
+        Ok(TemplateDetail { key, version, newest, document, source, versions, runs })
+    }
+}
+
+/// Reads and checks a document that is to be stored. What this engine cannot execute yet may be stored all the same.
+pub(crate) fn read(source: &str, format: Format) -> Result<Document> {
+    if source.len() > template::MAX_BYTES {
+        return Err(Error::TooLarge(format!(
+            "a template has at most {} bytes (1 MB), this has {}",
+            template::MAX_BYTES,
+            source.len()
+        )));
+    }
+    let checked = template::check(source, format);
+    if !checked.problems.is_empty() {
+        return Err(Error::Invalid(checked.problems));
+    }
+    let template = checked.template.ok_or_else(|| Error::internal("a sound document without a template"))?;
+    if template.key.as_ref() == RESERVED {
+        let message = format!("the key '{RESERVED}' is reserved for free text in conversations");
+        return Err(Error::invalid("key", message));
+    }
+    let source = match format {
+        Format::Yaml => source.to_owned(),
+        Format::Json => template.to_yaml(),
+    };
+    Ok(Document { template, source })
+}
+
+/// The first of "x-copy", "x-copy-2", … that no template of the project has.
+async fn free_key(
+    tx: &mut SqliteConnection,
+    project: domain::id::ProjectId,
+    original: &TemplateKey,
+) -> Result<TemplateKey> {
+    const MOST: u32 = 1_000;
+    for number in 1..=MOST {
+        let key = copy::key(original, number)?;
+        if rows::by_key(&mut *tx, project, &key).await?.is_none() {
+            return Ok(key);
+        }
+    }
+    Err(Error::Conflict(format!("'{original}' has {MOST} copies already")))
 }

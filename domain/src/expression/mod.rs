@@ -9,10 +9,8 @@
 //! else as JSON. A text without braces is literal.
 
 mod evaluate;
-mod filters;
 mod sandbox;
 mod syntax;
-mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 //!
 //! What is written reads back as the same template.
 
-use super::check::{Format, parse};
 use super::document::Template;
 
 impl Template {
@@ -13,15 +12,9 @@ impl Template {
             folded_wrap_chars: usize::MAX,
             compact_list_indent: false,
         };
-        let Ok(yaml) = serde_saphyr::to_string_with_options(self, options) else {
+        serde_saphyr::to_string_with_options(self, options)
             // JSON is YAML: should the serialiser ever refuse a text, the document stays readable.
-            return self.to_json();
-        };
-        // An empty line of a block is written with the block's indentation. It reads better without; only a text with
-        // lines of nothing but spaces needs them.
-        let tidy: String =
-            yaml.split_inclusive('\n').map(|line| if line.trim().is_empty() { "\n" } else { line }).collect();
-        if tidy != yaml && parse(&tidy, Format::Yaml).as_ref() == Ok(self) { tidy } else { yaml }
+            .unwrap_or_else(|_| self.to_json())
     }
 
     /// The document as indented JSON.

@@ -3,9 +3,15 @@
 //! Always true: every write goes through [`Store::write`], so SQLite never says "database is locked" to a command; rows
 //! and SQL stay inside this module and its children.
 
+pub(crate) mod accounts;
 pub(crate) mod changes;
+pub(crate) mod conversations;
 pub(crate) mod messages;
+pub(crate) mod projects;
+pub(crate) mod providers;
+pub(crate) mod roles;
 pub(crate) mod runs;
+pub(crate) mod templates;
 pub(crate) mod versions;
 mod writer;
 
