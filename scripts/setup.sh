@@ -21,7 +21,8 @@ rust() {
         # rustup may be told not to install toolchains by itself, so ask in so many words.
         if ! rustup run "$channel" rustc --version >/dev/null 2>&1; then
             echo "setup: installing Rust $channel"
-            rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy ||
+            rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy \
+                --no-self-update ||
                 fail "rustup could not install Rust $channel (see above; is this machine offline?)."
         fi
         if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$target ]]; then
@@ -55,6 +56,13 @@ local_model() {
     command -v "$python" >/dev/null || fail "Python 3 is missing ($python). Install Python 3.10 or newer."
     "$python" scripts/local_model.py
 }
+
+# Two at once in one clone would install over each other; where there is no flock, they'd better not be started.
+if command -v flock >/dev/null; then
+    mkdir -p "${CARGO_TARGET_DIR:-target}"
+    exec 9>"${CARGO_TARGET_DIR:-target}/setup.lock"
+    flock 9
+fi
 
 rust
 node_tools

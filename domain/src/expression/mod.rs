@@ -9,8 +9,10 @@
 //! else as JSON. A text without braces is literal.
 
 mod evaluate;
+mod filters;
 mod sandbox;
 mod syntax;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ pub struct Checked {
     pub template: Option<Template>,
     /// There when nothing at all is wrong.
     pub plan: Option<Plan>,
-    /// In the order found, each with its line.
+    /// From top to bottom, each with its line.
     pub problems: Vec<Problem>,
 }
 

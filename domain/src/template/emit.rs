@@ -2,6 +2,7 @@
 //!
 //! What is written reads back as the same template.
 
+use super::check::{Format, parse};
 use super::document::Template;
 
 impl Template {
@@ -12,9 +13,15 @@ impl Template {
             folded_wrap_chars: usize::MAX,
             compact_list_indent: false,
         };
-        serde_saphyr::to_string_with_options(self, options)
+        let Ok(yaml) = serde_saphyr::to_string_with_options(self, options) else {
             // JSON is YAML: should the serialiser ever refuse a text, the document stays readable.
-            .unwrap_or_else(|_| self.to_json())
+            return self.to_json();
+        };
+        // An empty line of a block is written with the block's indentation. It reads better without; only a text with
+        // lines of nothing but spaces needs them.
+        let tidy: String =
+            yaml.split_inclusive('\n').map(|line| if line.trim().is_empty() { "\n" } else { line }).collect();
+        if tidy != yaml && parse(&tidy, Format::Yaml).as_ref() == Ok(self) { tidy } else { yaml }
     }
 
     /// The document as indented JSON.

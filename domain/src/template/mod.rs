@@ -35,3 +35,6 @@ pub use compile::compile;
 pub use flow::MAX_EDGES;
 #[cfg(feature = "evaluate")]
 pub use parse::{MAX_NAME, MAX_RETRIES, MAX_STEPS, MAX_TIMEOUT_MS};
+
+#[cfg(all(test, feature = "evaluate"))]
+mod tests;

@@ -153,11 +153,13 @@ impl<'d> Problems<'d> {
             .filter(|candidate| candidate.len() <= MAX_COMPARED)
             .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
             .min_by_key(|(distance, _)| *distance)
-            .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+            .filter(|(distance, candidate)| *distance <= candidate.chars().count() / 3)
             .map(|(_, candidate)| candidate)
     }
 
+    /// The problems from top to bottom, where their lines are known.
     pub fn into_vec(mut self) -> Vec<Problem> {
+        self.found.sort_by_key(|problem| problem.line);
         if self.unlisted > 0 {
             self.found.push(Problem::new("", format!("and {} more problems", self.unlisted)));
         }

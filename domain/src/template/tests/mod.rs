@@ -1,0 +1,29 @@
+//! Documents by table and by chance.
+
+mod documents;
+mod flow;
+mod hostile;
+mod random;
+
+use super::{Checked, Format, check};
+
+/// A document of one project's usual head and these steps.
+fn with_steps(steps: &str) -> String {
+    format!("apiVersion: troupe/v1\nkey: demo\nname: Demo\nsteps:\n{steps}")
+}
+
+fn yaml(source: &str) -> Checked {
+    check(source, Format::Yaml)
+}
+
+fn shown(checked: &Checked) -> String {
+    let lines: Vec<String> = checked
+        .problems
+        .iter()
+        .map(|problem| match problem.column {
+            Some(column) => format!("{column:>3} | {problem}"),
+            None => format!("    | {problem}"),
+        })
+        .collect();
+    lines.join("\n")
+}
