@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[cfg(feature = "evaluate")]
+mod bounds;
+#[cfg(feature = "evaluate")]
 mod check;
 #[cfg(feature = "evaluate")]
 pub use check::{InputSchema, SchemaError, validate};

@@ -306,3 +306,27 @@ proptest! {
         prop_assert_eq!(value("[{{ context.input.text }}]", &world.context()), Ok(json!(format!("[{text}]"))));
     }
 }
+
+/// Just under the limits on length, evaluation may refuse but must not run out of stack: tests have 2 MB, as the
+/// server's threads.
+#[test]
+fn the_longest_texts_fit_the_stack() {
+    let world = World::new();
+    let many = |text: &str, times: usize| text.repeat(times);
+    let texts = [
+        format!("{{{{ {}1 }}}}", many("1+", 195)),
+        format!("{{{{ {}1 }}}}", many("1 if 1 else ", 75)),
+        format!("{{{{ {}1 }}}}", many("not ", 390)),
+        format!("{{{{ {}1 }}}}", many("- ", 390)),
+        format!("{{{{ 1 {}}}}}", many("| string", 190)),
+        format!("{{{{ {}1{} }}}}", many("(", 140), many(")", 140)),
+        format!("{{{{ {}1{} }}}}", many("[", 140), many("]", 140)),
+        format!("{{{{ context.input{} }}}}", many(".b", 190)),
+        format!("{{% if 0 %}}{}{{% endif %}}", many("{% elif 0 %}", 195)),
+        format!("{}x{}", many("{% if 1 %}", 99), many("{% endif %}", 99)),
+        format!("{}x{}", many("{% for a in [1] %}", 99), many("{% endfor %}", 99)),
+    ];
+    for text in texts {
+        let _ = value(&text, &world.context());
+    }
+}

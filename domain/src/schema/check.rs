@@ -1,6 +1,5 @@
 //! Schemas judged, and values judged by them. Nothing is ever fetched: a reference leads into the schema itself.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -8,15 +7,12 @@ use jsonschema::paths::LocationSegment;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
+use super::bounds::{MAX_LEVELS, check_references, is_too_costly, is_too_deep};
 use crate::problem::Problem;
 use crate::template::place::{Path, Problems, shorten, write_key};
 
 /// Problems of one value beyond this many are not listed.
 const MAX_PROBLEMS: usize = 50;
-/// Different references in one schema; following them nests as deep.
-const MAX_REFERENCES: usize = 500;
-/// Schemas that references may bring to one place of a value: forks multiply.
-const MAX_COST: usize = 10_000;
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +23,14 @@ pub struct SchemaError(String);
 #[derive(Debug)]
 pub struct InputSchema {
     validator: Validator,
+    /// The schema itself, where references may make judging dear.
+    refers: Option<Value>,
 }
 
 impl InputSchema {
     /// Refuses what is no schema, and references that lead outside or nowhere.
     pub fn new(schema: &Value) -> Result<Self, SchemaError> {
-        check_references(schema)?;
+        let refers = check_references(schema).map_err(SchemaError)?;
         let validator = jsonschema::options()
             // Linear in the text's length, whatever the pattern.
             .with_pattern_options(PatternOptions::regex())
@@ -41,11 +39,20 @@ impl InputSchema {
             .map_err(|error| {
                 SchemaError(format!("this is no valid JSON Schema: {}", describe_schema(&error)))
             })?;
-        Ok(Self { validator })
+        Ok(Self { validator, refers: refers.then(|| schema.clone()) })
     }
 
     /// What is wrong with a value; `root` begins every path, such as `input`.
     pub fn problems(&self, value: &Value, root: &str) -> Vec<Problem> {
+        if is_too_deep(value, 0) {
+            return vec![Problem::new(root, format!("is nested deeper than {MAX_LEVELS} levels"))];
+        }
+        if self.refers.as_ref().is_some_and(|schema| is_too_costly(schema, value)) {
+            return vec![Problem::new(
+                root,
+                "would take too long to check: its schema refers to itself too often",
+            )];
+        }
         self.validator.iter_errors(value).take(MAX_PROBLEMS).map(|error| problem(&error, root)).collect()
     }
 }
@@ -104,102 +111,6 @@ fn bare_field(map: &Map<String, Value>) -> Option<&str> {
 pub(crate) fn check_schema(schema: &Value, path: &Path<'_>, problems: &mut Problems<'_>) {
     if let Err(error) = InputSchema::new(schema) {
         problems.add(path, error.to_string());
-    }
-}
-
-/// Every reference must lead into the schema itself, and following references alone must come to an end: a schema
-/// that refers to itself without going down into the value would be followed for ever.
-fn check_references(schema: &Value) -> Result<(), SchemaError> {
-    let mut all = HashSet::new();
-    collect(schema, &mut all)?;
-    let mut known = HashMap::new();
-    for reference in all {
-        cost(schema, reference, &mut known)?;
-    }
-    Ok(())
-}
-
-/// How many schemas a reference brings to one place of the value. `known` holds `None` for those being followed.
-fn cost<'s>(
-    schema: &'s Value,
-    reference: &'s str,
-    known: &mut HashMap<&'s str, Option<usize>>,
-) -> Result<usize, SchemaError> {
-    let shown = || shorten(reference, 80);
-    match known.get(reference) {
-        Some(Some(cost)) => return Ok(*cost),
-        Some(None) => return Err(SchemaError(format!("'{}' refers to itself without end", shown()))),
-        None => {}
-    }
-    let Some(target) = reference.strip_prefix('#').and_then(|pointer| schema.pointer(pointer)) else {
-        return Err(SchemaError(format!("'{}' refers to nothing in this schema", shown())));
-    };
-    known.insert(reference, None);
-    let mut inner = Vec::new();
-    same_place(target, &mut inner);
-    let mut sum = 1usize;
-    for reference in inner {
-        sum = sum.saturating_add(cost(schema, reference, known)?);
-        if sum > MAX_COST {
-            return Err(SchemaError(format!("'{}' brings in more than {MAX_COST} schemas at once", shown())));
-        }
-    }
-    known.insert(reference, Some(sum));
-    Ok(sum)
-}
-
-/// All references of a schema, each once.
-fn collect<'s>(value: &'s Value, found: &mut HashSet<&'s str>) -> Result<(), SchemaError> {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                match (key.as_str(), value) {
-                    ("$ref", Value::String(reference)) if reference == "#" || reference.starts_with("#/") => {
-                        found.insert(reference);
-                        if found.len() > MAX_REFERENCES {
-                            let message = format!("has more than {MAX_REFERENCES} different references");
-                            return Err(SchemaError(message));
-                        }
-                    }
-                    ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(reference)) => {
-                        return Err(SchemaError(format!(
-                            "'{}' leads outside: references to files and URLs are refused; refer into this schema, as in \
-                             '#/$defs/name'",
-                            shorten(reference, 80)
-                        )));
-                    }
-                    ("$id" | "id", Value::String(_)) if map.contains_key("$ref") || key == "$id" => {
-                        return Err(SchemaError("'$id' is not read here: leave it out".to_owned()));
-                    }
-                    ("const" | "default" | "examples" | "enum", _) => {}
-                    (_, value) => collect(value, found)?,
-                }
-            }
-            Ok(())
-        }
-        Value::Array(items) => items.iter().try_for_each(|item| collect(item, found)),
-        _ => Ok(()),
-    }
-}
-
-/// The references that apply to the same place of the value as the schema itself.
-fn same_place<'s>(schema: &'s Value, found: &mut Vec<&'s str>) {
-    let Some(map) = schema.as_object() else { return };
-    if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
-        found.push(reference);
-    }
-    for word in ["allOf", "anyOf", "oneOf"] {
-        map.get(word)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .for_each(|inner| same_place(inner, found));
-    }
-    for word in ["not", "if", "then", "else"] {
-        map.get(word).into_iter().for_each(|inner| same_place(inner, found));
-    }
-    if let Some(inner) = map.get("dependentSchemas").and_then(Value::as_object) {
-        inner.values().for_each(|inner| same_place(inner, found));
     }
 }
 
@@ -347,6 +258,8 @@ mod tests {
             json!({"allOf": [{"$ref": "#"}]}),
             json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"not": {"$ref": "#/$defs/a"}}}}),
             json!({"$schema": "https://example.com/my-own-schema"}),
+            json!({"$schema": "http://json-schema.org/draft-04/schema#"}),
+            json!({"properties": {"default": {"$ref": "#/properties/default"}}}),
             json!(3),
         ];
         let shown: Vec<String> = refused
@@ -377,5 +290,30 @@ mod tests {
     fn hostile_patterns_take_no_time() {
         let schema = json!({"properties": {"a": {"pattern": "^(a+)+$"}}});
         assert_eq!(validate(&schema, &json!({"a": format!("{}!", "a".repeat(50_000))})).len(), 1);
+    }
+
+    #[test]
+    fn forks_that_double_at_each_level_are_not_followed() {
+        let fork = json!({"anyOf": [{"$ref": "#/$defs/n"}, {"$ref": "#/$defs/n"}]});
+        let schema = json!({
+            "$ref": "#/$defs/n",
+            "$defs": {"n": {"type": "object", "properties": {"a": fork}}}
+        });
+        let deep = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+        assert_eq!(validate(&schema, &deep(4)).len(), 1);
+        insta::assert_snapshot!(
+            [50, 100].map(|levels| lines(&validate(&schema, &deep(levels))).join("\n")).join("\n")
+        );
+    }
+
+    #[test]
+    fn long_lists_are_judged_under_a_schema_with_references() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"list": {"type": "array", "items": {"$ref": "#/$defs/n"}}},
+            "$defs": {"n": {"type": "integer"}}
+        });
+        let list: Vec<u32> = (0..100_000).collect();
+        assert_eq!(validate(&schema, &json!({"list": list})), vec![]);
     }
 }
