@@ -2,7 +2,7 @@
 //! level of a value; validators follow them blindly. So references are looked at before a schema is accepted, and a
 //! value's visits are counted before it is judged.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const MAX_VISITS: u64 = 5_000_000;
 
 /// Whether the schema refers to itself anywhere. Refuses references that lead outside, nowhere, or in a circle.
 pub(super) fn check_references(schema: &Value) -> Result<bool, String> {
-    let mut all = HashSet::new();
+    let mut all = BTreeSet::new();
     collect(schema, &mut all)?;
     let mut known = HashMap::new();
     for reference in &all {
@@ -69,7 +69,7 @@ fn nesting<'s>(
 }
 
 /// All references of a schema, each once.
-fn collect<'s>(value: &'s Value, found: &mut HashSet<&'s str>) -> Result<(), String> {
+fn collect<'s>(value: &'s Value, found: &mut BTreeSet<&'s str>) -> Result<(), String> {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
