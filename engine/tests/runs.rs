@@ -1,0 +1,400 @@
+//! Runs from launch to end, against a scripted model server on the wire.
+
+mod stage;
+
+use domain::{
+    error::ErrorClass,
+    event::EventKind,
+    run::{MessageMetadata, Phase, RunStatus, StepStatus},
+    view::LiveFrame,
+};
+use engine::{Cursor, Error, Launch, Subject};
+use futures::StreamExt;
+use scripted::{Fault, Finish, Outcome, Rule};
+use serde_json::json;
+use stage::{Stage, THREE_STEPS, assign, code, status};
+use std::{collections::BTreeMap, time::Duration};
+
+/// A1, A2, C4: the same template with other roles is another run: a message of its own, with a status of its own.
+#[tokio::test]
+async fn two_runs_are_two_messages_with_their_own_status() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("{{model}}: {{last_user}}")]);
+    let key = stage.template(THREE_STEPS).await;
+    let first = stage.launch(&key, code()).await;
+    stage.end(first.run).await;
+    let roles = assign(&[("Analyze", "senior"), ("Suggest", "senior")]);
+    let launch =
+        Launch { input: code(), role_assignments: roles, task_id: Some(first.task_id), idempotency_key: None };
+    let second = stage.try_launch(&key, launch).await.unwrap();
+    stage.end(second.run).await;
+
+    let answers = stage.assistant_messages(&first).await;
+    assert_eq!(answers.len(), 2);
+    assert_ne!(answers[0].id, answers[1].id);
+    for (answer, launched) in answers.iter().zip([&first, &second]) {
+        assert_eq!(answer.id, launched.message_id);
+        let metadata = answer.metadata.as_ref().unwrap();
+        let state = stage.detail(launched.run).await.state;
+        assert_eq!(metadata, &MessageMetadata::from(&state), "the stored metadata is the fold");
+        assert_eq!(metadata.orchestration.phase, Phase::Complete);
+        assert_eq!(metadata.orchestration_status.steps.len(), 3);
+        assert!(metadata.orchestration.bytes_generated > 0);
+        assert_eq!(metadata.orchestration.details.output, answer.content);
+    }
+    let roles = |index: usize| -> Vec<String> {
+        let steps = &answers[index].metadata.as_ref().unwrap().orchestration_status.steps;
+        steps.iter().map(|step| step.role.as_ref().unwrap().to_string()).collect()
+    };
+    assert_eq!(roles(0), ["general_worker", "general_worker", "general_worker"]);
+    assert_eq!(roles(1), ["senior", "general_worker", "senior"]);
+    assert_eq!(
+        answers[1].content,
+        "senior-model: SUGGEST general_worker-model: REPORT senior-model: ANALYZE fn main() {}"
+    );
+    let ledger = stage.models.ledger();
+    assert_eq!(ledger[3].system.as_deref(), Some("You are senior."), "the system prompt is the role's");
+}
+
+/// D4: the order that a viewer may rely on.
+#[tokio::test]
+async fn events_come_in_the_promised_order_without_gaps() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    let launched = stage.launch(&key, code()).await;
+    stage.end(launched.run).await;
+    let mut expected = vec!["acknowledged", "submitted", "rolesResolved"];
+    for _ in 0..3 {
+        expected.extend(["ready", "started", "prompt", "finished"]);
+    }
+    expected.push("completed");
+    assert_eq!(stage.kinds(launched.run).await, expected);
+    let events = stage.events(launched.run).await;
+    let numbers: Vec<_> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
+    let EventKind::Prompt { prompt, .. } = &events[5].kind else { panic!() };
+    let text = stage.engine.content(&stage.admin, &stage.project, launched.run, prompt.id, None).await.unwrap();
+    assert!(text.text.contains("You are general_worker.") && text.text.contains("ANALYZE fn main() {}"));
+}
+
+#[tokio::test]
+async fn steps_of_a_group_run_at_once() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("done").hold(0).last_user("SIDE"), Rule::text("end: {{last_user}}")]);
+    let key = stage
+        .template(
+            "
+apiVersion: troupe/v1
+key: parallel
+name: Parallel
+steps:
+  - {name: A, prompt: SIDE a, parallelGroup: both}
+  - {name: B, prompt: SIDE b, parallelGroup: both}
+  - {name: C, prompt: '{{ context.A }} and {{ context.B }}'}
+",
+        )
+        .await;
+    let launched = stage.launch(&key, json!({})).await;
+    stage.models.wait_for(|ledger| ledger.len() == 2).await;
+    stage.models.release();
+    let detail = stage.end(launched.run).await;
+    assert_eq!(status(&detail), RunStatus::Completed);
+    assert_eq!(detail.state.output.unwrap().shown, "end: done and done");
+}
+
+/// C5: each fallback is a warning; what cannot be met is refused, with nothing written and no model called.
+#[tokio::test]
+async fn roles_fall_back_visibly_and_unknown_ones_are_refused() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    let launch = |pairs: &[(&str, &str)]| Launch {
+        input: code(),
+        role_assignments: assign(pairs),
+        ..Launch::default()
+    };
+    for (pairs, place) in [
+        (&[("Analyse", "senior")][..], "roleAssignments.Analyse"),
+        (&[("Analyze", "nobody")][..], "roleAssignments.Analyze"),
+    ] {
+        let Err(Error::Invalid(problems)) = stage.try_launch(&key, launch(pairs)).await else { panic!() };
+        assert_eq!(problems[0].path, place);
+    }
+    let runs = stage.engine.runs(&stage.admin, &stage.project, &Default::default(), None).await.unwrap();
+    assert!(runs.items.is_empty() && stage.models.ledger().is_empty());
+    let tasks = stage.engine.tasks(&stage.admin, &stage.project, None).await.unwrap();
+    assert!(tasks.items.is_empty());
+
+    let launched = stage.try_launch(&key, launch(&[("Analyze", "senior")])).await.unwrap();
+    let state = stage.end(launched.run).await.state;
+    assert_eq!(state.warnings.len(), 2);
+    assert!(state.warnings[0].contains("general_worker") && state.warnings[0].contains("Report"));
+}
+
+#[tokio::test]
+async fn a_project_without_roles_launches_nothing() {
+    let stage = Stage::new().await;
+    let project = domain::key::ProjectKey::parse("bare").unwrap();
+    stage.engine.create_project(&stage.admin, project.clone(), "Bare").await.unwrap();
+    let ask = Subject::Ask("Hello?".to_owned());
+    let refused = stage.engine.execute(&stage.admin, &project, ask, Launch::default()).await;
+    let Err(Error::Invalid(problems)) = refused else { panic!() };
+    assert!(problems[0].message.contains("no roles"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn what_the_engine_cannot_do_yet_is_said_before_any_call() {
+    let stage = Stage::new().await;
+    let key = stage
+        .template(
+            "
+apiVersion: troupe/v1
+key: fan
+name: Fan
+steps:
+  - {name: X, prompt: one, forEach: '[1, 2]'}
+",
+        )
+        .await;
+    let Err(Error::Invalid(problems)) = stage.try_launch(&key, Launch::default()).await else { panic!() };
+    assert_eq!(problems[0].message, "not supported yet: step 'X' uses forEach");
+    assert!(stage.models.ledger().is_empty());
+}
+
+#[tokio::test]
+async fn an_input_that_the_schema_refuses_is_refused_with_its_place() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    let Err(Error::Invalid(problems)) = stage.try_launch(&key, Launch::default()).await else { panic!() };
+    assert!(problems[0].to_string().contains("code"), "{problems:?}");
+}
+
+/// B5: Stop aborts the call on the wire, and the truth is recorded.
+#[tokio::test]
+async fn cancelling_hangs_up_and_is_recorded() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("never").hold(0)]);
+    let key = stage.template(THREE_STEPS).await;
+    let launched = stage.launch(&key, code()).await;
+    stage.models.wait_for(|ledger| ledger.len() == 1).await;
+    let detail = stage.engine.cancel(&stage.admin, &stage.project, launched.run).await.unwrap();
+    assert_eq!(status(&detail), RunStatus::Cancelled);
+    assert!(detail.state.steps.iter().all(|step| step.status == StepStatus::Cancelled));
+    stage.models.wait_for(|ledger| ledger[0].outcome == Outcome::HungUp).await;
+    let metadata = stage.assistant_messages(&launched).await.remove(0).metadata.unwrap();
+    assert_eq!(metadata.orchestration.phase, Phase::Cancelled);
+    let again = stage.engine.cancel(&stage.admin, &stage.project, launched.run).await;
+    assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+}
+
+/// D9: whatever goes wrong on the wire, the run ends truthfully, with the class and the step.
+#[tokio::test]
+async fn faults_end_the_run_truthfully() {
+    let stage = Stage::new().await;
+    let source = |n: usize, retries: u32| {
+        format!(
+            "{{apiVersion: troupe/v1, key: fault-{n}, name: Fault, \
+             steps: [{{name: Only, prompt: go, timeout: 700, maxRetries: {retries}}}]}}"
+        )
+    };
+    let cases = [
+        (Fault::status(401), ErrorClass::Auth),
+        (Fault::status(400), ErrorClass::BadRequest),
+        (Fault::status(500), ErrorClass::Overload),
+        (Fault::rate_limit("0"), ErrorClass::RateLimit),
+        (Fault::Stall, ErrorClass::Timeout),
+        (Fault::StallMidway { after: 1 }, ErrorClass::Timeout),
+        (Fault::Cut { after: 1 }, ErrorClass::Truncated),
+        (Fault::EndEarly { after: 1 }, ErrorClass::Truncated),
+        (Fault::Empty, ErrorClass::Empty),
+        (Fault::Html, ErrorClass::Network),
+    ];
+    for (n, (fault, class)) in cases.into_iter().enumerate() {
+        stage.models.script(vec![Rule::fault(fault.clone())]);
+        let detail = stage.run(&source(n, 0), json!({})).await;
+        assert_eq!(status(&detail), RunStatus::Failed, "{fault:?}");
+        let failure = detail.state.error.unwrap();
+        assert_eq!(failure.error.class, class, "{fault:?}: {}", failure.error);
+        assert_eq!(failure.step.as_deref(), Some("Only"));
+        assert!(!failure.error.message.contains("sk-very-secret"));
+    }
+    // What may pass is tried again, as often as the template says.
+    stage.models.script(vec![Rule::fault(Fault::status(500)).times(2), Rule::text("at last")]);
+    let detail = stage.run(&source(100, 2), json!({})).await;
+    assert_eq!(status(&detail), RunStatus::Completed);
+    assert_eq!(detail.state.steps[0].attempts.len(), 3);
+    // What cannot pass is not.
+    stage.models.clear_ledger();
+    stage.models.script(vec![Rule::fault(Fault::status(401))]);
+    let detail = stage.run(&source(101, 2), json!({})).await;
+    assert_eq!((status(&detail), stage.models.ledger().len()), (RunStatus::Failed, 1));
+}
+
+#[tokio::test]
+async fn an_answer_cut_by_its_token_limit_is_a_warning() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("half a").finish(Finish::Length)]);
+    let detail = stage.run("{apiVersion: troupe/v1, key: t, name: T, steps: [{name: A, prompt: go}]}", json!({})).await;
+    assert_eq!(status(&detail), RunStatus::Completed);
+    assert!(detail.state.warnings.iter().any(|warning| warning.contains("token limit")));
+}
+
+#[tokio::test]
+async fn conditions_mappings_and_tolerated_failures_steer_the_run() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![
+        Rule::fault(Fault::status(400)).last_user("BREAKS"),
+        Rule::text("score is 9").last_user("SCORE"),
+        Rule::text("heard: {{last_user}}"),
+    ]);
+    let detail = stage
+        .run(
+            "
+apiVersion: troupe/v1
+key: steering
+name: Steering
+steps:
+  - {name: Score, prompt: SCORE, outputMapping: {grade: '{{ output | upper }}'}}
+  - {name: Never, prompt: no, condition: \"context['Score'] == 'bad'\"}
+  - {name: Breaks, prompt: BREAKS, onFailure: continue}
+  - name: Last
+    inputMapping: {grade: '{{ context.grade }}', nothing: '{{ context.Breaks }}'}
+    prompt: 'grade {{ grade }}, nothing {{ nothing }}'
+",
+            json!({}),
+        )
+        .await;
+    assert_eq!(status(&detail), RunStatus::Completed, "{:?}", detail.state.error);
+    let statuses: Vec<_> = detail.state.steps.iter().map(|step| step.status).collect();
+    use StepStatus::{Completed, Failed, Skipped};
+    assert_eq!(statuses, [Completed, Skipped, Failed, Completed]);
+    assert!(detail.state.output.unwrap().shown.starts_with("heard: grade SCORE IS 9, nothing"));
+    assert!(detail.state.warnings.iter().any(|warning| warning.contains("Breaks")));
+}
+
+/// F1 (ground): a stopped server's run goes on; what was completed is not called again.
+#[tokio::test]
+async fn a_restart_resumes_the_run_where_it_was() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![
+        Rule::text("held").hold(0).last_user("REPORT").times(1),
+        Rule::text("ok {{last_user}}"),
+    ]);
+    let key = stage.template(THREE_STEPS).await;
+    let launched = stage.launch(&key, code()).await;
+    stage.models.wait_for(|ledger| ledger.len() == 2).await;
+    let stage = stage.restart().await;
+    let detail = stage.end(launched.run).await;
+    assert_eq!(status(&detail), RunStatus::Completed);
+    let analyzes = stage.models.ledger().iter().filter(|entry| said(entry).starts_with("ANALYZE")).count();
+    assert_eq!(analyzes, 1, "a completed step was called again");
+    let kinds = stage.kinds(launched.run).await;
+    assert_eq!(kinds.iter().filter(|kind| **kind == "interrupted").count(), 1);
+    let answers = stage.assistant_messages(&launched).await;
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].metadata.as_ref().unwrap(), &MessageMetadata::from(&detail.state));
+}
+
+fn said(entry: &scripted::Entry) -> String {
+    entry.messages.last().map(|message| message.content.clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn one_idempotency_key_is_one_run() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    let launch = |input| Launch { input, idempotency_key: Some("once".to_owned()), ..Launch::default() };
+    let first = stage.try_launch(&key, launch(code())).await.unwrap();
+    let second = stage.try_launch(&key, launch(code())).await.unwrap();
+    assert_eq!(first, second);
+    let other = stage.try_launch(&key, launch(json!({ "code": "other" }))).await;
+    assert!(matches!(other, Err(Error::Conflict(_))), "{other:?}");
+    stage.end(first.run).await;
+    assert_eq!(stage.assistant_messages(&first).await.len(), 1);
+}
+
+/// Free text carries the conversation's earlier messages as turns.
+#[tokio::test]
+async fn free_text_remembers_the_conversation() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("answer to {{last_user}}")]);
+    let ask = |text: &str, task| {
+        let launch = Launch { task_id: task, ..Launch::default() };
+        stage.engine.execute(&stage.admin, &stage.project, Subject::Ask(text.to_owned()), launch)
+    };
+    let first = ask("What is Rust?", None).await.unwrap();
+    stage.end(first.run).await;
+    let second = ask("And Go?", Some(first.task_id)).await.unwrap();
+    stage.end(second.run).await;
+    let last = stage.models.ledger().pop().unwrap();
+    let texts: Vec<_> =
+        last.messages.iter().filter(|message| message.role != "system").map(|message| message.content.as_str()).collect();
+    assert_eq!(texts, ["What is Rust?", "answer to What is Rust?", "And Go?"]);
+}
+
+/// A viewer who comes late gets the text so far, then each further byte once.
+#[tokio::test]
+async fn live_text_comes_once_to_everybody() {
+    let stage = Stage::new().await;
+    let long = "The quick brown fox jumps over the lazy dog.";
+    stage.models.script(vec![Rule::text(long).chunk_size(4).hold(6)]);
+    let source = "{apiVersion: troupe/v1, key: t, name: T, steps: [{name: A, prompt: go}]}";
+    let key = stage.template(source).await;
+    let launched = stage.launch(&key, json!({})).await;
+    let watch = || async {
+        let cursor = Cursor { runs: BTreeMap::from([(launched.run, 0)]), project: None };
+        stage.engine.live(&stage.admin, &stage.project, cursor).await.unwrap()
+    };
+    let mut early = watch().await;
+    let mut text = String::new();
+    while text.len() < 24 {
+        if let (_, LiveFrame::Delta { delta, .. }) = early.next().await.unwrap().unwrap() {
+            assert_eq!(delta.offset as usize, text.len());
+            text.push_str(&delta.text);
+        }
+    }
+    let mut late = watch().await;
+    let mut so_far = String::new();
+    while so_far.len() < 24 {
+        if let (_, LiveFrame::Delta { delta, .. }) = late.next().await.unwrap().unwrap() {
+            assert_eq!(delta.offset as usize, so_far.len());
+            so_far.push_str(&delta.text);
+        }
+    }
+    assert_eq!(text, so_far);
+    stage.models.release();
+    for (mut stream, mut text) in [(early, text), (late, so_far)] {
+        loop {
+            match stream.next().await.unwrap().unwrap() {
+                (_, LiveFrame::Delta { delta, .. }) => {
+                    assert_eq!(delta.offset as usize, text.len());
+                    text.push_str(&delta.text);
+                }
+                (_, LiveFrame::Event { event, .. }) if event.kind.name() == "finished" => break,
+                _ => {}
+            }
+        }
+        assert_eq!(text, long);
+    }
+}
+
+/// The project's feed tells lists of a launch and of its end.
+#[tokio::test]
+async fn the_project_feed_tells_of_runs() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    let seen = stage.engine.project_cursor(&stage.admin, &stage.project).await.unwrap();
+    let cursor = Cursor { runs: BTreeMap::new(), project: Some(seen) };
+    let mut feed = stage.engine.live(&stage.admin, &stage.project, cursor).await.unwrap();
+    let launched = stage.launch(&key, code()).await;
+    let told = async {
+        loop {
+            if let (_, LiveFrame::Change { change }) = feed.next().await.unwrap().unwrap()
+                && let domain::view::Subject::Run { number, status: RunStatus::Completed, .. } = change.subject
+            {
+                assert_eq!(number, launched.run);
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+}

@@ -1,0 +1,194 @@
+//! A stage for tests of runs: an engine on a fresh data folder, a scripted model server as its provider, one project
+//! with two roles, and an admin who may do everything.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use domain::{
+    event::{Event, EventKind},
+    id::RunNumber,
+    key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
+    provider::ProviderKind,
+    run::RunStatus,
+    view::{Author, LiveFrame, Message, RoleDraft, RunDetail},
+};
+use engine::{Config, Cursor, Engine, Environment, Format, Launch, Launched, ProviderDraft, Subject, User};
+use futures::StreamExt;
+use scripted::Server;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+pub struct Stage {
+    pub engine: Engine,
+    pub models: Server,
+    pub admin: User,
+    pub project: ProjectKey,
+    data: tempfile::TempDir,
+}
+
+pub const THREE_STEPS: &str = "
+apiVersion: troupe/v1
+key: review
+name: Review
+input:
+  type: object
+  required: [code]
+  properties: {code: {type: string}}
+steps:
+  - name: Analyze
+    prompt: 'ANALYZE {{ context.input.code }}'
+  - name: Report
+    prompt: 'REPORT {{ context.Analyze }}'
+  - name: Suggest
+    prompt: 'SUGGEST {{ context.Report }}'
+";
+
+pub fn config(data: PathBuf) -> Config {
+    Config { data, serve: true, seed_demo: false, environment: Environment::default() }
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        let models = Server::start().await;
+        let data = tempfile::tempdir().unwrap();
+        let engine = Engine::open(config(data.path().into())).await.unwrap();
+        let password = SecretString::from("a long enough password");
+        let admin = engine.create_user("admin@example.org", "Ada", password, true).await.unwrap();
+        let project = ProjectKey::parse("lab").unwrap();
+        engine.create_project(&admin, project.clone(), "Lab").await.unwrap();
+        let provider = ProviderDraft {
+            key: ProviderKey::parse("scripted").unwrap(),
+            kind: ProviderKind::OpenAiCompatible,
+            base_url: Some(models.openai_url()),
+            api_key: Some(SecretString::from("sk-very-secret")),
+            max_concurrent: None,
+            requests_per_minute: None,
+        };
+        engine.create_provider(&admin, provider).await.unwrap();
+        let stage = Self { engine, models, admin, project, data };
+        stage.role("general_worker").await;
+        stage.role("senior").await;
+        stage
+    }
+
+    /// A role whose base prompt and model carry its key, so that the ledger tells who was called.
+    pub async fn role(&self, key: &str) {
+        let draft = RoleDraft {
+            key: RoleKey::parse(key).unwrap(),
+            name: key.to_owned(),
+            base_prompt: format!("You are {key}."),
+            model: ModelName::parse(&format!("scripted/{key}-model")).unwrap(),
+            temperature: None,
+            max_tokens: None,
+            tools: Vec::new(),
+        };
+        self.engine.create_role(&self.admin, &self.project, draft).await.unwrap();
+    }
+
+    pub async fn template(&self, source: &str) -> TemplateKey {
+        let saved = self.engine.create_template(&self.admin, &self.project, source, Format::Yaml).await;
+        saved.unwrap_or_else(|error| panic!("{error}")).key
+    }
+
+    pub async fn try_launch(&self, key: &TemplateKey, launch: Launch) -> engine::Result<Launched> {
+        let subject = Subject::Template(key.clone());
+        self.engine.execute(&self.admin, &self.project, subject, launch).await
+    }
+
+    pub async fn launch(&self, key: &TemplateKey, input: Value) -> Launched {
+        self.try_launch(key, Launch { input, ..Launch::default() }).await.unwrap()
+    }
+
+    /// Launches `source` as a template and waits for its end.
+    pub async fn run(&self, source: &str, input: Value) -> RunDetail {
+        let key = self.template(source).await;
+        let launched = self.launch(&key, input).await;
+        self.end(launched.run).await
+    }
+
+    /// Waits until the run has ended.
+    pub async fn end(&self, run: RunNumber) -> RunDetail {
+        self.until(run, |event| {
+            let ended = matches!(
+                event.kind,
+                EventKind::Completed { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. }
+            );
+            ended.then_some(())
+        })
+        .await;
+        self.detail(run).await
+    }
+
+    /// Follows the run live until `wanted` finds what it looks for.
+    pub async fn until<T>(&self, run: RunNumber, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let cursor = Cursor { runs: BTreeMap::from([(run, 0)]), project: None };
+        let mut stream = self.engine.live(&self.admin, &self.project, cursor).await.unwrap();
+        let found = async {
+            while let Some(frame) = stream.next().await {
+                if let (_, LiveFrame::Event { event, .. }) = frame.unwrap()
+                    && let Some(found) = wanted(&event)
+                {
+                    return found;
+                }
+            }
+            panic!("the stream ended");
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.expect("nothing of the kind within 30 s")
+    }
+
+    pub async fn detail(&self, run: RunNumber) -> RunDetail {
+        self.engine.run(&self.admin, &self.project, run).await.unwrap()
+    }
+
+    pub async fn events(&self, run: RunNumber) -> Vec<Event> {
+        self.engine.events(&self.admin, &self.project, run, 0).await.unwrap().items
+    }
+
+    pub async fn kinds(&self, run: RunNumber) -> Vec<&'static str> {
+        self.events(run).await.iter().map(|event| event.kind.name()).collect()
+    }
+
+    /// The conversation that the launch stands in, oldest first.
+    pub async fn messages(&self, launched: &Launched) -> Vec<Message> {
+        let page = self.engine.messages(&self.admin, &self.project, launched.task_id, None).await.unwrap();
+        page.items.into_iter().rev().collect()
+    }
+
+    pub async fn assistant_messages(&self, launched: &Launched) -> Vec<Message> {
+        let all = self.messages(launched).await;
+        all.into_iter().filter(|message| message.author == Author::Assistant).collect()
+    }
+
+    /// Stops the engine and opens another one on the same folder, as a restart does.
+    pub async fn restart(self) -> Self {
+        self.engine.shutdown().await;
+        let Self { engine, models, admin, project, data } = self;
+        drop(engine);
+        let engine = reopen(data.path().into()).await;
+        Self { engine, models, admin, project, data }
+    }
+}
+
+/// The old engine's last handle may be in a task that is just ending.
+async fn reopen(data: PathBuf) -> Engine {
+    for _ in 0..200 {
+        match Engine::open(config(data.clone())).await {
+            Ok(engine) => return engine,
+            Err(engine::StartError::Locked { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the data folder stays locked");
+}
+
+pub fn assign(pairs: &[(&str, &str)]) -> BTreeMap<String, RoleKey> {
+    pairs.iter().map(|(step, role)| ((*step).to_owned(), RoleKey::parse(role).unwrap())).collect()
+}
+
+pub fn code() -> Value {
+    json!({ "code": "fn main() {}" })
+}
+
+pub fn status(detail: &RunDetail) -> RunStatus {
+    detail.summary.status
+}
