@@ -145,3 +145,65 @@ async fn commit(
     sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use sqlx::SqlitePool;
+
+    async fn writer() -> (Writer, SqlitePool, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(folder.path().join("t.db"))
+            .create_if_missing(true)
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("CREATE TABLE number (n INTEGER UNIQUE)").execute(&mut connection).await.unwrap();
+        let read = SqlitePool::connect_with(options).await.unwrap();
+        (Writer::spawn(connection), read, folder)
+    }
+
+    async fn insert(writer: &Writer, n: i64) -> Result<()> {
+        writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO number VALUES ($1)").bind(n).execute(tx).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn count(read: &SqlitePool) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM number").fetch_one(read).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_commands_failure_is_its_own_and_commits_are_shared() {
+        let (writer, read, _folder) = writer().await;
+        // Every number twice, all at once: of each pair exactly one succeeds, whatever shared its commit.
+        let results = join_all((0..200).map(|n| insert(&writer, n % 100))).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
+        assert_eq!(count(&read).await, 100);
+        assert!(*writer.commits().borrow() < 200, "nothing was grouped");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_rolled_back_leaves_nothing() {
+        let (writer, read, _folder) = writer().await;
+        let refused: Result<()> = writer
+            .run(|tx| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO number VALUES (1)").execute(tx).await?;
+                    Err(Error::Conflict("after all, no".to_owned()))
+                })
+            })
+            .await;
+        assert!(matches!(refused, Err(Error::Conflict(_))));
+        assert_eq!(count(&read).await, 0);
+        insert(&writer, 1).await.unwrap();
+        writer.close().await;
+        assert!(matches!(insert(&writer, 2).await, Err(Error::Unavailable(_))));
+    }
+}
