@@ -24,8 +24,12 @@ async fn two_runs_are_two_messages_with_their_own_status() {
     let first = stage.launch(&key, code()).await;
     stage.end(first.run).await;
     let roles = assign(&[("Analyze", "senior"), ("Suggest", "senior")]);
-    let launch =
-        Launch { input: code(), role_assignments: roles, task_id: Some(first.task_id), idempotency_key: None };
+    let launch = Launch {
+        input: code(),
+        role_assignments: roles,
+        task_id: Some(first.task_id),
+        idempotency_key: None,
+    };
     let second = stage.try_launch(&key, launch).await.unwrap();
     stage.end(second.run).await;
 
@@ -73,7 +77,8 @@ async fn events_come_in_the_promised_order_without_gaps() {
     let numbers: Vec<_> = events.iter().map(|event| event.seq).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
     let EventKind::Prompt { prompt, .. } = &events[5].kind else { panic!() };
-    let text = stage.engine.content(&stage.admin, &stage.project, launched.run, prompt.id, None).await.unwrap();
+    let text =
+        stage.engine.content(&stage.admin, &stage.project, launched.run, prompt.id, None).await.unwrap();
     assert!(text.text.contains("You are general_worker.") && text.text.contains("ANALYZE fn main() {}"));
 }
 
@@ -233,7 +238,9 @@ async fn faults_end_the_run_truthfully() {
 async fn an_answer_cut_by_its_token_limit_is_a_warning() {
     let stage = Stage::new().await;
     stage.models.script(vec![Rule::text("half a").finish(Finish::Length)]);
-    let detail = stage.run("{apiVersion: troupe/v1, key: t, name: T, steps: [{name: A, prompt: go}]}", json!({})).await;
+    let detail = stage
+        .run("{apiVersion: troupe/v1, key: t, name: T, steps: [{name: A, prompt: go}]}", json!({}))
+        .await;
     assert_eq!(status(&detail), RunStatus::Completed);
     assert!(detail.state.warnings.iter().any(|warning| warning.contains("token limit")));
 }
@@ -243,7 +250,7 @@ async fn conditions_mappings_and_tolerated_failures_steer_the_run() {
     let stage = Stage::new().await;
     stage.models.script(vec![
         Rule::fault(Fault::status(400)).last_user("BREAKS"),
-        Rule::text("score is 9").last_user("SCORE"),
+        Rule::text("score is 9").last_user("RATE"),
         Rule::text("heard: {{last_user}}"),
     ]);
     let detail = stage
@@ -253,7 +260,7 @@ apiVersion: troupe/v1
 key: steering
 name: Steering
 steps:
-  - {name: Score, prompt: SCORE, outputMapping: {grade: '{{ output | upper }}'}}
+  - {name: Score, prompt: RATE, outputMapping: {grade: '{{ output | upper }}'}}
   - {name: Never, prompt: no, condition: \"context['Score'] == 'bad'\"}
   - {name: Breaks, prompt: BREAKS, onFailure: continue}
   - name: Last
@@ -267,7 +274,7 @@ steps:
     let statuses: Vec<_> = detail.state.steps.iter().map(|step| step.status).collect();
     use StepStatus::{Completed, Failed, Skipped};
     assert_eq!(statuses, [Completed, Skipped, Failed, Completed]);
-    assert!(detail.state.output.unwrap().shown.starts_with("heard: grade SCORE IS 9, nothing"));
+    assert_eq!(detail.state.output.unwrap().shown, "heard: grade SCORE IS 9, nothing null");
     assert!(detail.state.warnings.iter().any(|warning| warning.contains("Breaks")));
 }
 
@@ -326,8 +333,12 @@ async fn free_text_remembers_the_conversation() {
     let second = ask("And Go?", Some(first.task_id)).await.unwrap();
     stage.end(second.run).await;
     let last = stage.models.ledger().pop().unwrap();
-    let texts: Vec<_> =
-        last.messages.iter().filter(|message| message.role != "system").map(|message| message.content.as_str()).collect();
+    let texts: Vec<_> = last
+        .messages
+        .iter()
+        .filter(|message| message.role != "system")
+        .map(|message| message.content.as_str())
+        .collect();
     assert_eq!(texts, ["What is Rust?", "answer to What is Rust?", "And Go?"]);
 }
 
@@ -389,7 +400,8 @@ async fn the_project_feed_tells_of_runs() {
     let told = async {
         loop {
             if let (_, LiveFrame::Change { change }) = feed.next().await.unwrap().unwrap()
-                && let domain::view::Subject::Run { number, status: RunStatus::Completed, .. } = change.subject
+                && let domain::view::Subject::Run { number, status: RunStatus::Completed, .. } =
+                    change.subject
             {
                 assert_eq!(number, launched.run);
                 return;

@@ -12,14 +12,20 @@ const BATCH: u32 = 200;
 /// How many changes are kept in all; a tab that slept longer reads its lists anew.
 const KEPT: i64 = 20_000;
 
+/// How often old changes are thrown away: once in so many inserts.
+const PRUNE_EVERY: i64 = 1_000;
+
 /// Notes what happened in a project, in the transaction in which it did.
 pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Subject) -> Result<()> {
     let body = serde_json::to_string(subject).map_err(Error::internal)?;
-    sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
+    let done = sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
         .bind(project.0)
         .bind(body)
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
+    if done.last_insert_rowid() % PRUNE_EVERY == 0 {
+        prune(tx, done.last_insert_rowid() - KEPT).await?;
+    }
     Ok(())
 }
 
@@ -48,10 +54,7 @@ pub async fn newest(db: &SqlitePool, project: ProjectId) -> Result<u64> {
     Ok(newest.unwrap_or(0) as u64)
 }
 
-pub async fn prune(tx: &mut SqliteConnection) -> Result<()> {
-    sqlx::query("DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - $1")
-        .bind(KEPT)
-        .execute(tx)
-        .await?;
+async fn prune(tx: &mut SqliteConnection, up_to: i64) -> Result<()> {
+    sqlx::query("DELETE FROM change WHERE seq <= $1").bind(up_to).execute(tx).await?;
     Ok(())
 }

@@ -331,9 +331,3 @@ pub async fn list(
     };
     Ok(rows)
 }
-
-pub async fn live_count(db: &SqlitePool) -> Result<u32> {
-    Ok(sqlx::query_scalar("SELECT count(*) FROM run WHERE status IN ('queued', 'running', 'waiting')")
-        .fetch_one(db)
-        .await?)
-}

@@ -8,9 +8,9 @@ use domain::{
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
     provider::ProviderKind,
     run::RunStatus,
-    view::{Author, LiveFrame, Message, RoleDraft, RunDetail},
+    view::{Author, Launched, LiveFrame, Message, RoleDraft, RunDetail},
 };
-use engine::{Config, Cursor, Engine, Environment, Format, Launch, Launched, ProviderDraft, Subject, User};
+use engine::{Config, Cursor, Engine, Environment, Format, Launch, ProviderDraft, Subject, User};
 use futures::StreamExt;
 use scripted::Server;
 use secrecy::SecretString;
