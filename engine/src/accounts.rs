@@ -136,7 +136,8 @@ impl Engine {
     ) -> Result<()> {
         password::check("new", &new)?;
         let accounts = &self.0.accounts;
-        let attempt = accounts.throttle.begin(&user.email, "", Instant::now())?;
+        // Whoever has a session is told apart by it, not by where they are.
+        let attempt = accounts.throttle.begin(&user.email, &user.id.to_string(), Instant::now())?;
         let (id, hash) = rows::password_hash(self.0.store.read(), &user.email).await?.unzip();
         let right = accounts.hasher.verify(current, hash).await?;
         let (Some(id), true) = (id, right) else {

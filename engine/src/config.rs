@@ -15,8 +15,9 @@ pub struct Config {
     pub environment: Environment,
 }
 
-/// Provider keys by their usual names (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, …), from the process or the data
-/// folder's `.env`.
+/// Settings by their usual names, from the process or the data folder's `.env`: `OPENAI_API_KEY`, `ANTHROPIC_API_KEY`,
+/// `GEMINI_API_KEY` and `OLLAMA_HOST` define providers; `TROUPE_CACHE`, `TROUPE_LOCAL_MODEL` and `TROUPE_LOCAL_THREADS`
+/// say where the local model is (these are looked for in the process too when they are not here).
 #[derive(Clone, Default)]
 pub struct Environment(pub BTreeMap<String, SecretString>);
 

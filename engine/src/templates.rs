@@ -10,13 +10,12 @@ use crate::{
 };
 use domain::{
     access::Permission,
-    id::TemplateId,
+    id::{ProjectId, TemplateId},
     key::{ProjectKey, TemplateKey},
     problem::Problem,
     template::{self, Template},
     view::{Page, Subject, TemplateDetail, TemplateSummary},
 };
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 const PAGE: usize = 50;
@@ -24,6 +23,7 @@ const PAGE: usize = 50;
 const VERSIONS: u32 = 200;
 /// The built-in template of free text has this key in every project.
 const RESERVED: &str = "ask";
+const MOST_COPIES: u32 = 1_000;
 
 /// A document that was checked, as it is stored.
 pub(crate) struct Document {
@@ -70,23 +70,8 @@ impl Engine {
         format: Format,
     ) -> Result<TemplateDetail> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let document = read(source, format)?;
-        let maker = user.id;
-        let (id, key) = self
-            .0
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let key = document.template.key.clone();
-                    if rows::by_key(&mut *tx, project, &key).await?.is_some() {
-                        return Err(Error::Conflict(format!("there is a template '{key}' already")));
-                    }
-                    let id = rows::insert(tx, project, &document, Some(maker)).await?;
-                    store::change(tx, project, &Subject::Template { key: key.clone() }).await?;
-                    Ok((id, key))
-                })
-            })
-            .await?;
+        let document = read_aside(source, format).await?;
+        let (id, key) = self.insert_template(project, document, user).await?;
         self.template_detail(id, key, 1, 1).await
     }
 
@@ -102,7 +87,7 @@ impl Engine {
         based_on: Option<u32>,
     ) -> Result<TemplateDetail> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let document = read(source, format)?;
+        let document = read_aside(source, format).await?;
         if document.template.key != *key {
             return Err(Error::invalid("key", format!("a template keeps its key: '{key}'")));
         }
@@ -145,21 +130,21 @@ impl Engine {
         let (template, source) =
             rows::version(db, id, newest).await?.ok_or_else(|| Error::not_found("template", key))?;
         let original = Document { template, source };
-        let maker = user.id;
-        let (id, key) = self
-            .0
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let key = free_key(tx, project, &original.template.key).await?;
-                    let copied = copy::under(&original, key.clone());
-                    let id = rows::insert(tx, project, &copied, Some(maker)).await?;
-                    store::change(tx, project, &Subject::Template { key: key.clone() }).await?;
-                    Ok((id, key))
-                })
-            })
-            .await?;
-        self.template_detail(id, key, 1, 1).await
+        for number in 1..=MOST_COPIES {
+            let free = copy::key(key, number)?;
+            if rows::by_key(db, project, &free).await?.is_some() {
+                continue;
+            }
+            match self.insert_template(project, copy::under(&original, free), user).await {
+                // Taken by somebody else in between.
+                Err(Error::Conflict(_)) => {}
+                inserted => {
+                    let (id, key) = inserted?;
+                    return self.template_detail(id, key, 1, 1).await;
+                }
+            }
+        }
+        Err(Error::Conflict(format!("'{key}' has {MOST_COPIES} copies already")))
     }
 
     /// Runs keep the versions they used.
@@ -183,6 +168,29 @@ impl Engine {
     pub fn check_template(&self, source: &str, format: Format) -> (Option<Template>, Vec<Problem>) {
         let checked = template::check(source, format);
         (checked.template, checked.problems)
+    }
+
+    async fn insert_template(
+        &self,
+        project: ProjectId,
+        document: Document,
+        maker: &User,
+    ) -> Result<(TemplateId, TemplateKey)> {
+        let maker = maker.id;
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let key = document.template.key.clone();
+                    if rows::by_key(&mut *tx, project, &key).await?.is_some() {
+                        return Err(Error::Conflict(format!("there is a template '{key}' already")));
+                    }
+                    let id = rows::insert(tx, project, &document, Some(maker)).await?;
+                    store::change(tx, project, &Subject::Template { key: key.clone() }).await?;
+                    Ok((id, key))
+                })
+            })
+            .await
     }
 
     async fn template_detail(
@@ -227,18 +235,8 @@ pub(crate) fn read(source: &str, format: Format) -> Result<Document> {
     Ok(Document { template, source })
 }
 
-/// The first of "x-copy", "x-copy-2", … that no template of the project has.
-async fn free_key(
-    tx: &mut SqliteConnection,
-    project: domain::id::ProjectId,
-    original: &TemplateKey,
-) -> Result<TemplateKey> {
-    const MOST: u32 = 1_000;
-    for number in 1..=MOST {
-        let key = copy::key(original, number)?;
-        if rows::by_key(&mut *tx, project, &key).await?.is_none() {
-            return Ok(key);
-        }
-    }
-    Err(Error::Conflict(format!("'{original}' has {MOST} copies already")))
+/// As [`read`], away from the threads that serve: a large document takes a while.
+async fn read_aside(source: &str, format: Format) -> Result<Document> {
+    let source = source.to_owned();
+    tokio::task::spawn_blocking(move || read(&source, format)).await.map_err(Error::internal)?
 }

@@ -125,7 +125,7 @@ async fn api_tokens_are_shown_once_and_can_be_revoked() {
     assert!(plain(&token).starts_with("tr_t_"));
     assert_eq!(engine.user_of_api_token(plain(&token)).await.unwrap(), Some(editor.clone()));
     assert_eq!(engine.user_of_session(plain(&token)).await.unwrap(), None);
-    assert_eq!(engine.api_tokens(&editor).await.unwrap(), [made.clone()]);
+    assert_eq!(engine.api_tokens(&editor).await.unwrap(), std::slice::from_ref(&made));
     assert!(engine.api_tokens(&viewer).await.unwrap().is_empty());
     let taken = engine.create_own_api_token(&editor, "ci").await.err().unwrap();
     assert!(matches!(taken, Error::Conflict(_)), "{taken}");

@@ -1,0 +1,64 @@
+//! Conversations: what a page of messages shows of runs and of what models wrote.
+
+mod stage;
+
+use domain::{run::RunStatus, view::Author};
+use engine::{Launch, Subject};
+use scripted::Rule;
+use stage::Stage;
+
+#[tokio::test]
+async fn an_answer_is_shown_as_safe_html_with_its_run() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("# Found\n\n**one** <script>alert(1)</script>")]);
+    let (engine, admin, project) = (&stage.engine, &stage.admin, &stage.project);
+    let ask = Subject::Ask("What is **wrong**?".to_owned());
+    let launched = engine.execute(admin, project, ask, Launch::default()).await.unwrap();
+    let run = stage.end(launched.run).await;
+
+    let page = engine.messages(admin, project, launched.task_id, None).await.unwrap();
+    let [answer, question] = page.items.as_slice() else { panic!("{page:?}") };
+    assert_eq!((answer.id, answer.author), (launched.message_id, Author::Assistant));
+    assert_eq!(answer.run.as_ref(), Some(&run.summary));
+    assert!(answer.metadata.is_some());
+    assert_eq!(
+        answer.html.as_deref(),
+        Some("<h3>Found</h3>\n<p><strong>one</strong> &lt;script&gt;alert(1)&lt;/script&gt;</p>\n")
+    );
+    assert_eq!((question.author, question.by.as_deref()), (Author::User, Some("Ada")));
+    assert_eq!((&question.html, &question.run), (&None, &None));
+
+    let task = engine.task(admin, project, launched.task_id).await.unwrap();
+    assert_eq!((task.messages, task.live_runs, task.last_status), (2, 0, Some(RunStatus::Completed)));
+    assert_eq!(task.excerpt, "# Found **one** <script>alert(1)</script>");
+}
+
+#[tokio::test]
+async fn a_long_conversation_is_read_page_by_page_towards_the_past() {
+    let stage = Stage::new().await;
+    let (engine, admin, project) = (&stage.engine, &stage.admin, &stage.project);
+    let task = engine.create_task(admin, project, "Long").await.unwrap().id;
+    for number in 0..30 {
+        let launch = Launch { task_id: Some(task), ..Launch::default() };
+        let ask = Subject::Ask(format!("Question {number}"));
+        let launched = engine.execute(admin, project, ask, launch).await.unwrap();
+        stage.end(launched.run).await;
+    }
+    let (mut seen, mut cursor, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = engine.messages(admin, project, task, cursor.as_deref()).await.unwrap();
+        pages += 1;
+        seen.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    seen.reverse();
+    assert_eq!((seen.len(), pages), (60, 2));
+    for (number, pair) in seen.chunks(2).enumerate() {
+        assert_eq!((pair[0].author, pair[1].author), (Author::User, Author::Assistant));
+        assert_eq!(pair[0].content, format!("Question {number}"));
+        assert_eq!(pair[1].run.as_ref().map(|run| run.number.0), Some(number as u32 + 1));
+    }
+}
