@@ -1,5 +1,63 @@
-//! The pages of Troupe.
+//! The pages of Troupe: drawn on the server, brought to life in the browser by the same code.
 
 pub mod fault;
+mod gallery;
+pub mod keyboard;
+pub mod layout;
 pub mod project;
+pub mod router;
 pub mod session;
+pub mod ui;
+
+use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use leptos_meta::{HashedStylesheet, MetaTags};
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::components::Router;
+
+use crate::{
+    keyboard::{Keyboard, ShortcutHelp},
+    layout::Preferences,
+    router::AppRoutes,
+    ui::{Clock, ToastRegion, Toasts},
+};
+
+/// The document around the app, drawn on the server only.
+#[cfg(feature = "ssr")]
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=layout::requested_theme().as_str()>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="icon" type="image/svg+xml" href="/favicon.svg"/>
+                <HashedStylesheet id="leptos" options=options.clone()/>
+                <AutoReload options=options.clone()/>
+                <HydrationScripts options/>
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    Preferences::provide();
+    Clock::provide();
+    Toasts::provide();
+    Keyboard::provide();
+    view! {
+        <Title formatter=|title: String| format!("{title} · Troupe") text="Troupe"/>
+        <Router>
+            <AppRoutes/>
+        </Router>
+        <ToastRegion/>
+        <ShortcutHelp/>
+    }
+}

@@ -1,0 +1,155 @@
+//! The keyboard of the whole page: one listener, one list of shortcuts, one page of help.
+//!
+//! A page adds its own with `use_shortcut("n", "New template", move || …)`; they leave with the page. Keys are single
+//! characters as `KeyboardEvent::key` names them, or `g` and a letter (`g t`). While a person types, or a dialog or menu is
+//! open, nothing here listens.
+
+use leptos::{ev, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, KeyboardEvent};
+
+use crate::ui::{Dialog, DialogSize, Kbd};
+
+/// Milliseconds in which the letter after `g` must come.
+const CHORD: f64 = 1_500.0;
+
+#[derive(Clone)]
+struct Shortcut {
+    id: u64,
+    keys: String,
+    label: String,
+    run: Callback<()>,
+}
+
+/// The shortcuts in force, the newest last. The newest wins.
+#[derive(Clone, Copy)]
+pub struct Keyboard {
+    shortcuts: RwSignal<Vec<Shortcut>>,
+    next: StoredValue<u64>,
+    help: RwSignal<bool>,
+}
+
+impl Keyboard {
+    /// Once per page, in `App`.
+    pub fn provide() {
+        let keyboard = Self {
+            shortcuts: RwSignal::new(Vec::new()),
+            next: StoredValue::new(0),
+            help: RwSignal::new(false),
+        };
+        provide_context(keyboard);
+        Effect::new(move |_| {
+            let chord_since = StoredValue::new(None::<f64>);
+            let listening =
+                window_event_listener(ev::keydown, move |event| keyboard.hear(&event, chord_since));
+            on_cleanup(move || listening.remove());
+        });
+    }
+
+    pub fn show_help(self) {
+        self.help.set(true);
+    }
+
+    fn hear(self, event: &KeyboardEvent, chord_since: StoredValue<Option<f64>>) {
+        let elsewhere = event.default_prevented() || event.ctrl_key() || event.meta_key() || event.alt_key();
+        if elsewhere || is_typing(event) || something_floats() {
+            return;
+        }
+        let now = event.time_stamp();
+        let in_chord = chord_since.get_value().is_some_and(|since| now - since < CHORD);
+        chord_since.set_value(None);
+        let key = event.key();
+        if key == "g" && !in_chord {
+            chord_since.set_value(Some(now));
+            return;
+        }
+        if key == "?" {
+            event.prevent_default();
+            self.show_help();
+            return;
+        }
+        let wanted = if in_chord { format!("g {key}") } else { key };
+        let found = self
+            .shortcuts
+            .with_untracked(|list| list.iter().rev().find(|one| one.keys == wanted).map(|one| one.run));
+        if let Some(run) = found {
+            event.prevent_default();
+            run.run(());
+        }
+    }
+}
+
+pub fn use_keyboard() -> Keyboard {
+    expect_context()
+}
+
+/// In force as long as the component that calls this is on the page.
+pub fn use_shortcut(
+    keys: impl Into<String>,
+    label: impl Into<String>,
+    run: impl Fn() + Send + Sync + 'static,
+) {
+    let keyboard = use_keyboard();
+    let (keys, label, run) = (keys.into(), label.into(), Callback::new(move |()| run()));
+    // The list is drawn only when help opens: the server has no use for it.
+    let id = keyboard.next.get_value();
+    keyboard.next.set_value(id + 1);
+    Effect::new(move |_| {
+        let shortcut = Shortcut { id, keys: keys.clone(), label: label.clone(), run };
+        keyboard.shortcuts.update(|list| list.push(shortcut));
+    });
+    on_cleanup(move || {
+        keyboard.shortcuts.try_update(|list| list.retain(|one| one.id != id));
+    });
+}
+
+/// The key belongs to a field.
+pub fn is_typing(event: &KeyboardEvent) -> bool {
+    event.target().and_then(|target| target.dyn_into::<Element>().ok()).is_some_and(|element| {
+        element
+            .closest("input:not([type=checkbox]), textarea, select, [contenteditable=true]")
+            .is_ok_and(|found| found.is_some())
+    })
+}
+
+/// A dialog or a menu is open above the page.
+pub fn something_floats() -> bool {
+    document().query_selector("dialog[open], :popover-open").is_ok_and(|found| found.is_some())
+}
+
+/// The page of help that `?` opens. Once per page, in `App`.
+#[component]
+pub fn ShortcutHelp() -> impl IntoView {
+    let keyboard = use_keyboard();
+    let fixed = [
+        ("?", "Show this help"),
+        ("J", "Next row (or arrow down)"),
+        ("K", "Previous row (or arrow up)"),
+        ("Enter", "Open the row"),
+        ("Esc", "Close a panel, dialog or menu"),
+        ("Ctrl Enter", "Send (Cmd Enter on a Mac)"),
+    ];
+    let row = |keys: String, label: String| {
+        view! {
+            <div class="shortcut">
+                <dt>{label}</dt>
+                <dd><Kbd keys/></dd>
+            </div>
+        }
+    };
+    view! {
+        <Dialog open=keyboard.help title="Keyboard shortcuts" size=DialogSize::Small>
+            <dl class="shortcuts">
+                {move || {
+                    keyboard
+                        .shortcuts
+                        .get()
+                        .into_iter()
+                        .map(|one| row(one.keys.to_uppercase(), one.label))
+                        .collect_view()
+                }}
+                {fixed.map(|(keys, label)| row(keys.into(), label.into())).collect_view()}
+            </dl>
+        </Dialog>
+    }
+}

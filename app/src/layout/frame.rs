@@ -1,0 +1,70 @@
+//! The frame of the app, and the bare one of pages that stand alone, such as sign-in.
+
+use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+use super::{
+    Preferences, Section,
+    section::use_section_project,
+    sidebar::Sidebar,
+    top_bar::{Crumb, TopBar},
+};
+use crate::{keyboard::use_shortcut, project::use_project_here};
+
+/// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
+/// `live` (the link "3 live"), `account` (a `Menu`). Must stand inside the router.
+#[component]
+pub fn Frame(
+    #[prop(optional, into)] project_switcher: Option<ViewFnOnce>,
+    #[prop(optional, into)] live: Option<ViewFnOnce>,
+    #[prop(optional, into)] account: Option<ViewFnOnce>,
+    children: Children,
+) -> impl IntoView {
+    let preferences = expect_context::<Preferences>();
+    Crumb::provide();
+    shortcuts(preferences);
+    let here = use_project_here();
+    Effect::new(move |_| {
+        if let Some(project) = here.get() {
+            preferences.remember_project(project);
+        }
+    });
+    let sidebar = move || if preferences.sidebar_collapsed() { "collapsed" } else { "open" };
+    view! {
+        <a class="skip-link" href="#main" rel="external">"Skip to content"</a>
+        <div class="frame" data-sidebar=sidebar>
+            <Sidebar project_switcher/>
+            <div class="frame-column">
+                <TopBar live account/>
+                <main class="main" id="main" tabindex="-1">{children()}</main>
+            </div>
+        </div>
+    }
+}
+
+fn shortcuts(preferences: Preferences) {
+    let project = use_section_project();
+    for section in Section::ALL {
+        let navigate = use_navigate();
+        use_shortcut(
+            format!("g {}", section.letter()),
+            format!("Go to {}", section.label().to_lowercase()),
+            move || {
+                if let Some(project) = project.get_untracked() {
+                    navigate(&section.href(&project), NavigateOptions::default());
+                }
+            },
+        );
+    }
+    use_shortcut("[", "Collapse or expand the sidebar", move || preferences.toggle_sidebar());
+}
+
+/// One card in the middle: sign-in, first run, what stands outside a project.
+#[component]
+pub fn BareFrame(children: Children) -> impl IntoView {
+    view! {
+        <main class="bare" id="main">
+            <div class="bare-column">{children()}</div>
+        </main>
+    }
+}

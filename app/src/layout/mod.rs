@@ -1,0 +1,19 @@
+//! The frame around every page: sidebar (a bar at the bottom on a phone), top bar, page header, and what a person has set
+//! about their look.
+
+mod frame;
+mod page_header;
+mod preferences;
+mod section;
+mod sidebar;
+mod theme_toggle;
+mod top_bar;
+
+pub use frame::{BareFrame, Frame};
+pub use page_header::PageHeader;
+#[cfg(feature = "ssr")]
+pub(crate) use preferences::requested_theme;
+pub use preferences::{Preferences, ThemePreference};
+pub use section::Section;
+pub use theme_toggle::ThemeToggle;
+pub use top_bar::use_crumb;

@@ -1,0 +1,101 @@
+//! The parts of a project that the sidebar leads to.
+
+use domain::key::ProjectKey;
+use leptos::prelude::*;
+
+use super::Preferences;
+use crate::{project::use_project_here, ui::Glyph};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Conversations,
+    Templates,
+    Runs,
+    Roles,
+    Settings,
+}
+
+impl Section {
+    /// In the sidebar's order. Only what exists stands here.
+    pub const ALL: [Self; 5] =
+        [Self::Conversations, Self::Templates, Self::Runs, Self::Roles, Self::Settings];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Conversations => "Conversations",
+            Self::Templates => "Templates",
+            Self::Runs => "Runs",
+            Self::Roles => "Roles",
+            Self::Settings => "Settings",
+        }
+    }
+
+    /// The segment after the project's key, or of the whole installation.
+    fn segment(self) -> &'static str {
+        match self {
+            Self::Conversations => "conversations",
+            Self::Templates => "templates",
+            Self::Runs => "runs",
+            Self::Roles => "roles",
+            Self::Settings => "settings",
+        }
+    }
+
+    pub fn glyph(self) -> Glyph {
+        match self {
+            Self::Conversations => Glyph::Conversations,
+            Self::Templates => Glyph::Templates,
+            Self::Runs => Glyph::Runs,
+            Self::Roles => Glyph::Roles,
+            Self::Settings => Glyph::Settings,
+        }
+    }
+
+    /// The letter after `g`.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Conversations => 'c',
+            Self::Templates => 't',
+            Self::Runs => 'r',
+            Self::Roles => 'o',
+            Self::Settings => 's',
+        }
+    }
+
+    pub fn href(self, project: &ProjectKey) -> String {
+        match self {
+            // Providers and accounts belong to the installation, not to a project.
+            Self::Settings => "/settings/models".into(),
+            _ => format!("/p/{}/{}", project.as_str(), self.segment()),
+        }
+    }
+
+    /// The section that a path such as `/p/demo/runs/42` or `/settings/models` lies in.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let mut parts = path.split('/').skip(1);
+        let segment = match parts.next()? {
+            "p" => parts.nth(1)?,
+            first => first,
+        };
+        Self::ALL.into_iter().find(|section| section.segment() == segment)
+    }
+}
+
+/// The project that the sidebar leads into: the address's, or on a page of no project the last one visited.
+pub(super) fn use_section_project() -> Memo<Option<ProjectKey>> {
+    let here = use_project_here();
+    let preferences = expect_context::<Preferences>();
+    Memo::new(move |_| here.get().or_else(|| preferences.last_project()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_their_section() {
+        assert_eq!(Section::of_path("/p/demo/runs/42"), Some(Section::Runs));
+        assert_eq!(Section::of_path("/settings/models"), Some(Section::Settings));
+        assert_eq!(Section::of_path("/p/demo"), None);
+    }
+}

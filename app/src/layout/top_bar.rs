@@ -1,0 +1,71 @@
+//! Where one is, what is running, who one is.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use super::{Section, section::use_section_project};
+
+/// The name of the thing a page shows, for the end of the breadcrumb; set by the page, forgotten when it leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Crumb(RwSignal<Option<String>>);
+
+impl Crumb {
+    pub(super) fn provide() {
+        provide_context(Self(RwSignal::new(None)));
+    }
+}
+
+/// Names what the page shows where the URL has but an id: the title of a conversation.
+pub fn use_crumb(name: impl Fn() -> Option<String> + 'static) {
+    let Some(Crumb(crumb)) = use_context::<Crumb>() else { return };
+    Effect::new(move |_| crumb.set(name()));
+    on_cleanup(move || {
+        crumb.try_set(None);
+    });
+}
+
+/// What the last part of the path tells a person: keys and numbers do, the ids of rows do not.
+fn readable_tail(path: &str) -> Option<String> {
+    let place = if path.starts_with("/p/") { 4 } else { 2 };
+    let tail = path.split('/').nth(place).filter(|tail| !tail.is_empty())?;
+    let is_row_id = tail.len() == 36 && tail.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    (!is_row_id).then(|| tail.to_owned())
+}
+
+#[component]
+pub(super) fn TopBar(live: Option<ViewFnOnce>, account: Option<ViewFnOnce>) -> impl IntoView {
+    let path = use_location().pathname;
+    let project = use_section_project();
+    let Crumb(named) = expect_context();
+    let section = Memo::new(move |_| path.with(|path| Section::of_path(path)));
+    let tail = Memo::new(move |_| named.get().or_else(|| path.with(|path| readable_tail(path))));
+    let crumbs = move || {
+        let (section, project) = (section.get()?, project.get()?);
+        let tail = tail.get();
+        let current = tail.is_none().then_some("page");
+        Some(view! {
+            <ol class="crumbs">
+                <li><a href=section.href(&project) aria-current=current>{section.label()}</a></li>
+                {tail.map(|tail| view! { <li><span aria-current="page">{tail}</span></li> })}
+            </ol>
+        })
+    };
+    view! {
+        <header class="top-bar">
+            <nav class="breadcrumb" aria-label="Breadcrumb">{crumbs}</nav>
+            <div class="top-bar-end">{live.map(ViewFnOnce::run)} {account.map(ViewFnOnce::run)}</div>
+        </header>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable_tail;
+
+    #[test]
+    fn row_ids_are_not_shown() {
+        assert_eq!(readable_tail("/p/demo/runs/42").as_deref(), Some("42"));
+        assert_eq!(readable_tail("/p/demo/conversations/01931a3e-7c4f-7a11-8d1e-2f3a4b5c6d7e"), None);
+        assert_eq!(readable_tail("/p/demo/runs"), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! Turning the pages of a list by cursor: links, so that they work without the script and stand in the history.
+
+use leptos::prelude::*;
+
+use super::{
+    button::{ButtonLink, ButtonSize},
+    icon::Glyph,
+};
+
+/// Shows nothing when there is neither a page before nor one after.
+#[component]
+pub fn Pager(
+    #[prop(optional, into)] previous: MaybeProp<String>,
+    #[prop(optional, into)] next: MaybeProp<String>,
+) -> impl IntoView {
+    move || {
+        let (previous, next) = (previous.get(), next.get());
+        (previous.is_some() || next.is_some()).then(|| {
+            view! {
+                <nav class="pager" aria-label="Pages">
+                    {previous.map(|href| view! {
+                        <ButtonLink href size=ButtonSize::Small glyph=Glyph::ChevronLeft>"Newer"</ButtonLink>
+                    })}
+                    {next.map(|href| view! {
+                        <ButtonLink href size=ButtonSize::Small glyph=Glyph::ChevronRight class="pager-next">"Older"</ButtonLink>
+                    })}
+                </nav>
+            }
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! A panel over the page's right. It is open because the URL says so; closing it is going to the URL without it.
+
+use leptos::{ev, html, prelude::*};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+use super::{button::IconLink, focus::active_element, icon::Glyph};
+use crate::keyboard::something_floats;
+
+/// Closes with its button, a link that works without the script, or with Esc. Gives the focus back to what had it.
+#[component]
+pub fn SidePanel(
+    #[prop(into)] title: Signal<String>,
+    /// This page without the panel.
+    #[prop(into)]
+    close_href: Signal<String>,
+    #[prop(optional, into)] actions: Option<ViewFnOnce>,
+    children: Children,
+) -> impl IntoView {
+    let heading = NodeRef::<html::H2>::new();
+    let before = StoredValue::new_local(None);
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        let Some(heading) = heading.get() else { return };
+        // A page that was loaded with the panel open keeps the focus where the browser put it.
+        let active = active_element().filter(|element| element.tag_name() != "BODY");
+        if active.is_some() {
+            before.set_value(active);
+            let _ = heading.focus();
+        }
+    });
+    Effect::new(move |_| {
+        let navigate = navigate.clone();
+        let listening = window_event_listener(ev::keydown, move |event| {
+            if event.key() == "Escape" && !event.default_prevented() && !something_floats() {
+                event.prevent_default();
+                let stay = NavigateOptions { scroll: false, ..NavigateOptions::default() };
+                navigate(&close_href.get_untracked(), stay);
+            }
+        });
+        on_cleanup(move || listening.remove());
+    });
+    on_cleanup(move || {
+        if let Some(element) = before.try_get_value().flatten() {
+            let _ = element.focus();
+        }
+    });
+    view! {
+        <aside class="side-panel" aria-label=move || title.get()>
+            <header class="side-panel-header">
+                <h2 class="side-panel-title" tabindex="-1" node_ref=heading>{move || title.get()}</h2>
+                {actions.map(|actions| view! { <div class="side-panel-actions">{actions.run()}</div> })}
+                <IconLink glyph=Glyph::Close href=close_href label="Close panel"/>
+            </header>
+            <div class="side-panel-body">{children()}</div>
+        </aside>
+    }
+}
