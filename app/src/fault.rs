@@ -3,6 +3,7 @@
 //! A fault is small and public: without script it travels in the address of the page that is shown again. What only an
 //! operator may see is logged here, once, where it leaves the engine.
 
+use crate::form::sentence;
 use domain::problem::Problem;
 use leptos::server_fn::{
     codec::JsonEncoding,
@@ -36,6 +37,10 @@ pub enum Fault {
         newest: u32,
     },
     TooLarge {
+        message: String,
+    },
+    /// Too many attempts; the message says for how long to wait.
+    Throttled {
         message: String,
     },
     Unavailable {
@@ -85,27 +90,19 @@ impl fmt::Display for Fault {
             | Self::NotFound { message }
             | Self::Conflict { message }
             | Self::TooLarge { message }
+            | Self::Throttled { message }
             | Self::Unavailable { message }
             | Self::Internal { message }
-            | Self::Connection { message } => sentence(f, message),
+            | Self::Connection { message } => f.write_str(&sentence(message)),
             Self::Invalid { problems } => {
                 let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                sentence(f, &texts.join("; "))
+                f.write_str(&sentence(&texts.join("; ")))
             }
             Self::Stale { newest } => {
                 write!(f, "Somebody saved version {newest} in the meantime.")
             }
         }
     }
-}
-
-/// The engine's messages are clauses; a page shows sentences.
-fn sentence(f: &mut fmt::Formatter<'_>, message: &str) -> fmt::Result {
-    let mut characters = message.chars();
-    if let Some(first) = characters.next() {
-        write!(f, "{}{}", first.to_uppercase(), characters.as_str())?;
-    }
-    if message.ends_with(['.', '!', '?']) { Ok(()) } else { f.write_str(".") }
 }
 
 impl std::error::Error for Fault {}
@@ -133,46 +130,52 @@ impl FromServerFnError for Fault {
 #[cfg(feature = "ssr")]
 impl From<engine::Error> for Fault {
     fn from(error: engine::Error) -> Self {
-        use axum::http::StatusCode;
         let message = error.to_string();
-        let (status, fault) = match error {
-            engine::Error::Unauthenticated(_) => {
-                (StatusCode::UNAUTHORIZED, Self::Unauthenticated { message })
-            }
-            engine::Error::Forbidden(_) | engine::Error::AdminsOnly => {
-                (StatusCode::FORBIDDEN, Self::Forbidden { message })
-            }
-            engine::Error::NotFound { .. } => (StatusCode::NOT_FOUND, Self::NotFound { message }),
-            engine::Error::Invalid(problems) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, Self::Invalid { problems })
-            }
-            engine::Error::Conflict(_) => (StatusCode::CONFLICT, Self::Conflict { message }),
-            engine::Error::Stale { newest } => (StatusCode::CONFLICT, Self::Stale { newest }),
-            engine::Error::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, Self::TooLarge { message }),
-            engine::Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Self::Unavailable { message }),
+        match error {
+            engine::Error::Unauthenticated(_) => Self::Unauthenticated { message },
+            engine::Error::Forbidden(_) | engine::Error::AdminsOnly => Self::Forbidden { message },
+            engine::Error::NotFound { .. } => Self::NotFound { message },
+            engine::Error::Invalid(problems) => Self::Invalid { problems },
+            engine::Error::Conflict(_) => Self::Conflict { message },
+            engine::Error::Stale { newest } => Self::Stale { newest },
+            engine::Error::TooLarge(_) => Self::TooLarge { message },
+            engine::Error::Throttled { .. } => Self::Throttled { message },
+            engine::Error::Unavailable(_) => Self::Unavailable { message },
             engine::Error::Internal(source) => {
                 tracing::error!(error = %chain(source.as_ref()), "a page's call failed");
-                (StatusCode::INTERNAL_SERVER_ERROR, Self::Internal { message })
+                Self::Internal { message }
             }
-            engine::Error::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, Self::Unavailable { message }),
-        };
-        answer_with(status);
-        fault
+        }
+        .answered()
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl Fault {
+    /// Sets the status of the answer to the fault's. Faults that come from the engine have done so.
+    pub fn answered(self) -> Self {
+        use axum::http::StatusCode;
+        answer_with(match self {
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Conflict { .. } | Self::Stale { .. } => StatusCode::CONFLICT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal { .. } | Self::Connection { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        });
+        self
     }
 }
 
 /// Sets the status of the answer, unless a form was posted without script: that is answered by a redirect, which a
 /// status of our own would break.
 #[cfg(feature = "ssr")]
-pub(crate) fn answer_with(status: axum::http::StatusCode) {
-    use axum::http::{Method, header::ACCEPT, request::Parts};
-    use leptos::prelude::use_context;
-    let Some(response) = use_context::<leptos_axum::ResponseOptions>() else { return };
-    let plain_form = use_context::<Parts>().is_some_and(|parts| {
-        let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-        parts.method != Method::GET && accept.contains("text/html")
-    });
-    if !plain_form {
+fn answer_with(status: axum::http::StatusCode) {
+    let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() else { return };
+    if !crate::session::posted_without_script() {
         response.set_status(status);
     }
 }

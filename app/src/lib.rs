@@ -1,12 +1,18 @@
 //! The pages of Troupe: drawn on the server, brought to life in the browser by the same code.
 
+pub mod execute;
 pub mod fault;
+pub mod form;
 mod gallery;
 pub mod keyboard;
 pub mod layout;
 pub mod project;
+pub mod role;
 pub mod router;
 pub mod session;
+pub mod settings;
+pub mod sign_in;
+pub mod template;
 pub mod ui;
 
 use leptos::prelude::*;

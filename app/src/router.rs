@@ -2,13 +2,16 @@
 
 use leptos::prelude::*;
 use leptos_router::{
-    components::{Route, Routes},
+    components::{Outlet, ParentRoute, Route, Routes},
     path,
 };
 
 use crate::{
     gallery::GalleryPage,
-    layout::{BareFrame, PageHeader},
+    layout::{BareFrame, Frame, PageHeader},
+    project::{HomePage, NewProjectPage, ProjectSwitcher},
+    role::{EditRolePage, NewRolePage, RolesPage},
+    sign_in::{AccountMenu, FirstRunPage, SignInPage},
     ui::{ButtonLink, ButtonVariant},
 };
 
@@ -16,9 +19,29 @@ use crate::{
 pub fn AppRoutes() -> impl IntoView {
     view! {
         <Routes fallback=NotFound>
-            <Route path=path!("/gallery") view=GalleryPage/>
-            <Route path=path!("/p/:project/gallery") view=GalleryPage/>
+            <Route path=path!("/sign-in") view=SignInPage/>
+            <Route path=path!("/first-run") view=FirstRunPage/>
+            <ParentRoute path=path!("") view=Framed>
+                <Route path=path!("/") view=HomePage/>
+                <Route path=path!("/projects/new") view=NewProjectPage/>
+                <Route path=path!("/p/:project") view=HomePage/>
+                <Route path=path!("/p/:project/roles") view=RolesPage/>
+                <Route path=path!("/p/:project/roles/new") view=NewRolePage/>
+                <Route path=path!("/p/:project/roles/:key") view=EditRolePage/>
+                <Route path=path!("/gallery") view=GalleryPage/>
+                <Route path=path!("/p/:project/gallery") view=GalleryPage/>
+            </ParentRoute>
         </Routes>
+    }
+}
+
+/// The pages behind the sign-in.
+#[component]
+fn Framed() -> impl IntoView {
+    view! {
+        <Frame project_switcher=|| view! { <ProjectSwitcher/> } account=|| view! { <AccountMenu/> }>
+            <Outlet/>
+        </Frame>
     }
 }
 

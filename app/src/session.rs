@@ -10,13 +10,13 @@ use leptos::prelude::*;
 /// `Unauthenticated` when nobody is.
 #[cfg(feature = "ssr")]
 pub async fn caller() -> Result<(engine::Engine, User)> {
-    use crate::fault::{Fault, answer_with};
+    use crate::fault::Fault;
     let engine = engine()?;
     match user() {
         Some(user) => Ok((engine, user)),
         None => {
-            answer_with(axum::http::StatusCode::UNAUTHORIZED);
-            Err(Fault::Unauthenticated { message: "You are not signed in. Sign in and try again.".into() })
+            let message = "You are not signed in. Sign in and try again.".into();
+            Err(Fault::Unauthenticated { message }.answered())
         }
     }
 }
@@ -39,4 +39,14 @@ pub fn user() -> Option<User> {
 #[server]
 pub async fn current_user() -> Result<Option<User>> {
     Ok(user())
+}
+
+/// Whether a form was posted by the browser itself: it is then answered by a redirect.
+#[cfg(feature = "ssr")]
+pub fn posted_without_script() -> bool {
+    use axum::http::{Method, header::ACCEPT, request::Parts};
+    use_context::<Parts>().is_some_and(|parts| {
+        let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        parts.method != Method::GET && accept.contains("text/html")
+    })
 }

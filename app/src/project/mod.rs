@@ -1,4 +1,14 @@
-//! The project that a page belongs to, read from its address.
+//! The project that a page belongs to, read from its address; how to get to another.
+
+mod home;
+#[cfg(feature = "ssr")]
+mod last;
+mod server;
+mod switcher;
+
+pub use home::{HomePage, NewProjectPage};
+pub use server::list_projects;
+pub use switcher::ProjectSwitcher;
 
 use domain::key::ProjectKey;
 use leptos::prelude::*;

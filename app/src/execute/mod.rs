@@ -1,0 +1,4 @@
+//! e
+mod read;
+mod remembered;
+mod server;

@@ -1,0 +1,198 @@
+//! Making and changing a role: the form at the left, trying it at the right.
+
+use super::{
+    model::ModelField,
+    server::{DeleteRole, RoleForm, SaveRole, load_role},
+    stale::StaleRole,
+    try_it::TryIt,
+};
+use crate::{
+    form::{FaultNotice, FaultPage, error_at, fault_of},
+    layout::PageHeader,
+    project::use_project,
+    ui::{
+        Badge, Button, ButtonKind, ButtonVariant, ConfirmDialog, Glyph, InputKind, RelativeTime, RoleChip,
+        Skeleton, SkeletonShape, TextArea, TextField,
+    },
+};
+use domain::{
+    key::{ProjectKey, RoleKey},
+    view::Role,
+};
+use leptos::{html, prelude::*};
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+const FIELDS: &[&str] = &["name", "key", "model", "basePrompt", "temperature", "maxTokens"];
+
+#[component]
+pub fn NewRolePage() -> impl IntoView {
+    let project = use_project();
+    let form = use_query_map().with_untracked(|query| RoleForm {
+        key: query.get("key").unwrap_or_default(),
+        name: query.get("name").unwrap_or_default(),
+        base_prompt: "You are ".to_owned(),
+        ..RoleForm::default()
+    });
+    view! {
+        <PageHeader title="New role"/>
+        <RoleEditor project form version=None/>
+    }
+    .into_any()
+}
+
+#[component]
+pub fn EditRolePage() -> impl IntoView {
+    let project = use_project();
+    let params = use_params_map();
+    let key = Memo::new(move |_| RoleKey::from_title(&params.read().get("key").unwrap_or_default()));
+    let role = Resource::new(move || (project.get(), key.get()), |(project, key)| load_role(project, key));
+    view! {
+            <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card/> }>
+                {move || Suspend::new(async move {
+                    match role.await {
+                        Ok(role) => view! { <Loaded project role/> }.into_any(),
+                        Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                    }
+                })}
+            </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Loaded(project: Memo<ProjectKey>, role: Role) -> impl IntoView {
+    let form = RoleForm::of(&role);
+    let version = Some(role.version);
+    let (key, name) = (role.key.clone(), role.name.clone());
+    let actions = move || view! { <Delete project key name/> };
+    view! {
+        <PageHeader title=role.name.clone() actions>
+            <RoleChip role=role.key.to_string()/>
+            <Badge>{format!("version {}", role.version)}</Badge>
+            <span class="page-fact">"saved " <RelativeTime at=role.updated_at/></span>
+        </PageHeader>
+        <RoleEditor project form version/>
+    }
+}
+
+/// `version` none: a new role.
+#[component]
+fn RoleEditor(project: Memo<ProjectKey>, form: RoleForm, version: Option<u32>) -> impl IntoView {
+    let action = ServerAction::<SaveRole>::new();
+    let fault = fault_of(action);
+    let node = NodeRef::<html::Form>::new();
+    let based_on = RwSignal::new(version);
+    let is_new = version.is_none();
+    let pending = action.pending();
+    view! {
+        <div class="role-editor">
+            <ActionForm action node_ref=node>
+                <div class="form">
+                    <input type="hidden" name="project" value=move || project.get().to_string()/>
+                    {move || {
+                        based_on
+                            .get()
+                            .map(|version| view! { <input type="hidden" name="based_on" value=version.to_string()/> })
+                    }}
+                    <StaleRole project fault based_on form=node/>
+                    <FaultNotice fault fields=FIELDS/>
+                    <div class="form-row">
+                        <TextField
+                            label="Name"
+                            name="role[name]"
+                            value=form.name
+                            error=error_at(fault, "name")
+                            required=true
+                        />
+                        <TextField
+                            label="Key"
+                            name="role[key]"
+                            value=form.key
+                            error=error_at(fault, "key")
+                            hint=if is_new {
+                                "Left empty, it is made of the name. It cannot be changed later."
+                            } else {
+                                "Fixed when the role was made."
+                            }
+                            read_only=!is_new
+                            optional=is_new
+                            mono=true
+                        />
+                    </div>
+                    <TextArea
+                        label="Base prompt"
+                        name="role[base_prompt]"
+                        value=form.base_prompt
+                        error=error_at(fault, "basePrompt")
+                        hint="Who this role is. It goes before every step's prompt, as the system message."
+                        rows=14
+                        class="role-prompt"
+                    />
+                    <ModelField value=form.model error=error_at(fault, "model")/>
+                    <div class="form-row">
+                        <TextField
+                            label="Temperature"
+                            name="role[temperature]"
+                            kind=InputKind::Number
+                            min="0"
+                            max="2"
+                            step="any"
+                            value=form.temperature
+                            error=error_at(fault, "temperature")
+                            hint="0 to 2. Empty: the model's own."
+                            optional=true
+                        />
+                        <TextField
+                            label="Most tokens per answer"
+                            name="role[max_tokens]"
+                            kind=InputKind::Number
+                            min="1"
+                            step="1"
+                            value=form.max_tokens
+                            error=error_at(fault, "maxTokens")
+                            hint="Empty: no limit."
+                            optional=true
+                        />
+                    </div>
+                    <input type="hidden" name="role[tools]" value=form.tools/>
+                    <div class="form-actions">
+                        <Button kind=ButtonKind::Submit variant=ButtonVariant::Primary busy=pending>
+                            {move || match (pending.get(), based_on.get()) {
+                                (true, _) => "Saving…".to_owned(),
+                                (false, None) => "Make the role".to_owned(),
+                                (false, Some(version)) => format!("Save as version {}", version + 1),
+                            }}
+                        </Button>
+                    </div>
+                </div>
+            </ActionForm>
+            <TryIt project form=node/>
+        </div>
+    }
+}
+
+#[component]
+fn Delete(project: Memo<ProjectKey>, key: RoleKey, name: String) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let action = ServerAction::<DeleteRole>::new();
+    let fault = fault_of(action);
+    let confirm = move || {
+        action.dispatch(DeleteRole { project: project.get_untracked(), key: key.clone() });
+        open.set(false);
+    };
+    let text = "Runs that use it go on with the version they have, and past runs stay as they are. New runs can no \
+                longer choose it: steps that would have had it get their fallback. This cannot be undone.";
+    view! {
+        <FaultNotice fault/>
+        <Button glyph=Glyph::Trash busy=action.pending() on_click=move || open.set(true)>
+            "Delete…"
+        </Button>
+        <ConfirmDialog
+            open
+            title=format!("Delete the role {name}?")
+            text
+            confirm="Delete the role"
+            on_confirm=confirm
+        />
+    }
+}

@@ -1,0 +1,145 @@
+//! Trying a role: one message to a role as drafted, answered as it is written. Nothing of it is recorded.
+
+use super::stream::Frames;
+use crate::form::sentence;
+use domain::{key::ProjectKey, usage::Usage, view::RoleDraft};
+use leptos::{prelude::*, task::spawn_local};
+use serde::Deserialize;
+use serde_json::Value;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+/// What has come so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    pub text: String,
+    pub usage: Option<Usage>,
+    pub error: Option<String>,
+}
+
+/// One trial at a time: starting another stops the one before.
+#[derive(Clone, Copy)]
+pub struct Trial {
+    pub answer: RwSignal<Answer>,
+    pub running: RwSignal<bool>,
+    abort: StoredValue<Option<web_sys::AbortController>, LocalStorage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Frame {
+    Text(String),
+    Usage(Usage),
+    Error(Value),
+}
+
+impl Trial {
+    pub fn new() -> Self {
+        let trial = Self {
+            answer: RwSignal::new(Answer::default()),
+            running: RwSignal::new(false),
+            abort: StoredValue::new_local(None),
+        };
+        on_cleanup(move || trial.stop());
+        trial
+    }
+
+    /// Ends the call; what has come stays.
+    pub fn stop(&self) {
+        if let Some(Some(abort)) = self.abort.try_update_value(Option::take) {
+            abort.abort();
+        }
+        let _ = self.running.try_set(false);
+    }
+
+    pub fn start(&self, project: &ProjectKey, draft: &RoleDraft, message: &str) {
+        self.stop();
+        self.answer.set(Answer::default());
+        self.running.set(true);
+        let trial = *self;
+        let url = format!("/p/{project}/roles/try");
+        let body = serde_json::json!({ "draft": draft, "message": message }).to_string();
+        let Ok(abort) = web_sys::AbortController::new() else { return };
+        let signal = abort.signal();
+        self.abort.set_value(Some(abort));
+        spawn_local(async move {
+            let outcome = trial.follow(&url, &body, &signal).await;
+            // Stopped by hand, perhaps for the next trial: the signals are no longer this call's.
+            if signal.aborted() {
+                return;
+            }
+            if let Err(message) = outcome {
+                trial.fail(message);
+            }
+            let _ = trial.running.try_set(false);
+        });
+    }
+
+    async fn follow(&self, url: &str, body: &str, signal: &web_sys::AbortSignal) -> Result<(), String> {
+        let response = ask(url, body, signal).await.map_err(|_| "The server could not be reached.")?;
+        if !response.ok() {
+            return Err(refusal(&response).await);
+        }
+        let cut = || "The answer broke off.".to_owned();
+        let stream = response.body().ok_or_else(cut)?;
+        let reader = stream.get_reader().unchecked_into::<web_sys::ReadableStreamDefaultReader>();
+        let mut frames = Frames::default();
+        loop {
+            let piece = JsFuture::from(reader.read()).await.map_err(|_| cut())?;
+            if signal.aborted() || get(&piece, "done").is_truthy() {
+                return Ok(());
+            }
+            let bytes = js_sys::Uint8Array::new(&get(&piece, "value")).to_vec();
+            for frame in frames.push(&bytes) {
+                self.take(&frame);
+            }
+        }
+    }
+
+    fn take(&self, frame: &str) {
+        match serde_json::from_str(frame) {
+            Ok(Frame::Text(text)) => drop(self.answer.try_update(|answer| answer.text.push_str(&text))),
+            Ok(Frame::Usage(usage)) => drop(self.answer.try_update(|answer| answer.usage = Some(usage))),
+            Ok(Frame::Error(error)) => self.fail(words_of(&error)),
+            // A frame of a newer server.
+            Err(_) => {}
+        }
+    }
+
+    fn fail(&self, message: String) {
+        let _ = self.answer.try_update(|answer| answer.error = Some(sentence(&message)));
+    }
+}
+
+async fn ask(url: &str, body: &str, signal: &web_sys::AbortSignal) -> Result<web_sys::Response, JsValue> {
+    let headers = web_sys::Headers::new()?;
+    headers.set("content-type", "application/json")?;
+    headers.set("accept", "text/event-stream")?;
+    let init = web_sys::RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&body.into());
+    init.set_signal(Some(signal));
+    let promise = window().fetch_with_str_and_init(url, &init);
+    JsFuture::from(promise).await?.dyn_into()
+}
+
+/// Why the server refused, in its own words where it gave some.
+async fn refusal(response: &web_sys::Response) -> String {
+    let text = match response.text() {
+        Ok(promise) => JsFuture::from(promise).await.ok().and_then(|text| text.as_string()),
+        Err(_) => None,
+    };
+    let problem = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    problem
+        .map_or_else(|| format!("The server answered {}.", response.status()), |problem| words_of(&problem))
+}
+
+fn words_of(error: &Value) -> String {
+    let field = ["detail", "message", "title"].iter().find_map(|word| error.get(word)?.as_str());
+    error.as_str().or(field).unwrap_or("It did not work").to_owned()
+}
+
+fn get(object: &JsValue, key: &str) -> JsValue {
+    js_sys::Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED)
+}

@@ -1,0 +1,54 @@
+//! Who is signed in, and the way out.
+
+use super::server::SignOut;
+use crate::{
+    session::current_user,
+    ui::{ButtonVariant, Glyph, Menu, MenuHeading, MenuItem},
+};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+const FORM: &str = "sign-out";
+
+#[component]
+pub fn AccountMenu() -> impl IntoView {
+    let user = Resource::new(|| (), |()| current_user());
+    let initials = move || {
+        let user = user.get().and_then(Result::ok).flatten();
+        let name = user.map(|user| user.name).unwrap_or_default();
+        let letters = name.split_whitespace().filter_map(|word| word.chars().next()).take(2);
+        letters.flat_map(char::to_uppercase).collect::<String>()
+    };
+    let trigger = move || {
+        view! {
+            <span class="account-initials">
+                <Transition>{initials}</Transition>
+            </span>
+        }
+    };
+    view! {
+        // A form of the browser's own: leaving is a new page, with nothing kept in memory.
+        <form id=FORM method="post" action=SignOut::url()></form>
+        <Menu id="account" label="Account" trigger variant=ButtonVariant::Ghost class="account">
+            <Transition>
+                {move || Suspend::new(async move {
+                    let user = user.await.ok().flatten();
+                    user.map(|user| {
+                        view! {
+                            <MenuHeading>
+                                <span class="account-name">{user.name}</span>
+                                <span class="account-email">{user.email}</span>
+                            </MenuHeading>
+                        }
+                    })
+                })}
+            </Transition>
+            <MenuItem href="/settings/tokens" glyph=Glyph::Key>
+                "API tokens"
+            </MenuItem>
+            <MenuItem form=FORM glyph=Glyph::SignOut>
+                "Sign out"
+            </MenuItem>
+        </Menu>
+    }
+}

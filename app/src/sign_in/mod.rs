@@ -1,0 +1,12 @@
+//! Signing in and out, and the first run, which makes the admin.
+
+mod account;
+mod first_run;
+mod greeting;
+mod next;
+mod page;
+mod server;
+
+pub use account::AccountMenu;
+pub use first_run::FirstRunPage;
+pub use page::SignInPage;

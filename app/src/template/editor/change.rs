@@ -1,0 +1,188 @@
+//! What the form does to a document beyond filling in a field. Names are what steps go by, so moving and renaming keep
+//! every mention of them right.
+
+use domain::template::{Step, Template};
+use serde_json::Value;
+
+/// Adds an empty step after the one at `after` (none: at the end) and gives its place.
+pub fn add(template: &mut Template, after: Option<usize>) -> usize {
+    let place = after.map_or(template.steps.len(), |after| (after + 1).min(template.steps.len()));
+    let before = place.checked_sub(1).and_then(|index| template.steps.get(index));
+    let is_graph = template.steps.iter().any(|step| step.depends_on.is_some());
+    let depends_on = is_graph.then(|| before.map(|step| step.name.clone()).into_iter().collect());
+    let name = free_name(template, "New step");
+    template.steps.insert(place, Step { name, prompt: Some(String::new()), depends_on, ..Step::default() });
+    place
+}
+
+/// Puts a copy after the step and gives its place.
+pub fn duplicate(template: &mut Template, index: usize) -> Option<usize> {
+    let mut copy = template.steps.get(index)?.clone();
+    copy.name = free_name(template, &format!("{} copy", copy.name));
+    template.steps.insert(index + 1, copy);
+    Some(index + 1)
+}
+
+/// Swaps the step with the one before or after it, and their `order` with them, and gives its new place.
+pub fn shift(template: &mut Template, index: usize, down: bool) -> Option<usize> {
+    let other = if down { index + 1 } else { index.checked_sub(1)? };
+    if other >= template.steps.len() || index >= template.steps.len() {
+        return None;
+    }
+    template.steps.swap(index, other);
+    let (order, others) = (template.steps[index].order, template.steps[other].order);
+    template.steps[index].order = others;
+    template.steps[other].order = order;
+    Some(other)
+}
+
+/// The names of the steps that speak of the step: by `dependsOn`, or in a text.
+pub fn users(template: &Template, index: usize) -> Vec<String> {
+    let Some(name) = template.steps.get(index).map(|step| step.name.as_str()) else { return Vec::new() };
+    let others = template.steps.iter().enumerate().filter(|(other, _)| *other != index);
+    let uses = |step: &Step| {
+        let depends = step.depends_on.iter().flatten().any(|dependency| dependency == name);
+        depends || texts(step).any(|text| mentions(name).iter().any(|mention| text.contains(mention.as_str())))
+    };
+    others.filter(|(_, step)| uses(step)).map(|(_, step)| step.name.clone()).collect()
+}
+
+/// Takes the step out. Steps that waited for it wait for what it waited for; texts that read it are left for their
+/// author, and the checks name them.
+pub fn remove(template: &mut Template, index: usize) {
+    if index >= template.steps.len() {
+        return;
+    }
+    let gone = template.steps.remove(index);
+    for step in &mut template.steps {
+        let Some(dependencies) = &mut step.depends_on else { continue };
+        let Some(place) = dependencies.iter().position(|name| *name == gone.name) else { continue };
+        dependencies.remove(place);
+        for inherited in gone.depends_on.iter().flatten() {
+            if !dependencies.contains(inherited) {
+                dependencies.push(inherited.clone());
+            }
+        }
+    }
+}
+
+/// Renames the step and every mention of it.
+pub fn rename(template: &mut Template, index: usize, name: &str) {
+    let Some(step) = template.steps.get_mut(index) else { return };
+    let old = std::mem::replace(&mut step.name, name.to_owned());
+    if old == name || old.is_empty() || template.steps.iter().any(|step| step.name == old) {
+        return;
+    }
+    let replaced = |text: &mut String| {
+        for (from, to) in mentions(&old).iter().zip(mentions(name)) {
+            if text.contains(from.as_str()) {
+                *text = text.replace(from.as_str(), &to);
+            }
+        }
+    };
+    if let Some(output) = &mut template.output {
+        replaced(output);
+    }
+    for step in &mut template.steps {
+        for dependency in step.depends_on.iter_mut().flatten().filter(|dependency| **dependency == old) {
+            name.clone_into(dependency);
+        }
+        for text in [&mut step.prompt, &mut step.condition, &mut step.for_each].into_iter().flatten() {
+            replaced(text);
+        }
+        for value in step.input_mapping.values_mut().chain(step.output_mapping.values_mut()) {
+            if let Value::String(text) = value {
+                replaced(text);
+            }
+        }
+    }
+}
+
+/// The two ways in which an expression reads the output of a step by its name.
+fn mentions(name: &str) -> [String; 2] {
+    [format!("context['{name}']"), format!("context[\"{name}\"]")]
+}
+
+fn texts(step: &Step) -> impl Iterator<Item = &str> {
+    let mapped = step.input_mapping.values().chain(step.output_mapping.values()).filter_map(Value::as_str);
+    let own = [&step.prompt, &step.condition, &step.for_each].into_iter().flatten().map(String::as_str);
+    own.chain(mapped)
+}
+
+fn free_name(template: &Template, wanted: &str) -> String {
+    let taken = |name: &str| template.steps.iter().any(|step| step.name == name);
+    let numbered = (2..).map(|number| format!("{wanted} {number}"));
+    std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{key::TemplateKey, template::API_VERSION};
+
+    fn template(steps: &[(&str, Option<&[&str]>, &str)]) -> Template {
+        let step = |(name, depends_on, prompt): &(&str, Option<&[&str]>, &str)| Step {
+            name: (*name).into(),
+            depends_on: depends_on.map(|names| names.iter().map(ToString::to_string).collect()),
+            prompt: Some((*prompt).into()),
+            ..Step::default()
+        };
+        Template {
+            api_version: API_VERSION.into(),
+            key: TemplateKey::from_title("t"),
+            name: "T".into(),
+            description: None,
+            input: None,
+            output: None,
+            steps: steps.iter().map(step).collect(),
+        }
+    }
+
+    fn names(template: &Template) -> Vec<&str> {
+        template.steps.iter().map(|step| step.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_new_step_follows_the_one_before_it() {
+        let mut row = template(&[("A", None, ""), ("B", None, "")]);
+        assert_eq!(add(&mut row, Some(0)), 1);
+        assert_eq!(names(&row), ["A", "New step", "B"]);
+        assert_eq!(row.steps[1].depends_on, None);
+        let mut graph = template(&[("A", Some(&[]), "")]);
+        add(&mut graph, None);
+        assert_eq!(graph.steps[1].depends_on, Some(vec!["A".to_owned()]));
+        add(&mut graph, None);
+        assert_eq!(graph.steps[2].name, "New step 2");
+    }
+
+    #[test]
+    fn renaming_keeps_mentions_right() {
+        let mut both = template(&[("A", None, ""), ("B", Some(&["A"]), "{{ context['A'] }} and {{ context[\"A\"].x }}")]);
+        assert_eq!(users(&both, 0), ["B"]);
+        rename(&mut both, 0, "Analyse");
+        assert_eq!(both.steps[1].depends_on, Some(vec!["Analyse".to_owned()]));
+        let prompt = both.steps[1].prompt.as_deref();
+        assert_eq!(prompt, Some("{{ context['Analyse'] }} and {{ context[\"Analyse\"].x }}"));
+        assert_eq!(users(&both, 1), [""; 0]);
+    }
+
+    #[test]
+    fn removing_ties_the_ends_together() {
+        let mut chain = template(&[("A", Some(&[]), ""), ("B", Some(&["A"]), ""), ("C", Some(&["B"]), "")]);
+        remove(&mut chain, 1);
+        assert_eq!(chain.steps[1].depends_on, Some(vec!["A".to_owned()]));
+    }
+
+    #[test]
+    fn moving_swaps_the_orders_too() {
+        let mut row = template(&[("A", None, ""), ("B", None, "")]);
+        (row.steps[0].order, row.steps[1].order) = (Some(10), Some(20));
+        assert_eq!(shift(&mut row, 0, true), Some(1));
+        assert_eq!(names(&row), ["B", "A"]);
+        assert_eq!((row.steps[0].order, row.steps[1].order), (Some(10), Some(20)));
+        assert_eq!(shift(&mut row, 1, true), None);
+        assert_eq!(shift(&mut row, 0, false), None);
+        assert_eq!(duplicate(&mut row, 0), Some(1));
+        assert_eq!(names(&row), ["B", "B copy", "A"]);
+    }
+}

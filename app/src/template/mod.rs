@@ -1,0 +1,3 @@
+//! Templates: the list, one of them, and its editor.
+
+mod server;
