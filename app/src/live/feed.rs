@@ -1,0 +1,154 @@
+//! One run as this tab follows it: its state, folded with the domain's own code, and the text of its open attempts.
+//!
+//! Always true: state changes by `RunState::apply` alone. A feed may exist before anything on the page shows it; what
+//! comes meanwhile is in its state when the page does.
+
+use super::text::{Appended, LiveText};
+use domain::{
+    event::{Delta, Event},
+    id::{RunNumber, StepRunId, Timestamp},
+    run::{RunState, StepState},
+};
+use leptos::prelude::*;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+#[derive(Clone)]
+pub(super) struct Feed {
+    pub state: ArcRwSignal<RunState>,
+    texts: Arc<Mutex<BTreeMap<StepRunId, ArcRwSignal<LiveText>>>>,
+}
+
+impl Feed {
+    pub fn new(state: RunState) -> Self {
+        Self { state: ArcRwSignal::new(state), texts: Arc::default() }
+    }
+
+    /// Takes the state a page was drawn with, unless this feed knows more already.
+    pub fn meet(&self, state: RunState) {
+        if self.state.read_untracked().seq < state.seq {
+            self.state.set(state);
+        }
+    }
+
+    pub fn text(&self, step: StepRunId) -> ArcRwSignal<LiveText> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).entry(step).or_default().clone()
+    }
+
+    /// Applies what came for this run, in order. False when something in between is missing.
+    pub fn take(&self, events: &[Event], deltas: &[Delta]) -> bool {
+        let mut whole = true;
+        if events.iter().any(|event| event.seq > self.state.read_untracked().seq) {
+            self.state.update(|state| {
+                for event in events {
+                    whole &= event.seq <= state.seq + 1;
+                    state.apply(event);
+                }
+            });
+        }
+        for run in deltas.chunk_by(|one, next| one.step == next.step) {
+            let text = self.text(run[0].step);
+            let mut added = false;
+            text.update_untracked(|text| {
+                for delta in run {
+                    let did = text.append(delta);
+                    added |= did == Appended::Added;
+                    whole &= did != Appended::Gap;
+                }
+            });
+            if added {
+                text.notify();
+            }
+        }
+        whole
+    }
+}
+
+/// A followed run, for components: cheap to copy.
+#[derive(Clone, Copy)]
+pub struct LiveRun {
+    pub number: RunNumber,
+    pub state: RwSignal<RunState>,
+    /// Milliseconds from the acknowledgement, ticking while the run is live.
+    pub elapsed: Signal<u64>,
+    feed: StoredValue<Feed>,
+}
+
+impl LiveRun {
+    /// `clock` is the server's time by this tab's clock, none until the first tick; `drawn_at` stands in for it, so that
+    /// server and browser draw the same first.
+    pub(super) fn new(
+        number: RunNumber,
+        feed: Feed,
+        drawn_at: Timestamp,
+        clock: RwSignal<Option<Timestamp>>,
+    ) -> Self {
+        let state = RwSignal::from(feed.state.clone());
+        let elapsed = Signal::derive(move || {
+            let state = state.read();
+            if state.phase.is_end() {
+                return state.elapsed_ms();
+            }
+            let now = clock.get().map_or(drawn_at, |now| now.max(drawn_at)).max(state.last_at);
+            now.since(state.acknowledged_at)
+        });
+        Self { number, state, elapsed, feed: StoredValue::new(feed) }
+    }
+
+    /// The text of the step's newest attempt that streams or streamed before this tab's eyes.
+    pub fn text(self, step: StepRunId) -> RwSignal<LiveText> {
+        RwSignal::from(self.feed.with_value(|feed| feed.text(step)))
+    }
+
+    /// One step's state; changes only when that step does.
+    pub fn step(self, step: StepRunId) -> Memo<StepState> {
+        Memo::new(move |_| self.state.with(|state| state.steps.get(step.index()).cloned().unwrap_or_default()))
+    }
+
+    /// Whether it is still under way.
+    pub fn is_live(self) -> Memo<bool> {
+        Memo::new(move |_| self.state.with(|state| !state.phase.is_end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{event::EventKind, id::EventId, run::Phase};
+
+    fn acknowledged(seq: u64) -> Event {
+        let event_id: EventId =
+            "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("it is a UUID");
+        Event { seq, at: Timestamp(5), kind: EventKind::Acknowledged { event_id, queue_position: 0 } }
+    }
+
+    fn stopped(seq: u64) -> Event {
+        Event { seq, at: Timestamp(9), kind: EventKind::Cancelled { by: "Ada".into() } }
+    }
+
+    #[test]
+    fn repeats_change_nothing_and_gaps_are_seen() {
+        let owner = Owner::new();
+        owner.with(|| {
+            let feed = Feed::new(RunState::default());
+            assert!(feed.take(&[acknowledged(1), acknowledged(1)], &[]));
+            assert!(!feed.take(&[stopped(3)], &[]));
+            assert_eq!(feed.state.read_untracked().seq, 1);
+            assert!(feed.take(&[acknowledged(1), stopped(2)], &[]));
+            assert_eq!(feed.state.read_untracked().phase, Phase::Cancelled);
+        });
+    }
+
+    #[test]
+    fn a_page_drawn_earlier_does_not_set_a_feed_back() {
+        let owner = Owner::new();
+        owner.with(|| {
+            let feed = Feed::new(RunState::default());
+            feed.take(&[acknowledged(1), stopped(2)], &[]);
+            feed.meet(RunState::replay(&[acknowledged(1)]));
+            assert_eq!(feed.state.read_untracked().phase, Phase::Cancelled);
+        });
+    }
+}

@@ -1,0 +1,215 @@
+//! What the tab follows and what has come for it: plain data behind [`super::Live`].
+
+use super::{
+    connection::{Connection, Heard},
+    feed::Feed,
+};
+use domain::{
+    event::{Delta, Event},
+    id::{RunNumber, Timestamp},
+    key::ProjectKey,
+    view::{Change, LiveFrame},
+};
+use leptos::{leptos_dom::helpers::IntervalHandle, prelude::*};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Write,
+    rc::Rc,
+};
+
+/// Changes kept for a page that was drawn a moment before they came.
+const RECENT: usize = 100;
+
+type Watcher = Rc<dyn Fn(&Change)>;
+
+#[derive(Default)]
+pub(super) struct Tab {
+    pub project: Option<ProjectKey>,
+    feeds: BTreeMap<RunNumber, Followed>,
+    watchers: Vec<(u64, Watcher)>,
+    next_watcher: u64,
+    /// The newest change known, while somebody watches.
+    changes: Option<u64>,
+    recent: VecDeque<Change>,
+    queue: Vec<LiveFrame>,
+    pub connection: Option<Connection>,
+    pub settling: bool,
+    pub reopening: bool,
+    /// Streams lost in a row.
+    pub failures: u32,
+    /// Gaps found in a row.
+    pub gaps: u32,
+    /// By this machine's clock.
+    pub last_heard: f64,
+    /// How far the server's clock is ahead of this machine's, in milliseconds.
+    ahead: Option<f64>,
+    pub ticking: Option<IntervalHandle>,
+}
+
+struct Followed {
+    feed: Feed,
+    /// How many components show it.
+    shown: u32,
+    /// Launched here, and not shown yet.
+    expected: bool,
+}
+
+/// What a stream must carry now.
+pub(super) struct Wanted {
+    runs: BTreeSet<RunNumber>,
+    changes: bool,
+}
+
+impl Wanted {
+    pub fn is_nothing(&self) -> bool {
+        self.runs.is_empty() && !self.changes
+    }
+
+    pub fn is_served_by(&self, open: &Connection) -> bool {
+        self.runs.is_subset(&open.runs) && (open.changes || !self.changes)
+    }
+}
+
+/// What came between two frames of the screen.
+pub(super) struct Batch {
+    pub runs: Vec<(Feed, Vec<Event>, Vec<Delta>)>,
+    pub changes: Vec<Change>,
+    pub watchers: Vec<Watcher>,
+}
+
+impl Tab {
+    /// Another project is another stream: nothing of the old one is kept.
+    fn turn_to(&mut self, project: &ProjectKey) {
+        if self.project.as_ref() != Some(project) {
+            self.project = Some(project.clone());
+            self.feeds.clear();
+            self.watchers.clear();
+            self.recent.clear();
+            self.queue.clear();
+            self.changes = None;
+            self.connection = None;
+        }
+    }
+
+    pub fn enter(&mut self, project: &ProjectKey, run: RunNumber) -> Feed {
+        self.turn_to(project);
+        let followed = self.feeds.entry(run).or_insert_with(|| Followed {
+            feed: Feed::new(Default::default()),
+            shown: 0,
+            expected: false,
+        });
+        followed.shown += 1;
+        followed.expected = false;
+        followed.feed.clone()
+    }
+
+    pub fn expect(&mut self, project: &ProjectKey, run: RunNumber) {
+        self.turn_to(project);
+        self.feeds.entry(run).or_insert_with(|| Followed {
+            feed: Feed::new(Default::default()),
+            shown: 0,
+            expected: true,
+        });
+    }
+
+    pub fn leave(&mut self, run: RunNumber) {
+        if let Some(followed) = self.feeds.get_mut(&run) {
+            followed.shown = followed.shown.saturating_sub(1);
+            if followed.shown == 0 && !followed.expected {
+                self.feeds.remove(&run);
+            }
+        }
+    }
+
+    /// The watch's number, and the changes that came after the page was drawn and before it watched.
+    pub fn watch(&mut self, project: &ProjectKey, drawn_at: u64, heard: Watcher) -> (u64, Vec<Change>) {
+        self.turn_to(project);
+        if self.watchers.is_empty() {
+            self.changes = Some(drawn_at);
+            self.recent.clear();
+        }
+        self.next_watcher += 1;
+        self.watchers.push((self.next_watcher, heard));
+        let missed = self.recent.iter().filter(|change| change.seq > drawn_at).cloned().collect();
+        (self.next_watcher, missed)
+    }
+
+    pub fn unwatch(&mut self, watch: u64) {
+        self.watchers.retain(|(number, _)| *number != watch);
+    }
+
+    pub fn wanted(&self) -> Wanted {
+        let runs = self
+            .feeds
+            .iter()
+            .filter(|(_, followed)| !followed.feed.state.read_untracked().phase.is_end())
+            .map(|(run, _)| *run)
+            .collect();
+        Wanted { runs, changes: !self.watchers.is_empty() }
+    }
+
+    pub fn open(&mut self, tell: Rc<dyn Fn(Heard)>) {
+        let (Some(project), wanted) = (&self.project, self.wanted()) else { return };
+        let mut url = format!("/p/{project}/live?after=");
+        for run in &wanted.runs {
+            let seq = self.feeds.get(run).map_or(0, |followed| followed.feed.state.read_untracked().seq);
+            // Writing to a String does not fail.
+            _ = write!(url, "{run}:{seq},");
+        }
+        if let Some(seq) = self.changes.filter(|_| wanted.changes) {
+            _ = write!(url, "p:{seq}");
+        }
+        // What waits for the next frame of the screen comes again on the new stream.
+        self.queue.clear();
+        self.last_heard = js_sys::Date::now();
+        self.connection = None;
+        self.connection = Connection::open(url.trim_end_matches(','), wanted.runs, wanted.changes, tell);
+    }
+
+    /// True when this frame is the first to wait.
+    pub fn queue(&mut self, frame: LiveFrame) -> bool {
+        self.queue.push(frame);
+        self.queue.len() == 1
+    }
+
+    pub fn take_queue(&mut self) -> Batch {
+        let mut runs: BTreeMap<RunNumber, (Vec<Event>, Vec<Delta>)> = BTreeMap::new();
+        let mut changes = Vec::new();
+        for frame in self.queue.drain(..) {
+            match frame {
+                LiveFrame::Event { run, event } => runs.entry(run).or_default().0.push(event),
+                LiveFrame::Delta { run, delta } => runs.entry(run).or_default().1.push(delta),
+                LiveFrame::Change { change } => changes.push(change),
+            }
+        }
+        changes.retain(|change| self.changes.is_none_or(|known| change.seq > known));
+        for change in &changes {
+            self.changes = self.changes.max(Some(change.seq));
+            self.recent.push_back(change.clone());
+        }
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
+        let runs = runs.into_iter().filter_map(|(run, (events, deltas))| {
+            self.feeds.get(&run).map(|followed| (followed.feed.clone(), events, deltas))
+        });
+        Batch {
+            runs: runs.collect(),
+            changes,
+            watchers: self.watchers.iter().map(|(_, heard)| heard.clone()).collect(),
+        }
+    }
+
+    /// A page was read at this time of the server. The nearest of all answers counts: the others travelled longer.
+    pub fn learn_time(&mut self, server: Timestamp) {
+        let ahead = server.0 as f64 - js_sys::Date::now();
+        self.ahead = Some(self.ahead.map_or(ahead, |known| known.max(ahead)));
+    }
+
+    /// The server's time.
+    pub fn time(&self) -> Timestamp {
+        Timestamp((js_sys::Date::now() + self.ahead.unwrap_or(0.0)) as i64)
+    }
+
+    pub fn is_silent(&self, limit_ms: f64) -> bool {
+        self.connection.is_some() && js_sys::Date::now() - self.last_heard > limit_ms
+    }
+}

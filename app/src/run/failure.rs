@@ -1,0 +1,108 @@
+//! A failed run in plain words: what happened, where, what was kept, and what to do next.
+
+use super::words::kept_words;
+use domain::{error::ErrorClass, key::ProjectKey, run::RunState};
+use leptos::prelude::*;
+
+#[component]
+pub fn Failure(
+    project: ProjectKey,
+    #[prop(into)] state: Signal<RunState>,
+) -> impl IntoView {
+    let told = Memo::new(move |_| state.with(Told::from_state));
+    move || {
+        let project = project.clone();
+        told.get().map(|told| {
+            let (label, href) = next_action(&project, &told);
+            view! {
+                <div class="failure" role="group" aria-label="What went wrong">
+                    <p class="failure-what">
+                        <strong>{told.place}</strong>
+                        {told.message}
+                    </p>
+                    <p class="failure-kept">{told.kept}</p>
+                    <p class="failure-advice">{told.advice} " " <a class="button button-small" href=href>{label}</a></p>
+                </div>
+            }
+        })
+    }
+}
+
+/// What is told of a failure.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    class: ErrorClass,
+    /// "Analyze Code, attempt 3: ", or nothing when no step decided it.
+    place: String,
+    message: String,
+    kept: String,
+    advice: &'static str,
+    template: Option<String>,
+    task_role: Option<String>,
+}
+
+impl Told {
+    fn from_state(state: &RunState) -> Option<Self> {
+        let failure = state.error.as_ref()?;
+        let step = failure.step.as_ref().and_then(|name| state.plan.position(name));
+        let step = step.and_then(|index| state.steps.get(index as usize));
+        let place = match (&failure.step, step.and_then(|step| step.attempts.last())) {
+            (Some(name), Some(attempt)) => format!("{name}, attempt {}: ", attempt.number),
+            (Some(name), None) => format!("{name}: "),
+            (None, _) => String::new(),
+        };
+        Some(Self {
+            class: failure.error.class,
+            place,
+            message: failure.error.message.clone(),
+            kept: kept_words(state),
+            advice: advice(failure.error.class),
+            template: state.template.as_ref().map(|template| template.key.to_string()),
+            task_role: step.and_then(|step| step.role.as_ref()).map(|role| role.key.to_string()),
+        })
+    }
+}
+
+/// What helps, by class.
+fn advice(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::RateLimit | ErrorClass::Overload => "The provider had too much to do; later it may answer.",
+        ErrorClass::Network => "See whether the provider can be reached.",
+        ErrorClass::Auth => "The provider does not accept the key.",
+        ErrorClass::Timeout => "It took longer than the step may take.",
+        ErrorClass::Truncated => "The answer was cut off: the role's limit on tokens may be too low.",
+        ErrorClass::Empty | ErrorClass::InvalidOutput | ErrorClass::Refused => "Another role or prompt may do better.",
+        ErrorClass::BadRequest => "The role names a model or a parameter that the provider does not take.",
+        ErrorClass::Expression => "An expression of the template does not fit its data.",
+        ErrorClass::NoRoles => "The project needs a role first.",
+        ErrorClass::Limit => "A limit of this installation was reached.",
+        ErrorClass::Cancelled | ErrorClass::Interrupted => "It can be run again.",
+    }
+}
+
+/// The next action: its words and where it leads.
+fn next_action(project: &ProjectKey, told: &Told) -> (&'static str, String) {
+    match told.class {
+        ErrorClass::Network | ErrorClass::Auth => ("Check the providers", "/settings/models".to_owned()),
+        ErrorClass::Truncated | ErrorClass::BadRequest | ErrorClass::Refused | ErrorClass::Empty => {
+            match &told.task_role {
+                Some(role) => ("Edit the role", format!("/p/{project}/roles/{role}")),
+                None => ("See the roles", format!("/p/{project}/roles")),
+            }
+        }
+        ErrorClass::NoRoles => ("Make a role", format!("/p/{project}/roles/new")),
+        ErrorClass::Expression => match template(told) {
+            Some(key) => ("Edit the template", format!("/p/{project}/templates/{key}")),
+            None => ("See the templates", format!("/p/{project}/templates")),
+        },
+        _ => match template(told) {
+            Some(key) => ("Run it again", format!("/p/{project}/templates/{key}/execute")),
+            None => ("Ask again", "#composer".to_owned()),
+        },
+    }
+}
+
+/// The template, unless it is the built-in one of free text.
+fn template(told: &Told) -> Option<&str> {
+    told.template.as_deref().filter(|key| *key != super::ASK)
+}

@@ -1,0 +1,34 @@
+//! A box of text that grows: it follows its end, unless the reader has scrolled away from it.
+
+use leptos::{html::Pre, prelude::*};
+
+/// Within so many pixels of its end a box counts as read to the end.
+const NEAR: i32 = 24;
+
+#[component]
+pub fn Following(label: &'static str, #[prop(into)] text: Signal<String>) -> impl IntoView {
+    let boxed = NodeRef::<Pre>::new();
+    let following = StoredValue::new(true);
+    let scrolled = move |_| {
+        if let Some(boxed) = boxed.get_untracked() {
+            let rest = boxed.scroll_height() - boxed.scroll_top() - boxed.client_height();
+            following.set_value(rest < NEAR);
+        }
+    };
+    Effect::new(move |_| {
+        text.track();
+        // After the text is in the page.
+        request_animation_frame(move || {
+            if let Some(Some(boxed)) = boxed.try_get_untracked()
+                && following.try_get_value() == Some(true)
+            {
+                boxed.set_scroll_top(boxed.scroll_height());
+            }
+        });
+    });
+    view! {
+        <pre class="text live-text" node_ref=boxed on:scroll=scrolled tabindex="0" role="region" aria-label=label>
+            {move || text.get()}
+        </pre>
+    }
+}

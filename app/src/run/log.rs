@@ -1,0 +1,42 @@
+//! The last lines of a run's log, with times from its acknowledgement: the same on every clock.
+
+use crate::{live::LiveRun, ui::duration};
+use domain::run::Level;
+use leptos::prelude::*;
+
+#[component]
+pub fn Log(run: LiveRun) -> impl IntoView {
+    let lines = Memo::new(move |_| {
+        run.state.with(|state| {
+            let from = state.acknowledged_at;
+            let lines = state.log.iter().map(|line| (line.at.since(from), line.level, line.text.clone()));
+            lines.collect::<Vec<_>>()
+        })
+    });
+    view! {
+        <details class="log">
+            <summary>"Log " <span class="stored-text-size">{move || lines.read().len()} " lines"</span></summary>
+            <ol class="log-lines">
+                {move || {
+                    lines
+                        .get()
+                        .into_iter()
+                        .map(|(at, level, text)| {
+                            let class = match level {
+                                Level::Info => "log-line",
+                                Level::Warning => "log-line log-warning",
+                                Level::Error => "log-line log-error",
+                            };
+                            view! {
+                                <li class=class>
+                                    <span class="log-time">"+" {duration(at)}</span>
+                                    <span>{text}</span>
+                                </li>
+                            }
+                        })
+                        .collect_view()
+                }}
+            </ol>
+        </details>
+    }
+}

@@ -1,0 +1,146 @@
+//! The status of a run, as its message shows it and as its own page does: one component, over the run's folded state.
+//!
+//! Open while the run is live; folds to one line when it ends. A plain `<details>`: it opens without script.
+
+use super::{
+    copy::CopyOutput,
+    failure::Failure,
+    log::Log,
+    steps::Steps,
+    stop::Stop,
+    words::phase_word,
+};
+use crate::{
+    live::LiveRun,
+    ui::{RunStatusIcon, duration, tokens},
+};
+use domain::{key::ProjectKey, run::Phase};
+use leptos::{ev, prelude::*};
+
+/// How many steps a message lists; the run's page lists them all.
+const STEPS_IN_MESSAGE: usize = 200;
+
+#[component]
+pub fn Status(
+    project: ProjectKey,
+    run: LiveRun,
+    /// The text of the only step streams in the message itself, so the list does not repeat it.
+    #[prop(optional)]
+    text_elsewhere: bool,
+    /// Without the steps, which the run's page shows in its tab.
+    #[prop(optional)]
+    compact: bool,
+) -> impl IntoView {
+    let state = run.state;
+    let live = run.is_live();
+    let open = RwSignal::new(live.get_untracked() && !compact);
+    // It folds when the run ends before these eyes, not whenever its page is opened.
+    Effect::new(move |was: Option<bool>| {
+        let now = live.get();
+        if was == Some(true) && !now {
+            open.set(false);
+        }
+        now
+    });
+    let toggled = move |event: ev::Event| {
+        open.set(event_target::<web_sys::Element>(&event).has_attribute("open"));
+    };
+    let word = Memo::new(move |_| state.with(phase_word));
+    let class = Memo::new(move |_| format!("status status-{}", state.read().status().as_str()));
+    let warnings = Memo::new(move |_| state.read().warnings.clone());
+    let number = run.number;
+    let href = format!("/p/{project}/runs/{number}");
+    view! {
+        <section class=move || class.get() aria-label=format!("Status of run {number}")>
+            <div class="status-actions">
+                <a class="status-run" href=href>"run " {number.0}</a>
+                <Stop project=project.clone() run/>
+                <CopyOutput project=project.clone() run/>
+            </div>
+            <details class="status-fold" open=move || open.get() on:toggle=toggled>
+                <summary class="status-line">
+                    <RunStatusIcon status=Signal::derive(move || state.read().status())/>
+                    <span class="status-word" aria-live="polite">{move || word.get()}</span>
+                    <span class="status-elapsed">{move || elapsed(run)}</span>
+                    {move || summary(run)}
+                </summary>
+                <div class="status-body">
+                    {move || queued(run)}
+                    {(!compact)
+                        .then(|| {
+                            view! {
+                                <Steps
+                                    project=project.clone()
+                                    run
+                                    limit=STEPS_IN_MESSAGE
+                                    text_elsewhere
+                                />
+                            }
+                        })}
+                    {move || {
+                        let warnings = warnings.get();
+                        (!warnings.is_empty())
+                            .then(|| {
+                                view! {
+                                    <ul class="status-warnings" aria-label="Warnings">
+                                        {warnings
+                                            .into_iter()
+                                            .map(|text| view! { <li>{text}</li> })
+                                            .collect_view()}
+                                    </ul>
+                                }
+                            })
+                    }}
+                    <Log run/>
+                </div>
+            </details>
+            <Failure project=project.clone() state/>
+        </section>
+    }
+}
+
+/// Whole seconds while it ticks, the exact time when it is over.
+fn elapsed(run: LiveRun) -> String {
+    let ms = run.elapsed.get();
+    if run.state.read().phase.is_end() { duration(ms) } else { duration(ms / 1000 * 1000) }
+}
+
+/// What the folded line says beside phase and time: how far it is, or what it took.
+fn summary(run: LiveRun) -> impl IntoView {
+    let (done, all, working, usage, warnings) = run.state.with(|state| {
+        let done = state.steps.iter().filter(|step| step.status.is_end()).count();
+        let working = state
+            .steps
+            .iter()
+            .zip(&state.plan.steps)
+            .find(|(step, _)| step.open_attempt().is_some())
+            .map(|(_, planned)| planned.name.clone());
+        (done, state.steps.len(), working, state.usage.total(), state.warnings.len())
+    });
+    let live = run.is_live().get();
+    view! {
+        {(live && all > 1).then(|| view! { <span class="status-part">{format!("{done} of {all} steps")}</span> })}
+        {working.filter(|_| all > 1).map(|name| view! { <span class="status-part status-working">{name}</span> })}
+        {(!live && all > 1).then(|| view! { <span class="status-part">{format!("{all} steps")}</span> })}
+        {(usage > 0).then(|| view! { <span class="status-part">{format!("{} tok", tokens(usage))}</span> })}
+        {match warnings {
+            0 => None,
+            1 => Some("1 warning".to_owned()),
+            many => Some(format!("{many} warnings")),
+        }
+            .map(|text| view! { <span class="status-part status-warned">{text}</span> })}
+    }
+}
+
+/// A run that has not started says what it waits for.
+fn queued(run: LiveRun) -> Option<impl IntoView> {
+    let (phase, position) = run.state.with(|state| (state.phase, state.queue_position));
+    matches!(phase, Phase::Acknowledged | Phase::Queued).then(|| {
+        let text = match position {
+            0 => "It is stored and about to start.".to_owned(),
+            1 => "It is stored; 1 other run was live when it came.".to_owned(),
+            many => format!("It is stored; {many} other runs were live when it came."),
+        };
+        view! { <p class="status-queued">{text}</p> }
+    })
+}

@@ -1,0 +1,178 @@
+//! The steps of a run, one line each, with what a person asks about them: who does it, how it goes, what it says now.
+
+use super::{
+    follow::Following,
+    text::{StoredText, TextKind},
+    words::attempt_words,
+};
+use crate::{
+    live::{LiveRun, use_live},
+    ui::{RoleChip, StepStatusIcon, duration, tokens},
+};
+use domain::{
+    id::{StepRunId, Timestamp},
+    key::ProjectKey,
+    run::{StepState, StepStatus},
+};
+use leptos::prelude::*;
+
+#[component]
+pub fn Steps(
+    project: ProjectKey,
+    run: LiveRun,
+    /// At most so many; a link leads to the rest.
+    limit: usize,
+    text_elsewhere: bool,
+) -> impl IntoView {
+    let count = Memo::new(move |_| run.state.read().plan.steps.len());
+    let more = format!("/p/{project}/runs/{}", run.number);
+    let project = StoredValue::new(project);
+    view! {
+        <ol class="steps">
+            <For each=move || 0..count.get().min(limit) key=|index| *index let:index>
+                <Step project=project.get_value() run index text_elsewhere/>
+            </For>
+        </ol>
+        {move || {
+            (count.get() > limit)
+                .then(|| {
+                    view! {
+                        <p class="steps-more">
+                            <a href=more.clone()>"All " {count.get()} " steps"</a>
+                        </p>
+                    }
+                })
+        }}
+    }
+}
+
+#[component]
+fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -> impl IntoView {
+    let id = StepRunId::of(index);
+    let step = run.step(id);
+    let (name, max_retries) = run.state.with_untracked(|state| {
+        state.plan.steps.get(index).map(|step| (step.name.clone(), step.max_retries)).unwrap_or_default()
+    });
+    let status = Signal::derive(move || step.read().status);
+    let role = Memo::new(move |_| step.read().role.clone());
+    let output = Memo::new(move |_| step.read().output.clone());
+    let prompt = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.prompt.clone()));
+    let project = StoredValue::new(project);
+    let number = run.number;
+    view! {
+        <li class=move || format!("step step-{}", status.get().as_str())>
+            <div class="step-line">
+                <StepStatusIcon status/>
+                <span class="step-name">{name}</span>
+                {move || role.get().map(|role| view! { <RoleChip key=role.key/> })}
+                <span class="step-attempt">{move || attempt_words(&step.read(), max_retries)}</span>
+                <span class="step-time">{move || time(&step.read())}</span>
+                <span class="step-tokens">
+                    {move || {
+                        let total = step.read().usage.total();
+                        (total > 0).then(|| format!("{} tok", tokens(total)))
+                    }}
+                </span>
+            </div>
+            {move || notice(&step.read())}
+            {(!text_elsewhere).then(|| view! { <LiveOutput run id step/> })}
+            <div class="step-texts">
+                {move || {
+                    output
+                        .get()
+                        .map(|text| {
+                            view! {
+                                <StoredText
+                                    project=project.get_value()
+                                    run=number
+                                    label="Output"
+                                    text
+                                    kind=TextKind::Plain
+                                />
+                            }
+                        })
+                }}
+                {move || {
+                    prompt
+                        .get()
+                        .map(|text| {
+                            view! {
+                                <StoredText
+                                    project=project.get_value()
+                                    run=number
+                                    label="Prompt"
+                                    text
+                                    kind=TextKind::Prompt
+                                />
+                            }
+                        })
+                }}
+            </div>
+        </li>
+    }
+}
+
+/// The text of an open attempt as it comes; gone when the attempt is over, for then there is an output or an error.
+#[component]
+pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl IntoView {
+    let open = Memo::new(move |_| step.read().open_attempt().map(|attempt| attempt.number));
+    let text = run.text(id);
+    let shown = Signal::derive(move || {
+        let attempt = open.get();
+        text.with(|live| if Some(live.attempt) == attempt { live.text.clone() } else { String::new() })
+    });
+    view! {
+        <Show when=move || open.get().is_some()>
+            <Following label="Live text" text=shown/>
+        </Show>
+    }
+}
+
+/// How long the step took, or has been taking.
+fn time(step: &StepState) -> Option<String> {
+    let from = step.started_at()?;
+    if let Some(to) = step.finished_at() {
+        return Some(duration(to.since(from)));
+    }
+    step.open_attempt()?;
+    let now: Option<Timestamp> = use_live().clock().get();
+    now.map(|now| duration(now.since(from) / 1000 * 1000))
+}
+
+/// Why it is tried again, why it was skipped, what it failed of.
+fn notice(step: &StepState) -> Option<AnyView> {
+    let failure = step.failure();
+    match step.status {
+        StepStatus::Ready | StepStatus::Running if failure.is_some() => failure.map(|failure| {
+            let again = match (step.retry_at, use_live().clock().get()) {
+                (Some(at), Some(now)) if at.since(now) >= 1000 => {
+                    format!("Tried again in {}.", duration(at.since(now) / 1000 * 1000))
+                }
+                (Some(_), _) => "Tried again in a moment.".to_owned(),
+                (None, _) => "This is the next try.".to_owned(),
+            };
+            view! {
+                <p class="step-notice step-retry">
+                    {format!("The last attempt failed ({}): {} {again}", failure.class, sentence(&failure.message))}
+                </p>
+            }
+            .into_any()
+        }),
+        StepStatus::Failed => failure.map(|failure| {
+            view! {
+                <p class="step-notice step-failed">
+                    {format!("Failed ({}): {}", failure.class, sentence(&failure.message))}
+                </p>
+            }
+            .into_any()
+        }),
+        StepStatus::Skipped => step.skipped.as_ref().map(|reason| {
+            view! { <p class="step-notice">{format!("Skipped: {}", sentence(reason))}</p> }.into_any()
+        }),
+        _ => None,
+    }
+}
+
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
