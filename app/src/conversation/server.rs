@@ -9,6 +9,10 @@ use domain::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// The one step of the built-in template that free text runs.
+#[cfg(feature = "ssr")]
+const ASK_STEP: &str = "Answer";
+
 /// A list as it was drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationList {
@@ -108,13 +112,22 @@ pub async fn send_message(
     // An empty choice in a form is a choice left to the project.
     if let Some(role) = role.filter(|role| !role.is_empty()) {
         let role = RoleKey::parse(&role).map_err(|error| engine::Error::invalid("role", error.to_string()))?;
-        launch.role_assignments.insert(domain::template::ASK_STEP.to_owned(), role);
+        launch.role_assignments.insert(ASK_STEP.to_owned(), role);
     }
     let launched = engine.execute(&user, &project, engine::Subject::Ask(text), launch).await?;
-    if task.is_none() {
+    if task.is_none() && is_plain_form() {
         leptos_axum::redirect(&format!("/p/{project}/conversations/{}", launched.task_id));
     }
     Ok(launched)
+}
+
+/// Whether a form was posted without script, so that the answer must be a page.
+#[cfg(feature = "ssr")]
+fn is_plain_form() -> bool {
+    use axum::http::{header::ACCEPT, request::Parts};
+    let parts = use_context::<Parts>();
+    let accept = parts.as_ref().and_then(|parts| parts.headers.get(ACCEPT)?.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 #[server]

@@ -8,12 +8,14 @@
 mod connection;
 mod feed;
 mod notice;
+mod refresh;
 mod server;
 mod tab;
 mod text;
 
 pub use feed::LiveRun;
 pub use notice::LiveNotice;
+pub use refresh::Refresh;
 #[cfg(feature = "ssr")]
 pub use server::server_time;
 pub use text::LiveText;

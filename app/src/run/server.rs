@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunList {
     pub page: Page<RunSummary>,
+    /// What the list can be filtered by.
+    pub templates: Vec<(TemplateKey, String)>,
     /// The project's change from which to keep it current.
     pub changes: u64,
     pub now: Timestamp,
@@ -39,7 +41,9 @@ pub async fn list_runs(
     let changes = engine.project_cursor(&user, &project).await?;
     let filter = engine::RunFilter { status, template };
     let page = engine.runs(&user, &project, &filter, cursor.as_deref()).await?;
-    Ok(RunList { page, changes, now: crate::live::server_time() })
+    let templates = engine.templates(&user, &project, None).await?.items;
+    let templates = templates.into_iter().map(|template| (template.key, template.name)).collect();
+    Ok(RunList { page, templates, changes, now: crate::live::server_time() })
 }
 
 #[server]
@@ -62,12 +66,12 @@ pub async fn list_events(project: ProjectKey, run: RunNumber, after: u64) -> Res
     Ok(engine.events(&user, &project, run, after).await?)
 }
 
-/// A stored text of a run, at most [`TEXT_LIMIT`] bytes of it.
+/// A stored text of a run, at most [`TEXT_LIMIT`] characters of it.
 #[server]
 pub async fn read_text(project: ProjectKey, run: RunNumber, content: ContentId) -> Result<Content, Fault> {
     let (engine, user) = crate::session::caller().await?;
     Ok(engine.content(&user, &project, run, content, Some(TEXT_LIMIT)).await?)
 }
 
-/// How much of a text a page shows; a link leads to the whole.
-pub const TEXT_LIMIT: usize = 256 * 1024;
+/// How much of a text a page shows, in characters; a link leads to the whole.
+pub const TEXT_LIMIT: u32 = 256 * 1024;

@@ -17,11 +17,21 @@ pub enum TextKind {
     Prompt,
 }
 
-/// One message of a prompt, as it was sent.
+/// What was sent to a model, as its prompt event keeps it.
 #[derive(Deserialize)]
-struct PromptMessage {
-    role: String,
-    content: String,
+#[serde(rename_all = "camelCase")]
+struct Sent {
+    model: String,
+    system: Option<String>,
+    turns: Vec<Turn>,
+    temperature: Option<f64>,
+    max_tokens: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    author: String,
+    text: String,
 }
 
 #[component]
@@ -72,8 +82,7 @@ pub fn StoredText(
             }}
             <p class="stored-text-foot">
                 <a href=href rel="external">"Open the whole text"</a>
-                {(length as usize > TEXT_LIMIT)
-                    .then(|| format!(" The first {} are shown here.", bytes(TEXT_LIMIT as u64)))}
+                {(length > u64::from(TEXT_LIMIT)).then_some(" Its beginning is shown here.")}
             </p>
         </details>
     }
@@ -88,21 +97,31 @@ fn drawn(text: &str, kind: TextKind) -> AnyView {
     match kind {
         TextKind::Plain => view! { <pre class="text">{text.to_owned()}</pre> }.into_any(),
         TextKind::Json => view! { <pre class="text text-code">{indented(text)}</pre> }.into_any(),
-        TextKind::Prompt => match serde_json::from_str::<Vec<PromptMessage>>(text) {
-            Ok(messages) => messages
-                .into_iter()
-                .map(|message| {
-                    view! {
-                        <div class="prompt-message">
-                            <span class="prompt-role">{message.role}</span>
-                            <pre class="text">{message.content}</pre>
-                        </div>
-                    }
-                })
-                .collect_view()
-                .into_any(),
+        TextKind::Prompt => match serde_json::from_str::<Sent>(text) {
+            Ok(sent) => sent_messages(sent).into_any(),
             Err(_) => drawn(text, TextKind::Json),
         },
+    }
+}
+
+fn sent_messages(sent: Sent) -> impl IntoView {
+    let parameters = [
+        Some(sent.model),
+        sent.temperature.map(|temperature| format!("temperature {temperature}")),
+        sent.max_tokens.map(|most| format!("at most {most} tokens")),
+    ];
+    let system = sent.system.map(|text| Turn { author: "system".to_owned(), text });
+    let turns = system.into_iter().chain(sent.turns).map(|turn| {
+        view! {
+            <div class="prompt-message">
+                <span class="prompt-author">{turn.author}</span>
+                <pre class="text">{turn.text}</pre>
+            </div>
+        }
+    });
+    view! {
+        <p class="prompt-parameters">{parameters.into_iter().flatten().collect::<Vec<_>>().join(", ")}</p>
+        {turns.collect_view()}
     }
 }
 

@@ -1,0 +1,184 @@
+//! Where a person writes: free text to a role, or a template with its input and roles.
+//!
+//! The free text is a plain form, which works before the script is there. The field is the browser's own: the script
+//! never writes into it but to restore a draft and to clear what was sent.
+
+use super::{
+    draft,
+    server::{Choices, SendMessage},
+};
+use crate::{
+    execute::ExecuteForm,
+    ui::{Icon, Problems},
+};
+use domain::{
+    id::TaskId,
+    key::{ProjectKey, TemplateKey},
+    view::Launched,
+};
+use leptos::{ev, form::ActionForm, html::Textarea, prelude::*};
+
+#[component]
+pub fn Composer(
+    project: ProjectKey,
+    /// The conversation to go on with; none: the message begins one.
+    task: Option<TaskId>,
+    choices: Choices,
+    #[prop(into)] on_launched: Callback<Launched>,
+) -> impl IntoView {
+    let template = RwSignal::new(None::<TemplateKey>);
+    let templates = choices.templates.clone();
+    let project_for_form = project.clone();
+    let launched = Callback::new(move |launched: Launched| {
+        template.set(None);
+        on_launched.run(launched);
+    });
+    view! {
+        <section class="composer" id="composer" aria-label="Composer">
+            <div class="composer-ask" hidden=move || template.read().is_some()>
+                <Ask project=project.clone() task choices on_launched template/>
+            </div>
+            {move || {
+                let key = template.get()?;
+                let name = templates.iter().find(|(other, _)| *other == key).map(|(_, name)| name.clone());
+                Some(
+                    view! {
+                        <div class="composer-template">
+                            <div class="composer-head">
+                                <h2>"Run " {name}</h2>
+                                <button
+                                    type="button"
+                                    class="button button-small button-quiet"
+                                    on:click=move |_| template.set(None)
+                                >
+                                    "Back to free text"
+                                </button>
+                            </div>
+                            <ExecuteForm
+                                project=project_for_form.clone()
+                                template=key
+                                task
+                                on_launched=launched
+                            />
+                        </div>
+                    },
+                )
+            }}
+        </section>
+    }
+}
+
+#[component]
+fn Ask(
+    project: ProjectKey,
+    task: Option<TaskId>,
+    choices: Choices,
+    on_launched: Callback<Launched>,
+    template: RwSignal<Option<TemplateKey>>,
+) -> impl IntoView {
+    let send = ServerAction::<SendMessage>::new();
+    let field = NodeRef::<Textarea>::new();
+    let draft_key = StoredValue::new(draft::draft_key(&project, task));
+    let sending = send.pending();
+
+    Effect::new(move |_| {
+        if let Some(field) = field.get()
+            && field.value().is_empty()
+            && let Some(text) = draft::load(&draft_key.get_value())
+        {
+            field.set_value(&text);
+        }
+    });
+    Effect::new(move |_| {
+        if let Some(Ok(launched)) = send.value().get() {
+            draft::save(&draft_key.get_value(), "");
+            if let Some(field) = field.get_untracked() {
+                field.set_value("");
+            }
+            on_launched.run(launched);
+        }
+    });
+    let typed = move |_| {
+        if let Some(field) = field.get_untracked() {
+            draft::save(&draft_key.get_value(), &field.value());
+        }
+    };
+    let pressed = move |event: ev::KeyboardEvent| {
+        if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
+            event.prevent_default();
+            if let Some(form) = field.get_untracked().and_then(|field| field.form())
+                && !sending.get_untracked()
+            {
+                // It fails only for a button of another form.
+                _ = form.request_submit();
+            }
+        }
+    };
+    let chosen = move |event: ev::Event| {
+        let select = event_target::<web_sys::HtmlSelectElement>(&event);
+        template.set(TemplateKey::parse(&select.value()).ok());
+        select.set_value("");
+    };
+    let fault = move || send.value().get().and_then(Result::err);
+    let roles = choices.roles;
+    let no_roles = roles.is_empty();
+    let roles_href = format!("/p/{project}/roles/new");
+    view! {
+        <ActionForm action=send attr:class="composer-form">
+            <input type="hidden" name="project" value=project.to_string()/>
+            {task.map(|task| view! { <input type="hidden" name="task" value=task.to_string()/> })}
+            <label class="visually-hidden" for="composer-text">"Message"</label>
+            <textarea
+                id="composer-text"
+                class="composer-text"
+                name="text"
+                rows="3"
+                required
+                placeholder="Ask, or run a template"
+                node_ref=field
+                aria-describedby="composer-fault"
+                on:input=typed
+                on:keydown=pressed
+            ></textarea>
+            <div class="composer-bar">
+                <label class="composer-choice">
+                    <span>"Role"</span>
+                    <select name="role" class="select">
+                        <option value="">"General worker, or the first"</option>
+                        {roles
+                            .into_iter()
+                            .map(|(key, name)| view! { <option value=key.to_string()>{name}</option> })
+                            .collect_view()}
+                    </select>
+                </label>
+                {(!choices.templates.is_empty())
+                    .then(|| {
+                        view! {
+                            <select class="select" aria-label="Run a template" on:change=chosen>
+                                <option value="">"Run template…"</option>
+                                {choices
+                                    .templates
+                                    .into_iter()
+                                    .map(|(key, name)| view! { <option value=key.to_string()>{name}</option> })
+                                    .collect_view()}
+                            </select>
+                        }
+                    })}
+                <span class="composer-hint">"Ctrl Enter sends"</span>
+                <button class="button button-primary" disabled=sending>
+                    <Icon name="send"/>
+                    {move || if sending.get() { "Sending" } else { "Send" }}
+                </button>
+            </div>
+            <div id="composer-fault" class="composer-fault">
+                {move || fault().map(|fault| view! { <Problems fault/> })}
+                {no_roles
+                    .then(|| {
+                        view! {
+                            <p>"This project has no roles yet. " <a href=roles_href>"Make the first one"</a></p>
+                        }
+                    })}
+            </div>
+        </ActionForm>
+    }
+}

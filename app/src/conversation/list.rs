@@ -1,0 +1,130 @@
+//! The conversations of a project, by when they last moved.
+
+use super::server::{self, list_conversations};
+use crate::{
+    live::{LiveNotice, Refresh, use_live},
+    project::use_project,
+    ui::{Ago, EmptyState, FaultPage, Icon, RunStatusIcon, Skeleton},
+};
+use domain::{
+    id::{TaskId, Timestamp},
+    key::ProjectKey,
+    view::{Subject, TaskSummary},
+};
+use leptos::{prelude::*, task::spawn_local};
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+#[component]
+pub fn ConversationsPage() -> impl IntoView {
+    let project = use_project();
+    let query = use_query_map();
+    let cursor = Memo::new(move |_| query.read().get("cursor"));
+    let drawn = Resource::new(
+        move || (project.get(), cursor.get()),
+        |(project, cursor)| async move {
+            let list = list_conversations(project.clone(), cursor.clone()).await?;
+            Ok::<_, crate::fault::Fault>((project, cursor, list))
+        },
+    );
+    view! {
+        <Title text="Conversations"/>
+        <Transition fallback=|| view! { <Skeleton/> }>
+            {move || Suspend::new(async move {
+                match drawn.await {
+                    Ok((project, cursor, list)) => view! { <Conversations project cursor list/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Conversations(project: ProjectKey, cursor: Option<String>, list: server::ConversationList) -> impl IntoView {
+    let now = list.now;
+    let first = cursor.is_none();
+    let tasks = RwSignal::new(list.page.items);
+    let next = RwSignal::new(list.page.next);
+    let project = StoredValue::new(project);
+    let cursor = StoredValue::new(cursor);
+    let refresh = Refresh::new(move || {
+        spawn_local(async move {
+            if let Ok(list) = list_conversations(project.get_value(), cursor.get_value()).await {
+                _ = tasks.try_set(list.page.items);
+                _ = next.try_set(list.page.next);
+            }
+        });
+    });
+    use_live().watch(&project.get_value(), list.changes, move |change| {
+        if matches!(change.subject, Subject::Run { .. } | Subject::Task { .. }) {
+            refresh.soon();
+        }
+    });
+    let base = format!("/p/{}/conversations", project.get_value());
+    let new = format!("{base}/new");
+    let new_again = new.clone();
+    let base = StoredValue::new(base);
+    // A conversation that moved has another summary; its row is drawn anew, the others stay.
+    let key = |task: &TaskSummary| (task.id, task.updated_at, task.last_status, task.live_runs, task.title.clone());
+    view! {
+        <div class="conversations">
+            <header class="page-head">
+                <h1>"Conversations"</h1>
+                <a class="button button-primary" href=new><Icon name="plus"/>"New conversation"</a>
+            </header>
+            <LiveNotice/>
+            <Show
+                when=move || !tasks.read().is_empty()
+                fallback=move || {
+                    view! {
+                        <EmptyState
+                            title="No conversations yet"
+                            text="A conversation keeps what was asked, which template ran, and every answer. Begin one by asking a question."
+                        >
+                            <a class="button button-primary" href=new_again.clone()>"New conversation"</a>
+                        </EmptyState>
+                    }
+                }
+            >
+                <ul class="conversation-list">
+                    <For each=move || tasks.get() key=key let:task>
+                        <ConversationRow base=base.get_value() task now/>
+                    </For>
+                </ul>
+            </Show>
+            <nav class="pager" aria-label="Pages">
+                {(!first).then(|| view! { <a class="button button-small" href=base.get_value()>"Newest"</a> })}
+                {move || {
+                    next.get()
+                        .map(|cursor| {
+                            let href = format!("{}?cursor={cursor}", base.get_value());
+                            view! { <a class="button button-small" href=href>"Older"</a> }
+                        })
+                }}
+            </nav>
+        </div>
+    }
+}
+
+#[component]
+fn ConversationRow(base: String, task: TaskSummary, now: Timestamp) -> impl IntoView {
+    let id: TaskId = task.id;
+    view! {
+        <li class="conversation-row">
+            <a class="conversation-link" href=format!("{base}/{id}")>
+                <span class="conversation-status">
+                    {task.last_status.map(|status| view! { <RunStatusIcon status/> })}
+                </span>
+                <span class="conversation-text">
+                    <span class="conversation-title">{task.title}</span>
+                    <span class="conversation-excerpt">{task.excerpt}</span>
+                </span>
+                {(task.live_runs > 0)
+                    .then(|| view! { <span class="conversation-live">{task.live_runs} " live"</span> })}
+                <span class="conversation-time"><Ago at=task.updated_at now/></span>
+            </a>
+        </li>
+    }
+}

@@ -1,0 +1,36 @@
+//! Says when the page may be behind. Nothing is said while all is well.
+
+use super::{Link, use_live};
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+#[component]
+pub fn LiveNotice() -> impl IntoView {
+    let link = use_live().link();
+    let location = use_location();
+    view! {
+        <div class="live-notice" role="status">
+            {move || match link.get() {
+                Link::Fine => ().into_any(),
+                Link::Reconnecting => {
+                    view! {
+                        <p class="live-notice-text">
+                            "Reconnecting. What happens meanwhile is kept and will appear."
+                        </p>
+                    }
+                        .into_any()
+                }
+                Link::Gone => {
+                    let href = format!("/sign-in?next={}", location.pathname.get_untracked());
+                    view! {
+                        <p class="live-notice-text live-notice-gone">
+                            "This page is no longer updated: you are signed out, or no longer a member. What you typed stays here. "
+                            <a href=href rel="external" target="_blank">"Sign in"</a>
+                        </p>
+                    }
+                        .into_any()
+                }
+            }}
+        </div>
+    }
+}

@@ -1,0 +1,191 @@
+//! The log of a run as it is stored: every event, 500 to a page, by kind, to be copied as JSON.
+
+use super::{copy::write_to_clipboard, server::list_events};
+use crate::{
+    live::{LiveRun, Refresh},
+    ui::{FaultPage, Icon, Skeleton, duration},
+};
+use domain::{
+    event::{Event, EventKind},
+    id::Timestamp,
+    key::ProjectKey,
+    view::Page,
+};
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::hooks::use_query_map;
+
+#[component]
+pub fn Events(project: ProjectKey, run: LiveRun) -> impl IntoView {
+    let query = use_query_map();
+    let after =
+        Memo::new(move |_| query.read().get("after").and_then(|after| after.parse().ok()).unwrap_or(0));
+    let project = StoredValue::new(project);
+    let drawn = Resource::new(move || after.get(), move |after| list_events(project.get_value(), run.number, after));
+    view! {
+        <Transition fallback=|| view! { <Skeleton/> }>
+            {move || Suspend::new(async move {
+                match drawn.await {
+                    Ok(page) => {
+                        let after = after.get_untracked();
+                        view! { <EventList project=project.get_value() run page after/> }.into_any()
+                    }
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+}
+
+#[component]
+fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -> impl IntoView {
+    let query = use_query_map();
+    let kind = Memo::new(move |_| query.read().get("kind"));
+    let events = RwSignal::new(page.items);
+    let next = RwSignal::new(page.next);
+    let begun = run.state.read_untracked().acknowledged_at;
+    let project = StoredValue::new(project);
+    let refresh = Refresh::new(move || {
+        spawn_local(async move {
+            if let Ok(page) = list_events(project.get_value(), run.number, after).await {
+                _ = events.try_set(page.items);
+                _ = next.try_set(page.next);
+            }
+        });
+    });
+    Effect::new(move |seen: Option<u64>| {
+        let seq = run.state.read().seq;
+        if seen.is_some_and(|seen| seen < seq) && next.read_untracked().is_none() {
+            refresh.soon();
+        }
+        seq
+    });
+    let kinds = Memo::new(move |_| {
+        let mut kinds: Vec<&'static str> = Vec::new();
+        for event in events.read().iter() {
+            if !kinds.contains(&event.kind.name()) {
+                kinds.push(event.kind.name());
+            }
+        }
+        kinds
+    });
+    let shown = Memo::new(move |_| {
+        let kind = kind.get();
+        let of_kind = |event: &&Event| kind.as_deref().is_none_or(|kind| event.kind.name() == kind);
+        events.read().iter().filter(of_kind).cloned().collect::<Vec<_>>()
+    });
+    let page_query = if after == 0 { String::new() } else { format!("&after={after}") };
+    let chip = move |label: &'static str, value: Option<&'static str>| {
+        let filter = value.map(|value| format!("&kind={value}")).unwrap_or_default();
+        let href = format!("?tab=events{filter}{page_query}");
+        view! {
+            <a class="chip" href=href aria-current=move || (kind.get().as_deref() == value).then_some("true")>
+                {label}
+            </a>
+        }
+    };
+    let all = chip.clone();
+    let copied = RwSignal::new(None::<bool>);
+    let copy = move |_| {
+        let json = serde_json::to_string_pretty(&*shown.read_untracked()).unwrap_or_default();
+        spawn_local(async move {
+            let done = write_to_clipboard(&json).await;
+            _ = copied.try_set(Some(done));
+        });
+    };
+    view! {
+        <div class="events">
+            <div class="filters" role="group" aria-label="Kinds">
+                {all("All", None)}
+                {move || kinds.get().into_iter().map(|kind| chip(kind, Some(kind))).collect_view()}
+                <button type="button" class="button button-small button-quiet" on:click=copy>
+                    <Icon name="copy"/>
+                    {move || match copied.get() {
+                        None => "Copy as JSON",
+                        Some(true) => "Copied",
+                        Some(false) => "Not copied",
+                    }}
+                </button>
+            </div>
+            <div class="table-scroll" role="region" aria-label="Events" tabindex="0">
+                <table class="table events-table">
+                    <thead>
+                        <tr>
+                            <th scope="col" class="number">"No."</th>
+                            <th scope="col" class="number">"At"</th>
+                            <th scope="col">"Kind"</th>
+                            <th scope="col">"Step"</th>
+                            <th scope="col">"What"</th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        <For each=move || shown.get() key=|event| event.seq let:event>
+                            <EventRow run event begun/>
+                        </For>
+                    </tbody>
+                </table>
+            </div>
+            <nav class="pager" aria-label="Pages">
+                {(after > 0).then(|| view! { <a class="button button-small" href="?tab=events">"First"</a> })}
+                {move || {
+                    next.get()
+                        .map(|next| {
+                            let href = format!("?tab=events&after={next}");
+                            view! { <a class="button button-small" href=href>"Next 500"</a> }
+                        })
+                }}
+            </nav>
+        </div>
+    }
+}
+
+#[component]
+fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
+    let step = event.kind.step().map(|step| run.state.with_untracked(|state| state.name(step).to_owned()));
+    let json = serde_json::to_string_pretty(&event).unwrap_or_default();
+    view! {
+        <tr>
+            <td class="number mono">{event.seq}</td>
+            <td class="number mono">"+" {duration(event.at.since(begun))}</td>
+            <td class="mono">{event.kind.name()}</td>
+            <td>{step}</td>
+            <td>
+                <details class="event-details">
+                    <summary>{what(&event.kind)}</summary>
+                    <pre class="text text-code">{json}</pre>
+                </details>
+            </td>
+        </tr>
+    }
+}
+
+/// The event in a few words.
+fn what(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Acknowledged { queue_position, .. } => format!("{queue_position} live runs before it"),
+        EventKind::Submitted { template, by, .. } => {
+            format!("{} v{}, by {by}", template.name, template.version)
+        }
+        EventKind::RolesResolved { roles } => {
+            let fallbacks = roles.iter().filter(|role| role.reason.is_fallback()).count();
+            format!("{} steps, {fallbacks} with a stand-in", roles.len())
+        }
+        EventKind::Ready { .. } => "may start".to_owned(),
+        EventKind::ConditionEvaluated { holds, .. } => format!("the condition is {holds}"),
+        EventKind::Started { attempt, .. } => format!("attempt {attempt}"),
+        EventKind::Prompt { attempt, prompt, .. } => format!("attempt {attempt}, {} bytes sent", prompt.bytes),
+        EventKind::Finished { output, usage, .. } => {
+            format!("{} bytes, {} tokens", output.bytes, usage.total())
+        }
+        EventKind::StepFailed { error, retry_at, .. }
+        | EventKind::TimedOut { error, retry_at, .. }
+        | EventKind::Interrupted { error, retry_at, .. } => {
+            let then = if retry_at.is_some() { "tried again" } else { "for good" };
+            format!("{}: {} ({then})", error.class, error.message)
+        }
+        EventKind::Skipped { reason, .. } => reason.clone(),
+        EventKind::StepCancelled { .. } => "stopped".to_owned(),
+        EventKind::Completed { output, .. } => format!("{} bytes", output.bytes),
+        EventKind::Failed { error, .. } => format!("{}: {}", error.class, error.message),
+        EventKind::Cancelled { by } => format!("by {by}"),
+    }
+}

@@ -1,0 +1,25 @@
+//! Runs: their list, the page of one, and the status that a run shows wherever it appears.
+
+mod copy;
+mod events;
+mod failure;
+mod follow;
+mod inputs;
+mod list;
+mod log;
+mod page;
+mod panel;
+mod server;
+mod status;
+mod steps;
+mod stop;
+mod text;
+mod timeline;
+mod words;
+
+pub use list::RunsPage;
+pub use page::RunPage;
+pub use status::Status;
+
+/// The key of the built-in template that free text runs. It is no template of the project, so nothing links to it.
+pub const ASK: &str = "ask";

@@ -1,0 +1,171 @@
+//! The page of one run: who did what, when, with what, and to what end. Tab and step are in the address.
+
+use super::{
+    events::Events,
+    inputs::Inputs,
+    panel::StepPanel,
+    server::{self, open_run},
+    status::Status,
+    timeline::Timeline,
+};
+use crate::{
+    fault::Fault,
+    live::{LiveNotice, LiveRun, use_live},
+    project::use_project,
+    ui::{Ago, FaultPage, RoleChip, Skeleton, tokens},
+};
+use domain::{
+    id::{RunNumber, StepRunId},
+    key::{ProjectKey, RoleKey},
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tab {
+    Steps,
+    Io,
+    Events,
+}
+
+impl Tab {
+    const ALL: [Self; 3] = [Self::Steps, Self::Io, Self::Events];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::Io => "io",
+            Self::Events => "events",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Steps => "Steps",
+            Self::Io => "Input and output",
+            Self::Events => "Events",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tab| tab.as_str() == text)
+    }
+}
+
+#[component]
+pub fn RunPage() -> impl IntoView {
+    let project = use_project();
+    let params = use_params_map();
+    let number = Memo::new(move |_| params.read().get("number").and_then(|number| number.parse().ok()));
+    let drawn = Resource::new(
+        move || (project.get(), number.get()),
+        |(project, number)| async move {
+            match number {
+                Some(number) => open_run(project, RunNumber(number)).await,
+                None => Err(Fault::NotFound { message: "a run's address ends with its number".to_owned() }),
+            }
+        },
+    );
+    view! {
+        <Suspense fallback=|| view! { <Skeleton/> }>
+            {move || Suspend::new(async move {
+                match drawn.await {
+                    Ok(page) => view! { <Run project=project.get_untracked() page/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
+    let query = use_query_map();
+    let tab = Memo::new(move |_| {
+        query.read().get("tab").and_then(|tab| Tab::parse(&tab)).unwrap_or(Tab::Steps)
+    });
+    let step = Memo::new(move |_| query.read().get("step").and_then(|step| step.parse::<StepRunId>().ok()));
+    let now = page.now;
+    let summary = page.detail.summary.clone();
+    let number = summary.number;
+    let run = use_live().follow(&project, page.detail, now);
+    let conversation = format!("/p/{project}/conversations/{}#m-{}", summary.task, summary.message);
+    let template = summary.template;
+    let named = format!("{} v{}", template.name, template.version);
+    let template = if template.key.as_ref() == super::ASK {
+        view! { <span>{template.name}</span> }.into_any()
+    } else {
+        let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
+        view! { <a href=href>{named}</a> }.into_any()
+    };
+    let runs_href = format!("/p/{project}/runs");
+    let project = StoredValue::new(project);
+    view! {
+        <Title text=format!("Run {number}")/>
+        <div class="run">
+            <header class="run-head">
+                <nav aria-label="Breadcrumb"><a href=runs_href>"Runs"</a></nav>
+                <h1>"Run " {number.0}</h1>
+                <dl class="facts">
+                    <div><dt>"Template"</dt><dd>{template}</dd></div>
+                    <div><dt>"Started by"</dt><dd>{summary.by}</dd></div>
+                    <div><dt>"When"</dt><dd><Ago at=summary.created_at now/></dd></div>
+                    <div><dt>"Tokens"</dt><dd class="mono">{move || usage(run)}</dd></div>
+                    <div><dt>"Roles"</dt><dd class="run-roles">{move || roles(run)}</dd></div>
+                    <div><dt>"Where"</dt><dd><a href=conversation>"Its conversation"</a></dd></div>
+                </dl>
+                <Status project=project.get_value() run compact=true/>
+                <LiveNotice/>
+            </header>
+            <nav class="tabs" aria-label="Parts of the run">
+                {Tab::ALL
+                    .map(|each| {
+                        view! {
+                            <a
+                                class="tab"
+                                href=format!("?tab={}", each.as_str())
+                                aria-current=move || (tab.get() == each).then_some("page")
+                            >
+                                {each.label()}
+                            </a>
+                        }
+                    })
+                    .collect_view()}
+            </nav>
+            {move || match tab.get() {
+                Tab::Steps => {
+                    view! {
+                        <div class="run-steps" class:run-steps-split=move || step.get().is_some()>
+                            <Timeline run chosen=step/>
+                            {move || {
+                                step.get()
+                                    .map(|id| view! { <StepPanel project=project.get_value() run id/> })
+                            }}
+                        </div>
+                    }
+                        .into_any()
+                }
+                Tab::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
+                Tab::Events => view! { <Events project=project.get_value() run/> }.into_any(),
+            }}
+        </div>
+    }
+}
+
+fn usage(run: LiveRun) -> String {
+    let usage = run.state.read().usage;
+    format!("{} in, {} out", tokens(usage.input_tokens), tokens(usage.output_tokens))
+}
+
+/// Each role once, in the order of the steps.
+fn roles(run: LiveRun) -> impl IntoView {
+    let mut keys: Vec<RoleKey> = Vec::new();
+    for role in run.state.read().steps.iter().filter_map(|step| step.role.as_ref()) {
+        if !keys.contains(&role.key) {
+            keys.push(role.key.clone());
+        }
+    }
+    keys.into_iter().map(|key| view! { <RoleChip key/> }).collect_view()
+}
