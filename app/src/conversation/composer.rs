@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     execute::ExecuteForm,
-    ui::{Icon, Problems},
+    form::FaultNotice,
+    ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Glyph},
 };
 use domain::{
     id::TaskId,
@@ -46,26 +47,44 @@ pub fn Composer(
                         <div class="composer-template">
                             <div class="composer-head">
                                 <h2>"Run " {name}</h2>
-                                <button
-                                    type="button"
-                                    class="button button-small button-quiet"
-                                    on:click=move |_| template.set(None)
+                                <Button
+                                    variant=ButtonVariant::Ghost
+                                    size=ButtonSize::Small
+                                    on_click=move || template.set(None)
                                 >
                                     "Back to free text"
-                                </button>
+                                </Button>
                             </div>
-                            <ExecuteForm
-                                project=project_for_form.clone()
-                                template=key
-                                task
-                                on_launched=launched
-                            />
+                            {match task {
+                                Some(task) => {
+                                    view! {
+                                        <ExecuteForm
+                                            project=project_for_form.clone()
+                                            template=key
+                                            task
+                                            on_launched=launched
+                                        />
+                                    }
+                                        .into_any()
+                                }
+                                None => {
+                                    view! {
+                                        <ExecuteForm
+                                            project=project_for_form.clone()
+                                            template=key
+                                            on_launched=launched
+                                        />
+                                    }
+                                        .into_any()
+                                }
+                            }}
                         </div>
                     },
                 )
             }}
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -143,7 +162,7 @@ fn Ask(
             <div class="composer-bar">
                 <label class="composer-choice">
                     <span>"Role"</span>
-                    <select name="role" class="select">
+                    <select name="role" class="input">
                         <option value="">"General worker, or the first"</option>
                         {roles
                             .into_iter()
@@ -154,7 +173,7 @@ fn Ask(
                 {(!choices.templates.is_empty())
                     .then(|| {
                         view! {
-                            <select class="select" aria-label="Run a template" on:change=chosen>
+                            <select class="input" aria-label="Run a template" on:change=chosen>
                                 <option value="">"Run template…"</option>
                                 {choices
                                     .templates
@@ -165,13 +184,17 @@ fn Ask(
                         }
                     })}
                 <span class="composer-hint">"Ctrl Enter sends"</span>
-                <button class="button button-primary" disabled=sending>
-                    <Icon name="send"/>
-                    {move || if sending.get() { "Sending" } else { "Send" }}
-                </button>
+                <Button
+                    kind=ButtonKind::Submit
+                    variant=ButtonVariant::Primary
+                    glyph=Glyph::Send
+                    busy=sending
+                >
+                    "Send"
+                </Button>
             </div>
             <div id="composer-fault" class="composer-fault">
-                {move || fault().map(|fault| view! { <Problems fault/> })}
+                <FaultNotice fault=Signal::derive(fault)/>
                 {no_roles
                     .then(|| {
                         view! {
@@ -181,4 +204,5 @@ fn Ask(
             </div>
         </ActionForm>
     }
+    .into_any()
 }

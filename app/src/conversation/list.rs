@@ -2,18 +2,23 @@
 
 use super::server::{self, list_conversations};
 use crate::{
+    form::FaultPage,
+    keyboard::use_shortcut,
+    layout::PageHeader,
     live::{LiveNotice, Refresh, use_live},
     project::use_project,
-    ui::{Ago, EmptyState, FaultPage, Icon, RunStatusIcon, Skeleton},
+    ui::{
+        ButtonLink, ButtonVariant, EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status,
+        StatusBadge,
+    },
 };
 use domain::{
-    id::{TaskId, Timestamp},
+    id::TaskId,
     key::ProjectKey,
     view::{Subject, TaskSummary},
 };
 use leptos::{prelude::*, task::spawn_local};
-use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_navigate, use_query_map};
 
 #[component]
 pub fn ConversationsPage() -> impl IntoView {
@@ -28,8 +33,7 @@ pub fn ConversationsPage() -> impl IntoView {
         },
     );
     view! {
-        <Title text="Conversations"/>
-        <Transition fallback=|| view! { <Skeleton/> }>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
                     Ok((project, cursor, list)) => view! { <Conversations project cursor list/> }.into_any(),
@@ -42,8 +46,11 @@ pub fn ConversationsPage() -> impl IntoView {
 }
 
 #[component]
-fn Conversations(project: ProjectKey, cursor: Option<String>, list: server::ConversationList) -> impl IntoView {
-    let now = list.now;
+fn Conversations(
+    project: ProjectKey,
+    cursor: Option<String>,
+    list: server::ConversationList,
+) -> impl IntoView {
     let first = cursor.is_none();
     let tasks = RwSignal::new(list.page.items);
     let next = RwSignal::new(list.page.next);
@@ -63,59 +70,61 @@ fn Conversations(project: ProjectKey, cursor: Option<String>, list: server::Conv
         }
     });
     let base = format!("/p/{}/conversations", project.get_value());
-    let new = format!("{base}/new");
-    let new_again = new.clone();
+    let new_href = StoredValue::new(format!("{base}/new"));
+    let new = move || {
+        view! {
+            <ButtonLink href=new_href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                "New conversation"
+            </ButtonLink>
+        }
+    };
+    let navigate = use_navigate();
+    use_shortcut("n", "New conversation", move || navigate(&new_href.get_value(), Default::default()));
+    let newest = (!first).then(|| base.clone());
     let base = StoredValue::new(base);
+    let older = move || next.get().map(|cursor| format!("{}?cursor={cursor}", base.get_value()));
+    let begin = move || {
+        view! {
+            <ButtonLink href=new_href.get_value() variant=ButtonVariant::Primary>"New conversation"</ButtonLink>
+        }
+    };
     // A conversation that moved has another summary; its row is drawn anew, the others stay.
-    let key = |task: &TaskSummary| (task.id, task.updated_at, task.last_status, task.live_runs, task.title.clone());
+    let key =
+        |task: &TaskSummary| (task.id, task.updated_at, task.last_status, task.live_runs, task.title.clone());
     view! {
         <div class="conversations">
-            <header class="page-head">
-                <h1>"Conversations"</h1>
-                <a class="button button-primary" href=new><Icon name="plus"/>"New conversation"</a>
-            </header>
+            <PageHeader title="Conversations" actions=new/>
             <LiveNotice/>
             <Show
                 when=move || !tasks.read().is_empty()
                 fallback=move || {
                     view! {
-                        <EmptyState
-                            title="No conversations yet"
-                            text="A conversation keeps what was asked, which template ran, and every answer. Begin one by asking a question."
-                        >
-                            <a class="button button-primary" href=new_again.clone()>"New conversation"</a>
+                        <EmptyState title="No conversations yet" glyph=Glyph::Conversations action=begin>
+                            "A conversation keeps what was asked, which template ran, and every answer. Begin one by asking a question."
                         </EmptyState>
                     }
                 }
             >
                 <ul class="conversation-list">
                     <For each=move || tasks.get() key=key let:task>
-                        <ConversationRow base=base.get_value() task now/>
+                        <ConversationRow base=base.get_value() task/>
                     </For>
                 </ul>
             </Show>
-            <nav class="pager" aria-label="Pages">
-                {(!first).then(|| view! { <a class="button button-small" href=base.get_value()>"Newest"</a> })}
-                {move || {
-                    next.get()
-                        .map(|cursor| {
-                            let href = format!("{}?cursor={cursor}", base.get_value());
-                            view! { <a class="button button-small" href=href>"Older"</a> }
-                        })
-                }}
-            </nav>
+            <Pager previous=Signal::stored(newest) next=Signal::derive(older)/>
         </div>
     }
+    .into_any()
 }
 
 #[component]
-fn ConversationRow(base: String, task: TaskSummary, now: Timestamp) -> impl IntoView {
+fn ConversationRow(base: String, task: TaskSummary) -> impl IntoView {
     let id: TaskId = task.id;
     view! {
         <li class="conversation-row">
             <a class="conversation-link" href=format!("{base}/{id}")>
                 <span class="conversation-status">
-                    {task.last_status.map(|status| view! { <RunStatusIcon status/> })}
+                    {task.last_status.map(|status| view! { <StatusBadge status=Status::from(status) icon_only=true/> })}
                 </span>
                 <span class="conversation-text">
                     <span class="conversation-title">{task.title}</span>
@@ -123,8 +132,9 @@ fn ConversationRow(base: String, task: TaskSummary, now: Timestamp) -> impl Into
                 </span>
                 {(task.live_runs > 0)
                     .then(|| view! { <span class="conversation-live">{task.live_runs} " live"</span> })}
-                <span class="conversation-time"><Ago at=task.updated_at now/></span>
+                <span class="conversation-time"><RelativeTime at=task.updated_at/></span>
             </a>
         </li>
     }
+    .into_any()
 }

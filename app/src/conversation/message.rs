@@ -4,7 +4,7 @@ use super::server::Entry;
 use crate::{
     live::{LiveRun, use_live},
     run::{ASK, Status},
-    ui::{Ago, Icon},
+    ui::{Glyph, Icon, Markdown, RelativeTime},
 };
 use domain::{
     event::TemplateVersion,
@@ -32,7 +32,7 @@ pub fn MessageView(
     on_end: Callback<()>,
 ) -> impl IntoView {
     match row.entry.message.author {
-        Author::User => view! { <UserMessage project row now/> }.into_any(),
+        Author::User => view! { <UserMessage project row/> }.into_any(),
         Author::Assistant => view! { <Response project row now on_end/> }.into_any(),
         Author::System => {
             view! { <article class="message message-system">{row.entry.message.content}</article> }.into_any()
@@ -41,7 +41,7 @@ pub fn MessageView(
 }
 
 #[component]
-fn UserMessage(project: ProjectKey, row: Row, now: Timestamp) -> impl IntoView {
+fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
     let message = row.entry.message;
     let anchor = format!("m-{}", message.id);
     let by = message.by.clone().unwrap_or_else(|| "Somebody".to_owned());
@@ -53,7 +53,7 @@ fn UserMessage(project: ProjectKey, row: Row, now: Timestamp) -> impl IntoView {
             let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
             let name = format!("{} v{}", template.name, template.version);
             view! {
-                <p class="message-launch">"Ran " <a class="chip" href=href><Icon name="template"/>{name}</a></p>
+                <p class="message-launch">"Ran " <a class="chip" href=href><Icon glyph=Glyph::Templates/>{name}</a></p>
                 {input
                     .filter(|input| !input.is_empty())
                     .map(|input| {
@@ -72,11 +72,12 @@ fn UserMessage(project: ProjectKey, row: Row, now: Timestamp) -> impl IntoView {
         <article class="message message-user" id=anchor aria-label=format!("Message from {by}")>
             <header class="message-head">
                 <span class="message-by">{by.clone()}</span>
-                <span class="message-time"><Ago at=message.created_at now/></span>
+                <span class="message-time"><RelativeTime at=message.created_at/></span>
             </header>
             {body}
         </article>
     }
+    .into_any()
 }
 
 #[component]
@@ -104,12 +105,13 @@ fn Response(project: ProjectKey, row: Row, now: Timestamp, on_end: Callback<()>)
             <header class="message-head">
                 <span class="message-by">"Response"</span>
                 {template.map(|template| view! { <span class="message-template">{template.name}</span> })}
-                <span class="message-time"><Ago at=created now/></span>
+                <span class="message-time"><RelativeTime at=created/></span>
             </header>
             {run.map(|run| view! { <Status project=project.clone() run text_elsewhere=alone/> })}
             <Body message run alone/>
         </article>
     }
+    .into_any()
 }
 
 /// What the body shows, by what there is.
@@ -143,10 +145,11 @@ fn Body(message: ArcRwSignal<Message>, run: Option<LiveRun>, alone: bool) -> imp
     move || match shown.get() {
         Shown::Html => {
             let html = message.read().html.clone().unwrap_or_default();
-            view! { <div class="message-body markdown" inner_html=html></div> }.into_any()
+            view! { <div class="message-body"><Markdown html/></div> }.into_any()
         }
         Shown::Output => {
-            let text = run.and_then(|run| run.state.read().output.as_ref().map(|output| output.shown.clone()));
+            let text =
+                run.and_then(|run| run.state.read().output.as_ref().map(|output| output.shown.clone()));
             view! { <div class="message-body message-text">{text}</div> }.into_any()
         }
         Shown::Streaming => run.map(|run| view! { <Streaming run/> }).into_any(),

@@ -9,10 +9,12 @@ use super::{
     server::{self, Entry, composer_choices, open_conversation},
 };
 use crate::{
+    form::FaultPage,
+    layout::{PageHeader, use_crumb},
     live::{LiveNotice, Refresh, use_live},
     project::use_project,
     run::ASK,
-    ui::{FaultPage, Skeleton},
+    ui::Skeleton,
 };
 use domain::{
     id::TaskId,
@@ -20,7 +22,6 @@ use domain::{
     view::{Author, Launched, Subject},
 };
 use leptos::{ev, prelude::*, task::spawn_local};
-use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
 
 #[component]
@@ -42,7 +43,7 @@ pub fn ConversationPage() -> impl IntoView {
         },
     );
     view! {
-        <Suspense fallback=|| view! { <Skeleton/> }>
+        <Suspense fallback=|| view! { <Skeleton count=8/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
                     Ok((project, page, choices, past)) => {
@@ -68,13 +69,12 @@ pub fn NewConversationPage() -> impl IntoView {
         navigate(&format!("/p/{project}/conversations/{}", launched.task_id), Default::default());
     });
     view! {
-        <Title text="New conversation"/>
         <div class="conversation conversation-new">
-            <h1>"New conversation"</h1>
-            <p class="lead">
-                "Ask a question, or run a template with a role for each of its steps. Everything stays in the conversation."
-            </p>
-            <Suspense fallback=|| view! { <Skeleton/> }>
+            <PageHeader
+                title="New conversation"
+                subtitle="Ask a question, or run a template with a role for each of its steps. Everything stays in the conversation."
+            />
+            <Suspense fallback=|| view! { <Skeleton count=8/> }>
                 {move || Suspend::new(async move {
                     match choices.await {
                         Ok(choices) => {
@@ -151,22 +151,18 @@ fn Conversation(
             }
         });
     };
-    let list_href = format!("/p/{}/conversations", project.get_value());
+    use_crumb(move || Some(title.get()));
     let ended = Callback::new(move |()| refresh.soon());
     view! {
-        <Title text=move || title.get()/>
         <div class="conversation">
-            <header class="conversation-head">
-                <nav aria-label="Breadcrumb"><a href=list_href>"Conversations"</a></nav>
-                <h1>{move || title.get()}</h1>
-            </header>
+            <PageHeader title/>
             {move || {
                 earlier
                     .get()
                     .map(|cursor| {
                         view! {
                             <p class="conversation-earlier">
-                                <a class="button button-small" href=format!("?cursor={cursor}") on:click=load_earlier>
+                                <a class="button button-secondary button-small" href=format!("?cursor={cursor}") on:click=load_earlier>
                                     "Earlier messages"
                                 </a>
                             </p>
@@ -178,13 +174,14 @@ fn Conversation(
                     <MessageView project=project.get_value() row now on_end=ended/>
                 </For>
             </div>
-            {past.then(|| view! { <p class="conversation-earlier"><a class="button button-small" href="?">"Newest messages"</a></p> })}
+            {past.then(|| view! { <p class="conversation-earlier"><a class="button button-secondary button-small" href="?">"Newest messages"</a></p> })}
             <div class="conversation-foot">
                 <LiveNotice/>
                 <Composer project=project.get_value() task=Some(id) choices on_launched=launched/>
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// Rows for messages that follow one another; `after` is the row that comes after the last of them.

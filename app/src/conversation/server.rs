@@ -111,7 +111,8 @@ pub async fn send_message(
     let mut launch = engine::Launch { task_id: task, ..Default::default() };
     // An empty choice in a form is a choice left to the project.
     if let Some(role) = role.filter(|role| !role.is_empty()) {
-        let role = RoleKey::parse(&role).map_err(|error| engine::Error::invalid("role", error.to_string()))?;
+        let role =
+            RoleKey::parse(&role).map_err(|error| engine::Error::invalid("role", error.to_string()))?;
         launch.role_assignments.insert(ASK_STEP.to_owned(), role);
     }
     let launched = engine.execute(&user, &project, engine::Subject::Ask(text), launch).await?;

@@ -83,7 +83,7 @@ impl LiveRun {
         number: RunNumber,
         feed: Feed,
         drawn_at: Timestamp,
-        clock: RwSignal<Option<Timestamp>>,
+        clock: Signal<Option<Timestamp>>,
     ) -> Self {
         let state = RwSignal::from(feed.state.clone());
         let elapsed = Signal::derive(move || {
@@ -104,7 +104,9 @@ impl LiveRun {
 
     /// One step's state; changes only when that step does.
     pub fn step(self, step: StepRunId) -> Memo<StepState> {
-        Memo::new(move |_| self.state.with(|state| state.steps.get(step.index()).cloned().unwrap_or_default()))
+        Memo::new(move |_| {
+            self.state.with(|state| state.steps.get(step.index()).cloned().unwrap_or_default())
+        })
     }
 
     /// Whether it is still under way.
@@ -119,8 +121,7 @@ mod tests {
     use domain::{event::EventKind, id::EventId, run::Phase};
 
     fn acknowledged(seq: u64) -> Event {
-        let event_id: EventId =
-            "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("it is a UUID");
+        let event_id: EventId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("it is a UUID");
         Event { seq, at: Timestamp(5), kind: EventKind::Acknowledged { event_id, queue_position: 0 } }
     }
 

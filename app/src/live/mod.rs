@@ -20,7 +20,7 @@ pub use refresh::Refresh;
 pub use server::server_time;
 pub use text::LiveText;
 
-use crate::fault::Fault;
+use crate::{fault::Fault, ui::use_clock};
 use connection::Heard;
 use domain::{
     id::{RunNumber, Timestamp},
@@ -53,18 +53,20 @@ const SETTLE: Duration = Duration::from_millis(30);
 pub struct Live {
     link: RwSignal<Link>,
     /// The server's time by this tab's clock; none until the first tick, so that the first drawing equals the server's.
-    clock: RwSignal<Option<Timestamp>>,
+    clock: Signal<Option<Timestamp>>,
     /// None on the server.
     tab: Option<StoredValue<Tab, LocalStorage>>,
 }
 
-/// Makes the connection of this tab, for all pages below.
+/// Makes the connection of this tab, for all pages below. The page's clock must be there.
 pub fn provide_live() {
-    let live = Live {
-        link: RwSignal::new(Link::Fine),
-        clock: RwSignal::new(None),
-        tab: (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(Tab::default())),
+    let tab = (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(Tab::default()));
+    let clock = use_clock();
+    let server_time = move || {
+        let here = clock.second()?;
+        Some(tab.map_or(here, |tab| tab.with_value(|tab| tab.server_time(here))))
     };
+    let live = Live { link: RwSignal::new(Link::Fine), clock: Signal::derive(server_time), tab };
     provide_context(live);
     if cfg!(feature = "ssr") {
         return;
@@ -77,13 +79,18 @@ pub fn provide_live() {
             online.remove();
         });
     });
+    Effect::new(move |_| {
+        if clock.second().is_some() {
+            live.mind_silence();
+        }
+    });
 }
 
 /// The tab's connection. A page outside of any has one that follows nothing.
 pub fn use_live() -> Live {
     use_context().unwrap_or_else(|| Live {
         link: RwSignal::new(Link::Fine),
-        clock: RwSignal::new(None),
+        clock: Signal::stored(None),
         tab: None,
     })
 }
@@ -95,7 +102,7 @@ impl Live {
 
     /// The server's time, for what counts seconds; none before the first tick and on the server.
     pub fn clock(self) -> Signal<Option<Timestamp>> {
-        self.clock.into()
+        self.clock
     }
 
     /// Shows a run, and follows it while it is live and the calling component is there. `drawn_at` is the server's time
@@ -154,7 +161,6 @@ impl Live {
 
     fn settle_now(self) {
         let Some(tab) = self.tab else { return };
-        self.tick();
         let open = tab.try_update_value(|tab| {
             tab.settling = false;
             let wanted = tab.wanted();
@@ -243,7 +249,9 @@ impl Live {
 
     /// A refused stream has no body to read; a plain question has an answer.
     fn ask_why(self) {
-        let Some(project) = self.tab.and_then(|tab| tab.with_value(|tab| tab.project.clone())) else { return };
+        let Some(project) = self.tab.and_then(|tab| tab.with_value(|tab| tab.project.clone())) else {
+            return;
+        };
         leptos::task::spawn_local(async move {
             if let Err(fault) = server::pulse(project).await
                 && shuts_out(&fault)
@@ -286,28 +294,9 @@ impl Live {
         self.settle_now();
     }
 
-    /// Ticks once a second while something is followed.
-    fn tick(self) {
-        let Some(tab) = self.tab else { return };
-        let wanted = tab.with_value(|tab| !tab.wanted().is_nothing());
-        let ticking = tab.with_value(|tab| tab.ticking.is_some());
-        if wanted && !ticking {
-            let every = Duration::from_secs(1);
-            let handle = set_interval_with_handle(move || self.each_second(), every);
-            tab.update_value(|tab| tab.ticking = handle.ok());
-            self.each_second();
-        } else if !wanted && let Some(Some(handle)) = tab.try_update_value(|tab| tab.ticking.take()) {
-            handle.clear();
-        }
-    }
-
-    fn each_second(self) {
-        let Some(tab) = self.tab else { return };
-        let Some((time, silent)) = tab.try_with_value(|tab| (tab.time(), tab.is_silent(SILENCE_MS))) else {
-            return;
-        };
-        self.clock.set(Some(time));
-        if silent {
+    /// A stream that says nothing for too long is dead, whatever the browser thinks of it.
+    fn mind_silence(self) {
+        if self.tab.and_then(|tab| tab.try_with_value(|tab| tab.is_silent(SILENCE_MS))) == Some(true) {
             self.link.set(Link::Reconnecting);
             self.reopen(Duration::ZERO);
         }

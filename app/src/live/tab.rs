@@ -10,7 +10,7 @@ use domain::{
     key::ProjectKey,
     view::{Change, LiveFrame},
 };
-use leptos::{leptos_dom::helpers::IntervalHandle, prelude::*};
+use leptos::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write,
@@ -43,7 +43,6 @@ pub(super) struct Tab {
     pub last_heard: f64,
     /// How far the server's clock is ahead of this machine's, in milliseconds.
     ahead: Option<f64>,
-    pub ticking: Option<IntervalHandle>,
 }
 
 struct Followed {
@@ -204,9 +203,9 @@ impl Tab {
         self.ahead = Some(self.ahead.map_or(ahead, |known| known.max(ahead)));
     }
 
-    /// The server's time.
-    pub fn time(&self) -> Timestamp {
-        Timestamp((js_sys::Date::now() + self.ahead.unwrap_or(0.0)) as i64)
+    /// The server's time when this machine's clock says `here`.
+    pub fn server_time(&self, here: Timestamp) -> Timestamp {
+        Timestamp(here.0 + self.ahead.unwrap_or(0.0) as i64)
     }
 
     pub fn is_silent(&self, limit_ms: f64) -> bool {

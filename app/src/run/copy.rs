@@ -1,7 +1,10 @@
 //! Copies a run's output. The whole of it is read when it is asked for.
 
 use super::server::read_text;
-use crate::{live::LiveRun, ui::Icon};
+use crate::{
+    live::LiveRun,
+    ui::{Button, ButtonSize, ButtonVariant, Glyph, write_clipboard},
+};
 use domain::key::ProjectKey;
 use leptos::{prelude::*, task::spawn_local};
 use std::time::Duration;
@@ -11,12 +14,12 @@ pub fn CopyOutput(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let output = Memo::new(move |_| run.state.read().output.as_ref().map(|output| output.text.clone()));
     let said = RwSignal::new(None::<&'static str>);
     let project = StoredValue::new(project);
-    let copy = move |_| {
+    let copy = move || {
         let Some(text) = output.get_untracked() else { return };
         spawn_local(async move {
             let read = read_text(project.get_value(), run.number, text.id).await;
             let done = match read {
-                Ok(content) => write_to_clipboard(&content.text).await,
+                Ok(content) => write_clipboard(content.text).await.is_ok(),
                 Err(_) => false,
             };
             _ = said.try_set(Some(if done { "Copied" } else { "Not copied" }));
@@ -25,20 +28,10 @@ pub fn CopyOutput(project: ProjectKey, run: LiveRun) -> impl IntoView {
     };
     view! {
         <Show when=move || output.read().is_some()>
-            <button type="button" class="button button-small button-quiet" on:click=copy>
-                <Icon name="copy"/>
+            <Button variant=ButtonVariant::Ghost size=ButtonSize::Small glyph=Glyph::Copy on_click=copy>
                 <span aria-live="polite">{move || said.get().unwrap_or("Copy")}</span>
-            </button>
+            </Button>
         </Show>
     }
-}
-
-/// False when the browser does not let a page write there, as on a plain http address.
-pub async fn write_to_clipboard(text: &str) -> bool {
-    let navigator = window().navigator();
-    let clipboard = js_sys::Reflect::get(navigator.as_ref(), &"clipboard".into());
-    if clipboard.is_ok_and(|clipboard| clipboard.is_undefined()) {
-        return false;
-    }
-    wasm_bindgen_futures::JsFuture::from(navigator.clipboard().write_text(text)).await.is_ok()
+    .into_any()
 }

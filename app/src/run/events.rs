@@ -1,9 +1,10 @@
 //! The log of a run as it is stored: every event, 500 to a page, by kind, to be copied as JSON.
 
-use super::{copy::write_to_clipboard, server::list_events};
+use super::server::list_events;
 use crate::{
+    form::FaultPage,
     live::{LiveRun, Refresh},
-    ui::{FaultPage, Icon, Skeleton, duration},
+    ui::{Column, CopyButton, Skeleton, SkeletonShape, Table, format_duration},
 };
 use domain::{
     event::{Event, EventKind},
@@ -20,9 +21,10 @@ pub fn Events(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let after =
         Memo::new(move |_| query.read().get("after").and_then(|after| after.parse().ok()).unwrap_or(0));
     let project = StoredValue::new(project);
-    let drawn = Resource::new(move || after.get(), move |after| list_events(project.get_value(), run.number, after));
+    let drawn =
+        Resource::new(move || after.get(), move |after| list_events(project.get_value(), run.number, after));
     view! {
-        <Transition fallback=|| view! { <Skeleton/> }>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
                     Ok(page) => {
@@ -84,58 +86,41 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
         }
     };
     let all = chip.clone();
-    let copied = RwSignal::new(None::<bool>);
-    let copy = move |_| {
-        let json = serde_json::to_string_pretty(&*shown.read_untracked()).unwrap_or_default();
-        spawn_local(async move {
-            let done = write_to_clipboard(&json).await;
-            _ = copied.try_set(Some(done));
-        });
-    };
+    let json = Signal::derive(move || serde_json::to_string_pretty(&*shown.read()).unwrap_or_default());
     view! {
         <div class="events">
             <div class="filters" role="group" aria-label="Kinds">
                 {all("All", None)}
                 {move || kinds.get().into_iter().map(|kind| chip(kind, Some(kind))).collect_view()}
-                <button type="button" class="button button-small button-quiet" on:click=copy>
-                    <Icon name="copy"/>
-                    {move || match copied.get() {
-                        None => "Copy as JSON",
-                        Some(true) => "Copied",
-                        Some(false) => "Not copied",
-                    }}
-                </button>
+                <CopyButton text=json label="Copy as JSON"/>
             </div>
-            <div class="table-scroll" role="region" aria-label="Events" tabindex="0">
-                <table class="table events-table">
-                    <thead>
-                        <tr>
-                            <th scope="col" class="number">"No."</th>
-                            <th scope="col" class="number">"At"</th>
-                            <th scope="col">"Kind"</th>
-                            <th scope="col">"Step"</th>
-                            <th scope="col">"What"</th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        <For each=move || shown.get() key=|event| event.seq let:event>
-                            <EventRow run event begun/>
-                        </For>
-                    </tbody>
-                </table>
-            </div>
+            <Table
+                label="Events"
+                columns=vec![
+                    Column::new("No.").num(),
+                    Column::new("At").num(),
+                    Column::new("Kind").tight(),
+                    Column::new("Step").wide_only(),
+                    Column::new("What"),
+                ]
+            >
+                <For each=move || shown.get() key=|event| event.seq let:event>
+                    <EventRow run event begun/>
+                </For>
+            </Table>
             <nav class="pager" aria-label="Pages">
-                {(after > 0).then(|| view! { <a class="button button-small" href="?tab=events">"First"</a> })}
+                {(after > 0).then(|| view! { <a class="button button-secondary button-small" href="?tab=events">"First"</a> })}
                 {move || {
                     next.get()
                         .map(|next| {
                             let href = format!("?tab=events&after={next}");
-                            view! { <a class="button button-small" href=href>"Next 500"</a> }
+                            view! { <a class="button button-secondary button-small" href=href>"Next 500"</a> }
                         })
                 }}
             </nav>
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -144,10 +129,10 @@ fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
     let json = serde_json::to_string_pretty(&event).unwrap_or_default();
     view! {
         <tr>
-            <td class="number mono">{event.seq}</td>
-            <td class="number mono">"+" {duration(event.at.since(begun))}</td>
-            <td class="mono">{event.kind.name()}</td>
-            <td>{step}</td>
+            <td class="num mono">{event.seq}</td>
+            <td class="num mono">"+" {format_duration(event.at.since(begun))}</td>
+            <td class="mono tight">{event.kind.name()}</td>
+            <td class="wide-only">{step}</td>
             <td>
                 <details class="event-details">
                     <summary>{what(&event.kind)}</summary>
@@ -156,6 +141,7 @@ fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
             </td>
         </tr>
     }
+    .into_any()
 }
 
 /// The event in a few words.
@@ -172,7 +158,9 @@ fn what(kind: &EventKind) -> String {
         EventKind::Ready { .. } => "may start".to_owned(),
         EventKind::ConditionEvaluated { holds, .. } => format!("the condition is {holds}"),
         EventKind::Started { attempt, .. } => format!("attempt {attempt}"),
-        EventKind::Prompt { attempt, prompt, .. } => format!("attempt {attempt}, {} bytes sent", prompt.bytes),
+        EventKind::Prompt { attempt, prompt, .. } => {
+            format!("attempt {attempt}, {} bytes sent", prompt.bytes)
+        }
         EventKind::Finished { output, usage, .. } => {
             format!("{} bytes, {} tokens", output.bytes, usage.total())
         }

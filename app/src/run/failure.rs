@@ -1,14 +1,12 @@
 //! A failed run in plain words: what happened, where, what was kept, and what to do next.
 
 use super::words::kept_words;
+use crate::ui::{ButtonLink, ButtonSize};
 use domain::{error::ErrorClass, key::ProjectKey, run::RunState};
 use leptos::prelude::*;
 
 #[component]
-pub fn Failure(
-    project: ProjectKey,
-    #[prop(into)] state: Signal<RunState>,
-) -> impl IntoView {
+pub fn Failure(project: ProjectKey, #[prop(into)] state: Signal<RunState>) -> impl IntoView {
     let told = Memo::new(move |_| state.with(Told::from_state));
     move || {
         let project = project.clone();
@@ -21,7 +19,10 @@ pub fn Failure(
                         {told.message}
                     </p>
                     <p class="failure-kept">{told.kept}</p>
-                    <p class="failure-advice">{told.advice} " " <a class="button button-small" href=href>{label}</a></p>
+                    <p class="failure-advice">
+                        <span>{told.advice}</span>
+                        <ButtonLink href size=ButtonSize::Small>{label}</ButtonLink>
+                    </p>
                 </div>
             }
         })
@@ -66,12 +67,16 @@ impl Told {
 /// What helps, by class.
 fn advice(class: ErrorClass) -> &'static str {
     match class {
-        ErrorClass::RateLimit | ErrorClass::Overload => "The provider had too much to do; later it may answer.",
+        ErrorClass::RateLimit | ErrorClass::Overload => {
+            "The provider had too much to do; later it may answer."
+        }
         ErrorClass::Network => "See whether the provider can be reached.",
         ErrorClass::Auth => "The provider does not accept the key.",
         ErrorClass::Timeout => "It took longer than the step may take.",
         ErrorClass::Truncated => "The answer was cut off: the role's limit on tokens may be too low.",
-        ErrorClass::Empty | ErrorClass::InvalidOutput | ErrorClass::Refused => "Another role or prompt may do better.",
+        ErrorClass::Empty | ErrorClass::InvalidOutput | ErrorClass::Refused => {
+            "Another role or prompt may do better."
+        }
         ErrorClass::BadRequest => "The role names a model or a parameter that the provider does not take.",
         ErrorClass::Expression => "An expression of the template does not fit its data.",
         ErrorClass::NoRoles => "The project needs a role first.",

@@ -55,4 +55,5 @@ pub fn Inputs(project: ProjectKey, run: LiveRun) -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }

@@ -2,12 +2,17 @@
 
 use super::{
     server::{self, list_runs},
-    words::status_word,
+    status::whole_seconds,
 };
 use crate::{
+    form::FaultPage,
+    layout::PageHeader,
     live::{LiveNotice, Refresh, use_live},
     project::use_project,
-    ui::{Ago, EmptyState, FaultPage, RunStatusIcon, Skeleton, duration, tokens},
+    ui::{
+        ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Icon, Pager, RelativeTime, RowLink, Skeleton,
+        SkeletonShape, Status, StatusBadge, Table, format_count, format_duration,
+    },
 };
 use domain::{
     id::Timestamp,
@@ -16,9 +21,7 @@ use domain::{
     view::{RunSummary, Subject},
 };
 use leptos::{ev, prelude::*, task::spawn_local};
-use leptos_meta::Title;
 use leptos_router::{components::Form, hooks::use_query_map};
-use wasm_bindgen::JsCast;
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,8 +62,7 @@ pub fn RunsPage() -> impl IntoView {
         },
     );
     view! {
-        <Title text="Runs"/>
-        <Transition fallback=|| view! { <Skeleton/> }>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
                     Ok(list) => {
@@ -102,12 +104,18 @@ fn Runs(project: ProjectKey, asked: Asked, list: server::RunList) -> impl IntoVi
         let (_, asked, base) = stored.get_value();
         next.get().map(|cursor| Asked { cursor: Some(cursor), ..asked }.href(&base))
     };
-    let templates_href = format!("/p/{project}/templates");
-    let clear = base.clone();
+    let templates_href = StoredValue::new(format!("/p/{project}/templates"));
+    let clear = StoredValue::new(base.clone());
+    let all = move || view! { <ButtonLink href=clear.get_value()>"Show all runs"</ButtonLink> };
+    let choose = move || {
+        view! {
+            <ButtonLink href=templates_href.get_value() variant=ButtonVariant::Primary>"Choose a template"</ButtonLink>
+        }
+    };
     let key = |run: &RunSummary| (run.number, run.status, run.usage, run.finished_at);
     view! {
         <div class="runs">
-            <header class="page-head"><h1>"Runs"</h1></header>
+            <PageHeader title="Runs"/>
             <LiveNotice/>
             <Filters base=base.clone() asked templates=list.templates/>
             <Show
@@ -115,51 +123,45 @@ fn Runs(project: ProjectKey, asked: Asked, list: server::RunList) -> impl IntoVi
                 fallback=move || {
                     if filtered {
                         view! {
-                            <EmptyState title="No run matches" text="Runs of another status or template are there, or there are none at all.">
-                                <a class="button" href=clear.clone()>"Show all runs"</a>
+                            <EmptyState title="No run matches" glyph=Glyph::Filter action=all>
+                                "Runs of another status or template are there, or there are none at all."
                             </EmptyState>
                         }
                             .into_any()
                     } else {
                         view! {
-                            <EmptyState
-                                title="No runs yet"
-                                text="A run is one execution of a template, with a role chosen for each step. It is kept here for good."
-                            >
-                                <a class="button button-primary" href=templates_href.clone()>"Choose a template"</a>
+                            <EmptyState title="No runs yet" glyph=Glyph::Runs action=choose>
+                                "A run is one execution of a template, with a role chosen for each step. It is kept here for good."
                             </EmptyState>
                         }
                             .into_any()
                     }
                 }
             >
-                <div class="table-scroll" role="region" aria-label="Runs" tabindex="0">
-                    <table class="table runs-table" on:keydown=move_between_rows>
-                        <thead>
-                            <tr>
-                                <th scope="col">"Status"</th>
-                                <th scope="col">"Run"</th>
-                                <th scope="col">"Template"</th>
-                                <th scope="col">"Started by"</th>
-                                <th scope="col">"When"</th>
-                                <th scope="col" class="number">"Took"</th>
-                                <th scope="col" class="number">"Tokens"</th>
-                            </tr>
-                        </thead>
-                        <tbody>
-                            <For each=move || runs.get() key=key let:run>
-                                <RunRow base=stored.get_value().2 run now/>
-                            </For>
-                        </tbody>
-                    </table>
-                </div>
+                <Table
+                    label="Runs"
+                    columns=vec![
+                        Column::new("Status").tight(),
+                        Column::new("Run").tight(),
+                        Column::new("Template"),
+                        Column::new("Started by").wide_only(),
+                        Column::new("When").tight(),
+                        Column::new("Took").num(),
+                        Column::new("Tokens").num().wide_only(),
+                    ]
+                >
+                    <For each=move || runs.get() key=key let:run>
+                        <RunRow base=stored.get_value().2 run now/>
+                    </For>
+                </Table>
             </Show>
-            <nav class="pager" aria-label="Pages">
-                {newest.map(|href| view! { <a class="button button-small" href=href>"Newest"</a> })}
-                {move || older().map(|href| view! { <a class="button button-small" href=href>"Older"</a> })}
-            </nav>
+            <Pager
+                previous=Signal::stored(newest)
+                next=Signal::derive(older)
+            />
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -171,8 +173,8 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
             let chosen = status == asked.status;
             view! {
                 <a class="chip" href=href aria-current=chosen.then_some("true")>
-                    {status.map(|status| view! { <RunStatusIcon status/> })}
-                    {status.map_or("All", status_word)}
+                    {status.map(|status| view! { <Icon glyph=Status::from(status).glyph()/> })}
+                    {status.map_or("All", |status| Status::from(status).label())}
                 </a>
             }
         })
@@ -197,7 +199,7 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
                                 .map(|status| {
                                     view! { <input type="hidden" name="status" value=status.as_str()/> }
                                 })}
-                            <select class="select" name="template" aria-label="Template" on:change=change>
+                            <select class="input" name="template" aria-label="Template" on:change=change>
                                 <option value="">"Any template"</option>
                                 {templates
                                     .into_iter()
@@ -219,6 +221,7 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
                 })}
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -226,8 +229,8 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
     let clock = use_live().clock();
     let (created, finished) = (run.created_at, run.finished_at);
     let took = move || match finished {
-        Some(finished) => duration(finished.since(created)),
-        None => duration(clock.get().unwrap_or(now).since(created) / 1000 * 1000),
+        Some(finished) => format_duration(finished.since(created)),
+        None => whole_seconds(clock.get().unwrap_or(now).since(created)),
     };
     let template = if run.template.key.as_ref() == super::ASK {
         run.template.name.clone()
@@ -235,41 +238,25 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
         format!("{} v{}", run.template.name, run.template.version)
     };
     view! {
-        <tr class="runs-row">
-            <td>
-                <span class="runs-status">
-                    <RunStatusIcon status=run.status/>
-                    <span>{status_word(run.status)}</span>
-                </span>
+        <tr>
+            <td class="tight"><StatusBadge status=Status::from(run.status) plain=true/></td>
+            <td class="mono tight">
+                <RowLink href=format!("{base}/{}", run.number)>{run.number.0}</RowLink>
             </td>
-            <td class="mono"><a class="row-link" href=format!("{base}/{}", run.number)>{run.number.0}</a></td>
-            <td>
-                <span class="runs-template">{template}</span>
+            <td class="clip">
+                {template}
                 {(run.warnings > 0)
-                    .then(|| view! { <span class="runs-note">{run.warnings} " with a stand-in or a warning"</span> })}
+                    .then(|| {
+                        let words = if run.warnings == 1 { " warning" } else { " warnings" };
+                        view! { <span class="runs-note">{run.warnings} {words}</span> }
+                    })}
                 {run.error.map(|error| view! { <span class="runs-note runs-error">{error}</span> })}
             </td>
-            <td>{run.by}</td>
-            <td><Ago at=created now/></td>
-            <td class="number">{took}</td>
-            <td class="number">{tokens(run.usage.total())}</td>
+            <td class="wide-only clip">{run.by}</td>
+            <td class="tight muted"><RelativeTime at=created/></td>
+            <td class="num">{took}</td>
+            <td class="num wide-only">{format_count(run.usage.total())}</td>
         </tr>
     }
-}
-
-/// Arrows, J and K go from row to row; Enter follows the row's own link.
-fn move_between_rows(event: ev::KeyboardEvent) {
-    let forward = match event.key().as_str() {
-        "ArrowDown" | "j" => true,
-        "ArrowUp" | "k" => false,
-        _ => return,
-    };
-    let Some(row) = event_target::<web_sys::Element>(&event).closest("tr").ok().flatten() else { return };
-    let to = if forward { row.next_element_sibling() } else { row.previous_element_sibling() };
-    let link = to.and_then(|row| row.query_selector("a.row-link").ok().flatten());
-    if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
-        event.prevent_default();
-        // An element that cannot take the focus leaves it where it is.
-        _ = link.focus();
-    }
+    .into_any()
 }

@@ -1,6 +1,6 @@
 //! The last lines of a run's log, with times from its acknowledgement: the same on every clock.
 
-use crate::{live::LiveRun, ui::duration};
+use crate::{live::LiveRun, ui::format_duration};
 use domain::run::Level;
 use leptos::prelude::*;
 
@@ -29,7 +29,7 @@ pub fn Log(run: LiveRun) -> impl IntoView {
                             };
                             view! {
                                 <li class=class>
-                                    <span class="log-time">"+" {duration(at)}</span>
+                                    <span class="log-time">"+" {format_duration(at)}</span>
                                     <span>{text}</span>
                                 </li>
                             }
@@ -39,4 +39,5 @@ pub fn Log(run: LiveRun) -> impl IntoView {
             </ol>
         </details>
     }
+    .into_any()
 }

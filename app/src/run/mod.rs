@@ -6,6 +6,7 @@ mod failure;
 mod follow;
 mod inputs;
 mod list;
+mod live_link;
 mod log;
 mod page;
 mod panel;
@@ -18,6 +19,7 @@ mod timeline;
 mod words;
 
 pub use list::RunsPage;
+pub use live_link::LiveRuns;
 pub use page::RunPage;
 pub use status::Status;
 

@@ -10,26 +10,28 @@ use super::{
 };
 use crate::{
     fault::Fault,
+    form::FaultPage,
+    layout::PageHeader,
     live::{LiveNotice, LiveRun, use_live},
     project::use_project,
-    ui::{Ago, FaultPage, RoleChip, Skeleton, tokens},
+    ui::{RelativeTime, RoleChip, Skeleton, SkeletonShape, Tab, Tabs, format_count},
 };
 use domain::{
     id::{RunNumber, StepRunId},
     key::{ProjectKey, RoleKey},
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
+/// The parts of the page; the address names the open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tab {
+enum Part {
     Steps,
     Io,
     Events,
 }
 
-impl Tab {
+impl Part {
     const ALL: [Self; 3] = [Self::Steps, Self::Io, Self::Events];
 
     fn as_str(self) -> &'static str {
@@ -49,7 +51,11 @@ impl Tab {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|tab| tab.as_str() == text)
+        Self::ALL.into_iter().find(|part| part.as_str() == text)
+    }
+
+    fn tab(self) -> Tab {
+        Tab::new(self.as_str(), self.label(), format!("?tab={}", self.as_str()))
     }
 }
 
@@ -68,7 +74,7 @@ pub fn RunPage() -> impl IntoView {
         },
     );
     view! {
-        <Suspense fallback=|| view! { <Skeleton/> }>
+        <Suspense fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
                     Ok(page) => view! { <Run project=project.get_untracked() page/> }.into_any(),
@@ -83,9 +89,9 @@ pub fn RunPage() -> impl IntoView {
 #[component]
 fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
     let query = use_query_map();
-    let tab = Memo::new(move |_| {
-        query.read().get("tab").and_then(|tab| Tab::parse(&tab)).unwrap_or(Tab::Steps)
-    });
+    let part =
+        Memo::new(move |_| query.read().get("tab").and_then(|tab| Part::parse(&tab)).unwrap_or(Part::Steps));
+    let tabs = Part::ALL.map(Part::tab).to_vec();
     let step = Memo::new(move |_| query.read().get("step").and_then(|step| step.parse::<StepRunId>().ok()));
     let now = page.now;
     let summary = page.detail.summary.clone();
@@ -100,42 +106,28 @@ fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
         let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
         view! { <a href=href>{named}</a> }.into_any()
     };
-    let runs_href = format!("/p/{project}/runs");
     let project = StoredValue::new(project);
     view! {
-        <Title text=format!("Run {number}")/>
         <div class="run">
-            <header class="run-head">
-                <nav aria-label="Breadcrumb"><a href=runs_href>"Runs"</a></nav>
-                <h1>"Run " {number.0}</h1>
+            <PageHeader title=format!("Run {number}")>
                 <dl class="facts">
                     <div><dt>"Template"</dt><dd>{template}</dd></div>
                     <div><dt>"Started by"</dt><dd>{summary.by}</dd></div>
-                    <div><dt>"When"</dt><dd><Ago at=summary.created_at now/></dd></div>
+                    <div><dt>"When"</dt><dd><RelativeTime at=summary.created_at/></dd></div>
                     <div><dt>"Tokens"</dt><dd class="mono">{move || usage(run)}</dd></div>
                     <div><dt>"Roles"</dt><dd class="run-roles">{move || roles(run)}</dd></div>
                     <div><dt>"Where"</dt><dd><a href=conversation>"Its conversation"</a></dd></div>
                 </dl>
                 <Status project=project.get_value() run compact=true/>
                 <LiveNotice/>
-            </header>
-            <nav class="tabs" aria-label="Parts of the run">
-                {Tab::ALL
-                    .map(|each| {
-                        view! {
-                            <a
-                                class="tab"
-                                href=format!("?tab={}", each.as_str())
-                                aria-current=move || (tab.get() == each).then_some("page")
-                            >
-                                {each.label()}
-                            </a>
-                        }
-                    })
-                    .collect_view()}
-            </nav>
-            {move || match tab.get() {
-                Tab::Steps => {
+            </PageHeader>
+            <Tabs
+                label="Parts of the run"
+                tabs=Signal::stored(tabs)
+                current=Signal::derive(move || part.get().as_str().to_owned())
+            />
+            {move || match part.get() {
+                Part::Steps => {
                     view! {
                         <div class="run-steps" class:run-steps-split=move || step.get().is_some()>
                             <Timeline run chosen=step/>
@@ -147,16 +139,17 @@ fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
                     }
                         .into_any()
                 }
-                Tab::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
-                Tab::Events => view! { <Events project=project.get_value() run/> }.into_any(),
+                Part::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
+                Part::Events => view! { <Events project=project.get_value() run/> }.into_any(),
             }}
         </div>
     }
+    .into_any()
 }
 
 fn usage(run: LiveRun) -> String {
     let usage = run.state.read().usage;
-    format!("{} in, {} out", tokens(usage.input_tokens), tokens(usage.output_tokens))
+    format!("{} in, {} out", format_count(usage.input_tokens), format_count(usage.output_tokens))
 }
 
 /// Each role once, in the order of the steps.
@@ -167,5 +160,5 @@ fn roles(run: LiveRun) -> impl IntoView {
             keys.push(role.key.clone());
         }
     }
-    keys.into_iter().map(|key| view! { <RoleChip key/> }).collect_view()
+    keys.into_iter().map(|key| view! { <RoleChip role=key.to_string()/> }).collect_view()
 }

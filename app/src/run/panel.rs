@@ -3,11 +3,11 @@
 use super::{
     steps::LiveOutput,
     text::{StoredText, TextKind},
-    words::attempt_end_word,
+    words::{attempt_status, step_status},
 };
 use crate::{
     live::LiveRun,
-    ui::{Icon, RoleChip, StepStatusIcon, duration, tokens},
+    ui::{RoleChip, SidePanel, StatusBadge, format_count, format_duration},
 };
 use domain::{
     id::{StepRunId, Timestamp},
@@ -23,43 +23,39 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
     let known = run.state.with_untracked(|state| id.index() < state.plan.steps.len());
     if !known {
         return view! {
-            <aside class="panel" aria-label="Step">
+            <SidePanel title="Step" close_href="?tab=steps">
                 <p>"This run has no such step."</p>
-            </aside>
+            </SidePanel>
         }
         .into_any();
     }
     let (name, before) = run.state.with_untracked(|state| {
         let planned = &state.plan.steps[id.index()];
-        let before = planned.depends_on.iter().map(|&index| (index, state.name(StepRunId::of(index as usize))));
+        let before =
+            planned.depends_on.iter().map(|&index| (index, state.name(StepRunId::of(index as usize))));
         let before: Vec<_> = before.map(|(index, name)| (index, name.to_owned())).collect();
         (planned.name.clone(), before)
     });
     let begun = run.state.read_untracked().acknowledged_at;
-    let status = Signal::derive(move || step.read().status);
+    let status = Memo::new(move |_| step.with(step_status));
     let role = Memo::new(move |_| step.read().role.clone());
     let usage = Memo::new(move |_| step.read().usage);
     let output = Memo::new(move |_| step.read().output.clone());
     let skipped = Memo::new(move |_| step.read().skipped.clone());
     let attempts = Memo::new(move |_| step.read().attempts.clone());
     let project = StoredValue::new(project);
-    let label = format!("Step {name}");
     view! {
-        <aside class="panel" aria-label=label>
-            <header class="panel-head">
-                <h2><StepStatusIcon status/><span>{name}</span></h2>
-                <a class="button button-small button-quiet" href="?tab=steps" aria-label="Close the step">
-                    <Icon name="x"/>
-                </a>
-            </header>
+        <SidePanel title=name close_href="?tab=steps">
+            <div class="run-step">
             <dl class="facts">
+                <div><dt>"Status"</dt><dd><StatusBadge status/></dd></div>
                 {move || role.get().map(role_facts)}
                 <div>
                     <dt>"Tokens"</dt>
                     <dd class="mono">
                         {move || {
                             let usage = usage.get();
-                            format!("{} in, {} out", tokens(usage.input_tokens), tokens(usage.output_tokens))
+                            format!("{} in, {} out", format_count(usage.input_tokens), format_count(usage.output_tokens))
                         }}
                     </dd>
                 </div>
@@ -113,7 +109,8 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                     </For>
                 </ol>
             </Show>
-        </aside>
+            </div>
+        </SidePanel>
     }
     .into_any()
 }
@@ -125,24 +122,24 @@ fn role_facts(role: StepRole) -> impl IntoView {
         Reason::FirstRole => "stands in: the project's first role, for no role was assigned",
     };
     view! {
-        <div><dt>"Role"</dt><dd><RoleChip key=role.key/> " v" {role.version} ", " {why}</dd></div>
+        <div><dt>"Role"</dt><dd><RoleChip role=role.key.to_string() fallback=role.reason.is_fallback()/> " v" {role.version} ", " {why}</dd></div>
         <div><dt>"Model"</dt><dd class="mono">{role.model.to_string()}</dd></div>
     }
 }
 
 #[component]
 fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Timestamp) -> impl IntoView {
-    let at = duration(attempt.started_at.since(begun));
-    let took = attempt.finished_at.map(|to| duration(to.since(attempt.started_at)));
+    let at = format_duration(attempt.started_at.since(begun));
+    let took = attempt.finished_at.map(|to| format_duration(to.since(attempt.started_at)));
     let failure = attempt.end.as_ref().and_then(|end| end.failure()).map(|failure| {
         view! { <p class="step-notice step-failed">{format!("{} ({})", failure.message, failure.class)}</p> }
     });
-    let word = attempt_end_word(&attempt);
+    let status = attempt_status(&attempt);
     view! {
         <li class="attempt">
             <p class="attempt-line">
                 <strong>"Attempt " {attempt.number}</strong>
-                <span>{word}</span>
+                <StatusBadge status plain=true/>
                 <span class="mono">"at +" {at}</span>
                 {took.map(|took| view! { <span class="mono">"took " {took}</span> })}
             </p>
@@ -154,4 +151,5 @@ fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Times
                 })}
         </li>
     }
+    .into_any()
 }

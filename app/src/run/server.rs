@@ -60,6 +60,14 @@ pub async fn stop_run(project: ProjectKey, run: RunNumber) -> Result<(), Fault> 
     Ok(())
 }
 
+/// How many runs of the project are live, and the change at which they were counted.
+#[server]
+pub async fn count_live(project: ProjectKey) -> Result<(u32, u64), Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let changes = engine.project_cursor(&user, &project).await?;
+    Ok((engine.project(&user, &project).await?.live_runs, changes))
+}
+
 #[server]
 pub async fn list_events(project: ProjectKey, run: RunNumber, after: u64) -> Result<Page<Event>, Fault> {
     let (engine, user) = crate::session::caller().await?;

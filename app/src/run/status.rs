@@ -2,17 +2,10 @@
 //!
 //! Open while the run is live; folds to one line when it ends. A plain `<details>`: it opens without script.
 
-use super::{
-    copy::CopyOutput,
-    failure::Failure,
-    log::Log,
-    steps::Steps,
-    stop::Stop,
-    words::phase_word,
-};
+use super::{copy::CopyOutput, failure::Failure, log::Log, steps::Steps, stop::Stop, words::run_status};
 use crate::{
     live::LiveRun,
-    ui::{RunStatusIcon, duration, tokens},
+    ui::{StatusBadge, format_count, format_duration},
 };
 use domain::{key::ProjectKey, run::Phase};
 use leptos::{ev, prelude::*};
@@ -45,26 +38,24 @@ pub fn Status(
     let toggled = move |event: ev::Event| {
         open.set(event_target::<web_sys::Element>(&event).has_attribute("open"));
     };
-    let word = Memo::new(move |_| state.with(phase_word));
-    let class = Memo::new(move |_| format!("status status-{}", state.read().status().as_str()));
+    let status = Memo::new(move |_| state.with(run_status));
     let warnings = Memo::new(move |_| state.read().warnings.clone());
     let number = run.number;
     let href = format!("/p/{project}/runs/{number}");
     view! {
-        <section class=move || class.get() aria-label=format!("Status of run {number}")>
-            <div class="status-actions">
-                <a class="status-run" href=href>"run " {number.0}</a>
+        <section class="run-status" aria-label=format!("Status of run {number}")>
+            <div class="run-status-actions">
+                <a class="run-status-run" href=href>"run " {number.0}</a>
                 <Stop project=project.clone() run/>
                 <CopyOutput project=project.clone() run/>
             </div>
-            <details class="status-fold" open=move || open.get() on:toggle=toggled>
-                <summary class="status-line">
-                    <RunStatusIcon status=Signal::derive(move || state.read().status())/>
-                    <span class="status-word" aria-live="polite">{move || word.get()}</span>
-                    <span class="status-elapsed">{move || elapsed(run)}</span>
+            <details class="run-status-fold" open=move || open.get() on:toggle=toggled>
+                <summary class="run-status-line">
+                    <span aria-live="polite"><StatusBadge status plain=true/></span>
+                    <span class="run-status-elapsed">{move || elapsed(run)}</span>
                     {move || summary(run)}
                 </summary>
-                <div class="status-body">
+                <div class="run-status-body">
                     {move || queued(run)}
                     {(!compact)
                         .then(|| {
@@ -82,7 +73,7 @@ pub fn Status(
                         (!warnings.is_empty())
                             .then(|| {
                                 view! {
-                                    <ul class="status-warnings" aria-label="Warnings">
+                                    <ul class="run-status-warnings" aria-label="Warnings">
                                         {warnings
                                             .into_iter()
                                             .map(|text| view! { <li>{text}</li> })
@@ -97,12 +88,21 @@ pub fn Status(
             <Failure project=project.clone() state/>
         </section>
     }
+    .into_any()
 }
 
 /// Whole seconds while it ticks, the exact time when it is over.
 fn elapsed(run: LiveRun) -> String {
     let ms = run.elapsed.get();
-    if run.state.read().phase.is_end() { duration(ms) } else { duration(ms / 1000 * 1000) }
+    if run.state.read().phase.is_end() { format_duration(ms) } else { whole_seconds(ms) }
+}
+
+/// A time that ticks: tenths of a clock that ticks once a second would be noise.
+pub(super) fn whole_seconds(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..60 => format!("{seconds} s"),
+        _ => format_duration(ms),
+    }
 }
 
 /// What the folded line says beside phase and time: how far it is, or what it took.
@@ -119,16 +119,16 @@ fn summary(run: LiveRun) -> impl IntoView {
     });
     let live = run.is_live().get();
     view! {
-        {(live && all > 1).then(|| view! { <span class="status-part">{format!("{done} of {all} steps")}</span> })}
-        {working.filter(|_| all > 1).map(|name| view! { <span class="status-part status-working">{name}</span> })}
-        {(!live && all > 1).then(|| view! { <span class="status-part">{format!("{all} steps")}</span> })}
-        {(usage > 0).then(|| view! { <span class="status-part">{format!("{} tok", tokens(usage))}</span> })}
+        {(live && all > 1).then(|| view! { <span class="run-status-part">{format!("{done} of {all} steps")}</span> })}
+        {working.filter(|_| all > 1).map(|name| view! { <span class="run-status-part run-status-working">{name}</span> })}
+        {(!live && all > 1).then(|| view! { <span class="run-status-part">{format!("{all} steps")}</span> })}
+        {(usage > 0).then(|| view! { <span class="run-status-part">{format!("{} tok", format_count(usage))}</span> })}
         {match warnings {
             0 => None,
             1 => Some("1 warning".to_owned()),
             many => Some(format!("{many} warnings")),
         }
-            .map(|text| view! { <span class="status-part status-warned">{text}</span> })}
+            .map(|text| view! { <span class="run-status-part run-status-warned">{text}</span> })}
     }
 }
 
@@ -141,6 +141,6 @@ fn queued(run: LiveRun) -> Option<impl IntoView> {
             1 => "It is stored; 1 other run was live when it came.".to_owned(),
             many => format!("It is stored; {many} other runs were live when it came."),
         };
-        view! { <p class="status-queued">{text}</p> }
+        view! { <p class="run-status-queued">{text}</p> }
     })
 }

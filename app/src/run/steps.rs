@@ -2,12 +2,13 @@
 
 use super::{
     follow::Following,
+    status::whole_seconds,
     text::{StoredText, TextKind},
-    words::attempt_words,
+    words::{attempt_words, step_status},
 };
 use crate::{
     live::{LiveRun, use_live},
-    ui::{RoleChip, StepStatusIcon, duration, tokens},
+    ui::{RoleChip, StatusBadge, format_count, format_duration},
 };
 use domain::{
     id::{StepRunId, Timestamp},
@@ -44,6 +45,7 @@ pub fn Steps(
                 })
         }}
     }
+    .into_any()
 }
 
 #[component]
@@ -53,24 +55,25 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
     let (name, max_retries) = run.state.with_untracked(|state| {
         state.plan.steps.get(index).map(|step| (step.name.clone(), step.max_retries)).unwrap_or_default()
     });
-    let status = Signal::derive(move || step.read().status);
+    let status = Memo::new(move |_| step.with(step_status));
+    let class = move || format!("step step-{}", step.read().status.as_str());
     let role = Memo::new(move |_| step.read().role.clone());
     let output = Memo::new(move |_| step.read().output.clone());
     let prompt = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.prompt.clone()));
     let project = StoredValue::new(project);
     let number = run.number;
     view! {
-        <li class=move || format!("step step-{}", status.get().as_str())>
+        <li class=class>
             <div class="step-line">
-                <StepStatusIcon status/>
+                <StatusBadge status icon_only=true/>
                 <span class="step-name">{name}</span>
-                {move || role.get().map(|role| view! { <RoleChip key=role.key/> })}
+                {move || role.get().map(|role| view! { <RoleChip role=role.key.to_string() fallback=role.reason.is_fallback()/> })}
                 <span class="step-attempt">{move || attempt_words(&step.read(), max_retries)}</span>
                 <span class="step-time">{move || time(&step.read())}</span>
                 <span class="step-tokens">
                     {move || {
                         let total = step.read().usage.total();
-                        (total > 0).then(|| format!("{} tok", tokens(total)))
+                        (total > 0).then(|| format!("{} tok", format_count(total)))
                     }}
                 </span>
             </div>
@@ -110,6 +113,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
             </div>
         </li>
     }
+    .into_any()
 }
 
 /// The text of an open attempt as it comes; gone when the attempt is over, for then there is an output or an error.
@@ -132,11 +136,11 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
 fn time(step: &StepState) -> Option<String> {
     let from = step.started_at()?;
     if let Some(to) = step.finished_at() {
-        return Some(duration(to.since(from)));
+        return Some(format_duration(to.since(from)));
     }
     step.open_attempt()?;
     let now: Option<Timestamp> = use_live().clock().get();
-    now.map(|now| duration(now.since(from) / 1000 * 1000))
+    now.map(|now| whole_seconds(now.since(from)))
 }
 
 /// Why it is tried again, why it was skipped, what it failed of.
@@ -146,7 +150,7 @@ fn notice(step: &StepState) -> Option<AnyView> {
         StepStatus::Ready | StepStatus::Running if failure.is_some() => failure.map(|failure| {
             let again = match (step.retry_at, use_live().clock().get()) {
                 (Some(at), Some(now)) if at.since(now) >= 1000 => {
-                    format!("Tried again in {}.", duration(at.since(now) / 1000 * 1000))
+                    format!("Tried again in {}.", whole_seconds(at.since(now)))
                 }
                 (Some(_), _) => "Tried again in a moment.".to_owned(),
                 (None, _) => "This is the next try.".to_owned(),

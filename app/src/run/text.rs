@@ -1,7 +1,7 @@
 //! A stored text on demand: the link that opens the whole works without script, the fold loads it in place.
 
 use super::server::{TEXT_LIMIT, read_text};
-use crate::{fault::Fault, ui::bytes};
+use crate::{fault::Fault, ui::format_bytes};
 use domain::{event::TextRef, id::RunNumber, key::ProjectKey, view::Content};
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::Deserialize;
@@ -72,7 +72,7 @@ pub fn StoredText(
         <details class="stored-text" open=open on:toggle=toggled>
             <summary>
                 {label} " "
-                <span class="stored-text-size">{bytes(length)}</span>
+                <span class="stored-text-size">{format_bytes(length)}</span>
             </summary>
             {move || match loaded.get() {
                 None if whole_is_head => drawn(&head, kind).into_any(),
@@ -86,6 +86,7 @@ pub fn StoredText(
             </p>
         </details>
     }
+    .into_any()
 }
 
 /// Where the server gives the whole of a stored text.

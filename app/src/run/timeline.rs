@@ -1,8 +1,9 @@
 //! The steps of a run against time: a row per step, a bar per attempt in the colour of its role.
 
+use super::{status::whole_seconds, words::step_status};
 use crate::{
     live::LiveRun,
-    ui::{RoleChip, StepStatusIcon, duration, role_hue},
+    ui::{RoleChip, StatusBadge, format_duration, role_hue},
 };
 use domain::{
     id::{StepRunId, Timestamp},
@@ -31,8 +32,8 @@ pub fn Timeline(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -
 fn TimelineRow(run: LiveRun, id: StepRunId, chosen: Signal<Option<StepRunId>>) -> impl IntoView {
     let step = run.step(id);
     let name = run.state.read_untracked().name(id).to_owned();
-    let status = Signal::derive(move || step.read().status);
-    let role = Memo::new(move |_| step.read().role.as_ref().map(|role| role.key.clone()));
+    let status = Memo::new(move |_| step.with(step_status));
+    let role = Memo::new(move |_| step.read().role.as_ref().map(|role| (role.key.clone(), role.reason)));
     let href = move || {
         if chosen.get() == Some(id) { "?tab=steps".to_owned() } else { format!("?tab=steps&step={id}") }
     };
@@ -43,8 +44,15 @@ fn TimelineRow(run: LiveRun, id: StepRunId, chosen: Signal<Option<StepRunId>>) -
                 href=href
                 aria-current=move || (chosen.get() == Some(id)).then_some("true")
             >
-                <span class="timeline-name"><StepStatusIcon status/><span>{name}</span></span>
-                <span class="timeline-role">{move || role.get().map(|key| view! { <RoleChip key/> })}</span>
+                <span class="timeline-name"><StatusBadge status icon_only=true/><span>{name}</span></span>
+                <span class="timeline-role">
+                    {move || {
+                        role.get()
+                            .map(|(key, reason)| {
+                                view! { <RoleChip role=key.to_string() fallback=reason.is_fallback()/> }
+                            })
+                    }}
+                </span>
                 <svg
                     class="timeline-bars"
                     viewBox=format!("0 0 {WIDTH} 12")
@@ -57,6 +65,7 @@ fn TimelineRow(run: LiveRun, id: StepRunId, chosen: Signal<Option<StepRunId>>) -
             </a>
         </li>
     }
+    .into_any()
 }
 
 /// The run's begin, and its end so far.
@@ -64,9 +73,9 @@ fn span(run: LiveRun) -> (Timestamp, u64) {
     (run.state.read().acknowledged_at, run.elapsed.get().max(1))
 }
 
-fn bars(run: LiveRun, step: &StepState) -> impl IntoView {
+fn bars(run: LiveRun, step: &StepState) -> impl IntoView + use<> {
     let (from, whole) = span(run);
-    let hue = step.role.as_ref().map(|role| role_hue(&role.key)).unwrap_or_default();
+    let hue = step.role.as_ref().map(|role| role_hue(role.key.as_str())).unwrap_or_default();
     let bars = step.attempts.iter().map(|attempt| {
         let begin = attempt.started_at.since(from).min(whole);
         let end = attempt.finished_at.map_or(whole, |at| at.since(from)).clamp(begin, whole);
@@ -85,9 +94,9 @@ fn bars(run: LiveRun, step: &StepState) -> impl IntoView {
 fn took(run: LiveRun, step: &StepState) -> Option<String> {
     let from = step.started_at()?;
     if let Some(to) = step.finished_at() {
-        return Some(duration(to.since(from)));
+        return Some(format_duration(to.since(from)));
     }
     step.open_attempt()?;
     let (begin, whole) = span(run);
-    Some(duration(whole.saturating_sub(from.since(begin)) / 1000 * 1000))
+    Some(whole_seconds(whole.saturating_sub(from.since(begin))))
 }

@@ -1,32 +1,38 @@
-//! The words for where a run or a step stands. One place, so that a list, a message and a run's page say the same.
+//! The signs and words for where a run or a step stands. One place, so that a list, a message and a run's page say the same.
 
-use domain::run::{Attempt, Phase, RunState, RunStatus, StepState, StepStatus};
+use crate::ui::Status;
+use domain::{
+    error::ErrorClass,
+    run::{Attempt, AttemptEnd, Phase, RunState, StepState, StepStatus},
+};
 
-/// Where the run stands, in one or two words.
-pub fn phase_word(state: &RunState) -> &'static str {
+/// Where the run stands.
+pub fn run_status(state: &RunState) -> Status {
     match state.phase {
-        Phase::Acknowledged => "Acknowledged",
-        Phase::Queued => "Queued",
-        Phase::Processing if is_retrying(state) => "Retrying",
-        Phase::Processing => "Running",
-        Phase::Waiting => "Waiting for a person",
-        Phase::Complete if !state.warnings.is_empty() => "Completed with warnings",
-        Phase::Complete => "Completed",
-        Phase::Failed if timed_out(state) => "Timed out",
-        Phase::Failed => "Failed",
-        Phase::Cancelled => "Cancelled",
+        Phase::Acknowledged => Status::Acknowledged,
+        Phase::Queued => Status::Queued,
+        Phase::Processing if is_retrying(state) => Status::Retrying,
+        Phase::Processing => Status::Running,
+        Phase::Waiting => Status::Waiting,
+        Phase::Complete if !state.warnings.is_empty() => Status::CompletedWithWarnings,
+        Phase::Complete => Status::Completed,
+        Phase::Failed if timed_out(state) => Status::TimedOut,
+        Phase::Failed => Status::Failed,
+        Phase::Cancelled => Status::Cancelled,
     }
 }
 
-pub fn status_word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Queued => "Queued",
-        RunStatus::Running => "Running",
-        RunStatus::Waiting => "Waiting",
-        RunStatus::Completed => "Completed",
-        RunStatus::Failed => "Failed",
-        RunStatus::Cancelled => "Cancelled",
+/// Where a step stands.
+pub fn step_status(step: &StepState) -> Status {
+    match step.status {
+        StepStatus::Ready if step.retry_at.is_some() => Status::Retrying,
+        StepStatus::Failed if matches!(last_end(step), Some(AttemptEnd::TimedOut(_))) => Status::TimedOut,
+        status => status.into(),
     }
+}
+
+fn last_end(step: &StepState) -> Option<&AttemptEnd> {
+    step.attempts.last()?.end.as_ref()
 }
 
 /// Nothing is open, and a failed attempt waits to be made again.
@@ -35,7 +41,7 @@ fn is_retrying(state: &RunState) -> bool {
 }
 
 fn timed_out(state: &RunState) -> bool {
-    state.error.as_ref().is_some_and(|failure| failure.error.class == domain::error::ErrorClass::Timeout)
+    state.error.as_ref().is_some_and(|failure| failure.error.class == ErrorClass::Timeout)
 }
 
 /// "attempt 2 of 3"; nothing while the first one goes well.
@@ -60,20 +66,20 @@ pub fn kept_words(state: &RunState) -> String {
     match done.as_slice() {
         [] => "The input and the log are kept; no step had finished.".to_owned(),
         [one] => format!("Kept: the output of {one}, the input and the log."),
-        many if many.len() <= 3 => format!("Kept: the outputs of {}, the input and the log.", many.join(", ")),
+        many if many.len() <= 3 => {
+            format!("Kept: the outputs of {}, the input and the log.", many.join(", "))
+        }
         many => format!("Kept: the outputs of {} steps, the input and the log.", many.len()),
     }
 }
 
-/// How an attempt ended, in a word.
-pub fn attempt_end_word(attempt: &Attempt) -> &'static str {
-    use domain::run::AttemptEnd;
+/// How an attempt stands or ended.
+pub fn attempt_status(attempt: &Attempt) -> Status {
     match &attempt.end {
-        None => "Running",
-        Some(AttemptEnd::Finished) => "Completed",
-        Some(AttemptEnd::Failed(_)) => "Failed",
-        Some(AttemptEnd::TimedOut(_)) => "Timed out",
-        Some(AttemptEnd::Interrupted(_)) => "Interrupted",
-        Some(AttemptEnd::Cancelled) => "Cancelled",
+        None => Status::Running,
+        Some(AttemptEnd::Finished) => Status::Completed,
+        Some(AttemptEnd::Failed(_) | AttemptEnd::Interrupted(_)) => Status::Failed,
+        Some(AttemptEnd::TimedOut(_)) => Status::TimedOut,
+        Some(AttemptEnd::Cancelled) => Status::Cancelled,
     }
 }
