@@ -86,7 +86,7 @@ pub use side_panel::SidePanel;
 pub use status::{Badge, Status, StatusBadge, Tone};
 pub use table::{Column, RowLink, Table};
 pub use tabs::{Tab, Tabs};
-pub use text::{CodeBlock, CopyButton, Kbd, Markdown};
+pub use text::{CodeBlock, CopyButton, Kbd, Markdown, write_clipboard};
 pub use time::{
     Clock, DurationText, Elapsed, RelativeTime, format_bytes, format_count, format_duration, format_iso,
     use_clock,

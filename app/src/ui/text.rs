@@ -57,7 +57,7 @@ pub fn CopyButton(
 }
 
 /// The clipboard exists on HTTPS and localhost only; elsewhere the old command still works.
-async fn write_clipboard(text: String) -> Result<(), JsValue> {
+pub async fn write_clipboard(text: String) -> Result<(), JsValue> {
     let window = web_sys::window().ok_or(JsValue::NULL)?;
     let navigator = window.navigator();
     if js_sys::Reflect::get(&navigator, &"clipboard".into())?.is_object() {
