@@ -116,6 +116,9 @@ impl Conductor {
                 count = mailbox.recv_many(&mut reports, REPORTS) => if count == 0 { break },
             }
             if self.turn(reports.drain(..)).await.is_err() {
+                if stopping.is_cancelled() {
+                    break;
+                }
                 tracing::warn!(run = %self.run, "the log moved on without this process; reading it again");
                 self.ended.cancel();
                 self.engine.0.runs.forget(self.run);

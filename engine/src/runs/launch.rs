@@ -22,7 +22,7 @@ use domain::{
     key::{ProjectKey, TemplateKey},
     problem::Problem,
     role::{Candidate, ResolveError, StepRole, fallback_warning, resolve},
-    run::{MessageMetadata, Planner, RunState},
+    run::{Planner, RunState},
     schema, template,
     view::{LaunchPreview, Launched, RolePreview, StepPreview},
 };
@@ -124,7 +124,9 @@ impl Engine {
         conductor.record(&mut turn, EventKind::Acknowledged { event_id, queue_position });
         conductor.submit(&mut turn, &new, settled.roles)?;
         conductor.plan(&mut turn).await;
-        let append = conductor.append(0, true, &mut turn);
+        let mut append = conductor.append(0, true, &mut turn);
+        // The message is made with it.
+        let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
         let title = title(&subject, &settled.recipe.template.name, &settled.input);
         let task = launch.task_id;
         let (run, message, user_message, at) = (new.id, new.message, new.snapshot.message, new.at);
@@ -159,11 +161,8 @@ impl Engine {
                     }
                     let number = runs::next_number(tx, new.project).await?;
                     messages::insert_user(tx, user_message, task_id, user_id, &content, at).await?;
-                    let metadata = append.metadata.as_deref().cloned();
-                    let metadata = metadata.unwrap_or_else(|| MessageMetadata::from(&RunState::default()));
                     messages::insert_assistant(tx, message, task_id, run, &metadata, at).await?;
                     runs::insert(tx, &new, number).await?;
-                    let mut append = append;
                     if let Some(domain::view::Subject::Run { number: shown, .. }) = &mut append.subject {
                         *shown = number;
                     }
