@@ -1,4 +1,5 @@
-//! One viewer's stream: reads the log after its cursor whenever something woke it, and at most every [`PULSE`].
+//! One viewer's stream: gives what the log has after its cursor whenever something woke it. Events go out at once; text
+//! is coalesced over [`PULSE`].
 
 use super::{
     Cursor, LiveStream,
@@ -16,14 +17,18 @@ use domain::{
     view::LiveFrame,
 };
 use futures::StreamExt;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{
     StreamMap,
     wrappers::{ReceiverStream, WatchStream},
 };
 
-/// Frames are coalesced over this time: fast enough to look immediate, slow enough to cost little per token.
+/// Text is coalesced over this time: fast enough to look immediate, slow enough to cost little per token.
 const PULSE: Duration = Duration::from_millis(50);
 /// Lists may lag behind a little more than text does.
 const LIST_PULSE: Duration = Duration::from_millis(200);
@@ -112,6 +117,8 @@ impl Follower {
         let mut recheck = tokio::time::interval_at(Instant::now() + RECHECK, RECHECK);
         let mut lists_at = Instant::now();
         let mut lists_due = self.cursor.project.is_some();
+        let mut text_at = Instant::now();
+        let mut with_text = BTreeSet::new();
         let stopping = self.engine.0.runs.stopping();
         let numbers: Vec<_> = self.followed.keys().copied().collect();
         for number in numbers {
@@ -127,11 +134,21 @@ impl Follower {
                 () = self.frames.closed() => return Err(Stop::Gone),
                 () = stopping.cancelled() => return Err(Stop::Gone),
                 Some((number, _)) = wakes.next(), if !wakes.is_empty() => {
-                    self.flush(number, false).await?;
+                    if self.behind(number) {
+                        self.flush(number, false).await?;
+                        with_text.remove(&number);
+                    } else {
+                        with_text.insert(number);
+                    }
                     if !self.followed.contains_key(&number) {
                         wakes.remove(&number);
                     }
-                    tokio::time::sleep(PULSE / (wakes.len().max(1) as u32)).await;
+                }
+                () = tokio::time::sleep_until(text_at), if !with_text.is_empty() => {
+                    for number in std::mem::take(&mut with_text) {
+                        self.flush(number, false).await?;
+                    }
+                    text_at = Instant::now() + PULSE;
                 }
                 Ok(()) = commits.changed(), if self.cursor.project.is_some() && !lists_due => lists_due = true,
                 () = tokio::time::sleep_until(lists_at), if lists_due => {}
@@ -142,18 +159,20 @@ impl Follower {
         }
     }
 
+    /// Whether the run has events that the viewer lacks.
+    fn behind(&self, number: RunNumber) -> bool {
+        let seen = self.cursor.runs.get(&number).copied().unwrap_or(0);
+        self.followed.get(&number).is_some_and(|followed| followed.channel.seq() > seen)
+    }
+
     /// Gives what is new in a run: text first, so that an attempt's last words come before its end does.
     async fn flush(&mut self, number: RunNumber, first: bool) -> Result<(), Stop> {
         let Some(followed) = self.followed.get_mut(&number) else { return Ok(()) };
         let deltas = followed.channel.unseen(&mut followed.seen);
         let id = followed.id;
-        let seq = followed.channel.seq();
         if !first {
             self.send_deltas(number, deltas).await?;
-            if seq <= self.cursor.runs.get(&number).copied().unwrap_or(0) {
-                return Ok(());
-            }
-            return self.flush_events(number, id).await;
+            return if self.behind(number) { self.flush_events(number, id).await } else { Ok(()) };
         }
         // A newcomer learns that an attempt is open before it gets that attempt's text.
         self.flush_events(number, id).await?;
@@ -174,7 +193,11 @@ impl Follower {
     async fn flush_events(&mut self, number: RunNumber, id: RunId) -> Result<(), Stop> {
         loop {
             let after = self.cursor.runs.get(&number).copied().unwrap_or(0);
-            let events = runs::events(self.engine.0.store.read(), id, after, BATCH).await?;
+            let recent = self.followed.get(&number).and_then(|followed| followed.channel.recent(after));
+            let events = match recent {
+                Some(events) => events,
+                None => runs::events(self.engine.0.store.read(), id, after, BATCH).await?,
+            };
             let more = events.len() == BATCH as usize;
             for event in events {
                 self.cursor.runs.insert(number, event.seq);

@@ -1,17 +1,20 @@
 //! What is shared between the one who executes a run and those who watch it: a wake-up, and the text of open attempts.
 
 use domain::{
-    event::Delta,
+    event::{Delta, Event},
     id::{RunId, StepRunId},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 use tokio::sync::watch;
+
+/// How many committed events are kept at hand for watchers; one who is further behind reads the log.
+const RECENT: usize = 64;
 
 /// The channels of the runs that somebody executes or watches just now.
 #[derive(Default)]
@@ -41,6 +44,8 @@ pub(crate) struct RunChannel {
     wake: watch::Sender<u64>,
     /// The last event that was committed.
     seq: AtomicU64,
+    /// The last committed events, while somebody watches: a watcher who keeps up need not read the log.
+    recent: Mutex<VecDeque<Event>>,
     texts: Mutex<BTreeMap<StepRunId, LiveText>>,
 }
 
@@ -58,9 +63,26 @@ pub(super) struct Seen {
 }
 
 impl RunChannel {
-    pub fn committed(&self, seq: u64) {
-        self.seq.store(seq, Ordering::Release);
+    /// What was committed just now.
+    pub fn committed(&self, events: &[Event]) {
+        let Some(last) = events.last() else { return };
+        if self.wake.receiver_count() > 0 {
+            let mut recent = lock(&self.recent);
+            recent.extend(events.iter().cloned());
+            let surplus = recent.len().saturating_sub(RECENT);
+            recent.drain(..surplus);
+        }
+        self.seq.store(last.seq, Ordering::Release);
         self.wake();
+    }
+
+    /// The events after `seq`, if they are at hand without a gap.
+    pub(super) fn recent(&self, seq: u64) -> Option<Vec<Event>> {
+        let recent = lock(&self.recent);
+        let from = recent.iter().position(|event| event.seq == seq + 1)?;
+        let events: Vec<_> = recent.iter().skip(from).cloned().collect();
+        // Events that nobody watched were not kept, so there may be a hole.
+        events.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq).then_some(events)
     }
 
     pub fn begin(&self, step: StepRunId, attempt: u32) {

@@ -176,7 +176,9 @@ impl Conductor {
         if !turn.events.is_empty() {
             let moved = self.state().phase != phase;
             let append = self.append(expected, moved, &mut turn);
+            let events = append.events.clone();
             self.commit(append).await?;
+            self.channel.committed(&events);
         }
         self.carry_out(turn);
         Ok(())
@@ -257,7 +259,7 @@ impl Conductor {
         }
     }
 
-    /// Does what the committed turn decided: executes attempts, waits for slots, sets timers, wakes viewers.
+    /// Does what the committed turn decided: executes attempts, waits for slots, sets timers.
     pub fn carry_out(&mut self, turn: Turn) {
         for Start { step, attempt, client, request, slot, limit } in turn.starts {
             self.channel.begin(step, attempt);
@@ -294,7 +296,6 @@ impl Conductor {
                 }
             });
         }
-        self.channel.committed(self.state().seq);
         if self.state().phase.is_end() {
             self.ended.cancel();
         }

@@ -127,6 +127,7 @@ impl Engine {
         let mut append = conductor.append(0, true, &mut turn);
         // The message is made with it.
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
+        let events = append.events.clone();
         let title = title(&subject, &settled.recipe.template.name, &settled.input);
         let task = launch.task_id;
         let (run, message, user_message, at) = (new.id, new.message, new.snapshot.message, new.at);
@@ -177,6 +178,7 @@ impl Engine {
         match stored {
             Ok(Stored::Now(number)) => {
                 conductor.number = number;
+                conductor.channel.committed(&events);
                 conductor.carry_out(turn);
                 self.0.runs.conduct(conductor, mailbox);
                 Ok(Launched { run: number, message_id: message, task_id, event_id, queue_position })

@@ -130,19 +130,17 @@ async fn work(
     }
 }
 
-async fn commit(
-    connection: &mut SqliteConnection,
-    group: &mut [Box<dyn Command>],
-) -> Result<(), sqlx::Error> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+/// Statements go together where they can: each is a trip to the connection's thread.
+async fn commit(connection: &mut SqliteConnection, group: &mut [Box<dyn Command>]) -> Result<(), sqlx::Error> {
+    let mut before = "BEGIN IMMEDIATE; SAVEPOINT command";
     for command in group.iter_mut() {
-        sqlx::query("SAVEPOINT command").execute(&mut *connection).await?;
+        sqlx::query(before).execute(&mut *connection).await?;
         if !command.run(connection).await {
             sqlx::query("ROLLBACK TO command").execute(&mut *connection).await?;
         }
-        sqlx::query("RELEASE command").execute(&mut *connection).await?;
+        before = "RELEASE command; SAVEPOINT command";
     }
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    sqlx::query("RELEASE command; COMMIT").execute(&mut *connection).await?;
     Ok(())
 }
 
