@@ -12,7 +12,7 @@ static HUES: [&str; 36] = [
 
 /// The class of a role's colour: the same for the same key for ever, on every page (FNV-1a of the key).
 ///
-/// With it on an element, `var(--role-fg)`, `var(--role-bg)`, `var(--role-line)` and `var(--role-solid)` are the role's.
+/// With it on an element, `var(--role-text)`, `var(--role-ground)`, `var(--role-line)` and `var(--role-solid)` are the role's.
 pub fn role_hue(key: &str) -> &'static str {
     let hash =
         key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));

@@ -75,7 +75,7 @@ impl Status {
         }
     }
 
-    /// A class that sets `--status-fg`, `--status-bg` and `--status-line` for itself and what is inside.
+    /// A class that sets `--status-text`, `--status-ground`, `--status-line` and `--status-solid` for itself and what is inside.
     pub fn class(self) -> &'static str {
         match self {
             Self::Acknowledged => "status-acknowledged",

@@ -29,7 +29,7 @@ pub fn format_duration(milliseconds: u64) -> String {
 pub fn format_count(count: u64) -> String {
     let short = |unit: u64, letter: char| {
         let tenths = count * 10 / unit;
-        if tenths >= 100 || tenths % 10 == 0 {
+        if tenths >= 100 || tenths.is_multiple_of(10) {
             format!("{}{letter}", tenths / 10)
         } else {
             format!("{}.{}{letter}", tenths / 10, tenths % 10)
@@ -51,7 +51,7 @@ pub fn format_bytes(bytes: u64) -> String {
         _ => (1_000_000_000, "GB"),
     };
     let tenths = bytes / (unit / 10);
-    if tenths >= 100 || tenths % 10 == 0 {
+    if tenths >= 100 || tenths.is_multiple_of(10) {
         format!("{} {name}", tenths / 10)
     } else {
         format!("{}.{} {name}", tenths / 10, tenths % 10)
