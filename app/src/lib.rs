@@ -1,14 +1,19 @@
 //! The pages of Troupe: drawn on the server, brought to life in the browser by the same code.
 
+#![recursion_limit = "256"]
+
+pub mod conversation;
 pub mod execute;
 pub mod fault;
 pub mod form;
 mod gallery;
 pub mod keyboard;
 pub mod layout;
+pub mod live;
 pub mod project;
 pub mod role;
 pub mod router;
+pub mod run;
 pub mod session;
 pub mod settings;
 pub mod sign_in;
@@ -24,6 +29,7 @@ use leptos_router::components::Router;
 use crate::{
     keyboard::{Keyboard, ShortcutHelp},
     layout::Preferences,
+    live::provide_live,
     router::AppRoutes,
     ui::{Clock, ToastRegion, Toasts},
 };
@@ -58,6 +64,7 @@ pub fn App() -> impl IntoView {
     Clock::provide();
     Toasts::provide();
     Keyboard::provide();
+    provide_live();
     view! {
         <Title formatter=|title: String| format!("{title} · Troupe") text="Troupe"/>
         <Router>

@@ -2,15 +2,18 @@
 
 use leptos::prelude::*;
 use leptos_router::{
+    SsrMode,
     components::{Outlet, ParentRoute, Route, Routes},
     path,
 };
 
 use crate::{
+    conversation::{ConversationPage, ConversationsPage, NewConversationPage},
     gallery::GalleryPage,
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     role::{EditRolePage, NewRolePage, RolesPage},
+    run::{LiveRuns, RunPage, RunsPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     ui::{ButtonLink, ButtonVariant},
 };
@@ -25,6 +28,11 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/") view=HomePage/>
                 <Route path=path!("/projects/new") view=NewProjectPage/>
                 <Route path=path!("/p/:project") view=HomePage/>
+                <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/roles") view=RolesPage/>
                 <Route path=path!("/p/:project/roles/new") view=NewRolePage/>
                 <Route path=path!("/p/:project/roles/:key") view=EditRolePage/>
@@ -39,7 +47,11 @@ pub fn AppRoutes() -> impl IntoView {
 #[component]
 fn Framed() -> impl IntoView {
     view! {
-        <Frame project_switcher=|| view! { <ProjectSwitcher/> } account=|| view! { <AccountMenu/> }>
+        <Frame
+            project_switcher=|| view! { <ProjectSwitcher/> }
+            live=|| view! { <LiveRuns/> }
+            account=|| view! { <AccountMenu/> }
+        >
             <Outlet/>
         </Frame>
     }

@@ -8,9 +8,8 @@ use super::{
     server::{Choices, SendMessage},
 };
 use crate::{
-    execute::ExecuteForm,
     form::FaultNotice,
-    ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Glyph},
+    ui::{Button, ButtonKind, ButtonLink, ButtonVariant, Glyph},
 };
 use domain::{
     id::TaskId,
@@ -30,10 +29,6 @@ pub fn Composer(
     let template = RwSignal::new(None::<TemplateKey>);
     let templates = choices.templates.clone();
     let project_for_form = project.clone();
-    let launched = Callback::new(move |launched: Launched| {
-        template.set(None);
-        on_launched.run(launched);
-    });
     view! {
         <section class="composer" id="composer" aria-label="Composer">
             <div class="composer-ask" hidden=move || template.read().is_some()>
@@ -42,45 +37,9 @@ pub fn Composer(
             {move || {
                 let key = template.get()?;
                 let name = templates.iter().find(|(other, _)| *other == key).map(|(_, name)| name.clone());
-                Some(
-                    view! {
-                        <div class="composer-template">
-                            <div class="composer-head">
-                                <h2>"Run " {name}</h2>
-                                <Button
-                                    variant=ButtonVariant::Ghost
-                                    size=ButtonSize::Small
-                                    on_click=move || template.set(None)
-                                >
-                                    "Back to free text"
-                                </Button>
-                            </div>
-                            {match task {
-                                Some(task) => {
-                                    view! {
-                                        <ExecuteForm
-                                            project=project_for_form.clone()
-                                            template=key
-                                            task
-                                            on_launched=launched
-                                        />
-                                    }
-                                        .into_any()
-                                }
-                                None => {
-                                    view! {
-                                        <ExecuteForm
-                                            project=project_for_form.clone()
-                                            template=key
-                                            on_launched=launched
-                                        />
-                                    }
-                                        .into_any()
-                                }
-                            }}
-                        </div>
-                    },
-                )
+                let task = task.map(|task| format!("?task={task}")).unwrap_or_default();
+                let href = format!("/p/{project_for_form}/templates/{key}/execute{task}");
+                Some(view! { <ButtonLink href variant=ButtonVariant::Primary>"Run " {name}</ButtonLink> })
             }}
         </section>
     }
