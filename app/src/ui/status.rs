@@ -78,19 +78,19 @@ impl Status {
     /// A class that sets `--status-text`, `--status-ground`, `--status-line` and `--status-solid` for itself and what is inside.
     pub fn class(self) -> &'static str {
         match self {
-            Self::Acknowledged => "status-acknowledged",
-            Self::Pending => "status-pending",
-            Self::Ready => "status-ready",
-            Self::Queued => "status-queued",
-            Self::Running => "status-running",
-            Self::Waiting => "status-waiting",
-            Self::Retrying => "status-retrying",
-            Self::Completed => "status-completed",
-            Self::CompletedWithWarnings => "status-warned",
-            Self::Failed => "status-failed",
-            Self::TimedOut => "status-timed-out",
-            Self::Cancelled => "status-cancelled",
-            Self::Skipped => "status-skipped",
+            Self::Acknowledged => "state-acknowledged",
+            Self::Pending => "state-pending",
+            Self::Ready => "state-ready",
+            Self::Queued => "state-queued",
+            Self::Running => "state-running",
+            Self::Waiting => "state-waiting",
+            Self::Retrying => "state-retrying",
+            Self::Completed => "state-completed",
+            Self::CompletedWithWarnings => "state-warned",
+            Self::Failed => "state-failed",
+            Self::TimedOut => "state-timed-out",
+            Self::Cancelled => "state-cancelled",
+            Self::Skipped => "state-skipped",
         }
     }
 
@@ -142,15 +142,15 @@ pub fn StatusBadge(
 ) -> impl IntoView {
     let class = move || {
         let status = status.get();
-        let ground = if plain || icon_only { " status-plain" } else { "" };
-        let live = if status.is_live() { " status-live" } else { "" };
-        format!("status {}{ground}{live}", status.class())
+        let ground = if plain || icon_only { " status-badge-plain" } else { "" };
+        let live = if status.is_live() { " status-badge-live" } else { "" };
+        format!("status-badge {}{ground}{live}", status.class())
     };
     view! {
         <span class=class title=move || icon_only.then(|| status.get().label())>
             {move || view! { <Icon glyph=status.get().glyph()/> }}
-            <span class=if icon_only { "visually-hidden" } else { "status-label" }>{move || status.get().label()}</span>
-            {move || detail.get().map(|detail| view! { <span class="status-detail">{detail}</span> })}
+            <span class=if icon_only { "visually-hidden" } else { "status-badge-label" }>{move || status.get().label()}</span>
+            {move || detail.get().map(|detail| view! { <span class="status-badge-detail">{detail}</span> })}
         </span>
     }
 }
