@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     form::FaultNotice,
-    ui::{Button, ButtonKind, ButtonLink, ButtonVariant, Glyph},
+    ui::{Button, ButtonKind, ButtonLink, ButtonVariant, Glyph, Icon},
 };
 use domain::{
     id::TaskId,
@@ -121,25 +121,25 @@ fn Ask(
             <div class="composer-bar">
                 <label class="composer-choice">
                     <span>"Role"</span>
-                    <select name="role" class="input">
+                    <div class="select"><select name="role" class="input">
                         <option value="">"General worker, or the first"</option>
                         {roles
                             .into_iter()
                             .map(|(key, name)| view! { <option value=key.to_string()>{name}</option> })
                             .collect_view()}
-                    </select>
+                    </select><Icon glyph=Glyph::ChevronDown/></div>
                 </label>
                 {(!choices.templates.is_empty())
                     .then(|| {
                         view! {
-                            <select class="input" aria-label="Run a template" on:change=chosen>
+                            <div class="select"><select class="input" aria-label="Run a template" on:change=chosen>
                                 <option value="">"Run template…"</option>
                                 {choices
                                     .templates
                                     .into_iter()
                                     .map(|(key, name)| view! { <option value=key.to_string()>{name}</option> })
                                     .collect_view()}
-                            </select>
+                            </select><Icon glyph=Glyph::ChevronDown/></div>
                         }
                     })}
                 <span class="composer-hint">"Ctrl Enter sends"</span>
@@ -157,7 +157,7 @@ fn Ask(
                 {no_roles
                     .then(|| {
                         view! {
-                            <p>"This project has no roles yet. " <a href=roles_href>"Make the first one"</a></p>
+                            <p>"This project has no roles yet. " <a class="link" href=roles_href>"Make the first one"</a></p>
                         }
                     })}
             </div>

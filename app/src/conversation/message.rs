@@ -53,14 +53,14 @@ fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
             let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
             let name = format!("{} v{}", template.name, template.version);
             view! {
-                <p class="message-launch">"Ran " <a class="chip" href=href><Icon glyph=Glyph::Templates/>{name}</a></p>
+                <p class="message-launch">"Ran " <a class="run-chip" href=href><Icon glyph=Glyph::Templates/>{name}</a></p>
                 {input
                     .filter(|input| !input.is_empty())
                     .map(|input| {
                         view! {
                             <details class="message-input">
                                 <summary>"Input"</summary>
-                                <pre class="text">{input}</pre>
+                                <pre class="run-text">{input}</pre>
                             </details>
                         }
                     })}

@@ -25,7 +25,7 @@ pub fn LiveNotice() -> impl IntoView {
                     view! {
                         <p class="live-notice-text live-notice-gone">
                             "This page is no longer updated: you are signed out, or no longer a member. What you typed stays here. "
-                            <a href=href rel="external" target="_blank">"Sign in"</a>
+                            <a class="link" href=href rel="external" target="_blank">"Sign in"</a>
                         </p>
                     }
                         .into_any()

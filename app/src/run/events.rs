@@ -80,7 +80,7 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
         let filter = value.map(|value| format!("&kind={value}")).unwrap_or_default();
         let href = format!("?tab=events{filter}{page_query}");
         view! {
-            <a class="chip" href=href aria-current=move || (kind.get().as_deref() == value).then_some("true")>
+            <a class="run-chip" href=href aria-current=move || (kind.get().as_deref() == value).then_some("true")>
                 {label}
             </a>
         }
@@ -88,8 +88,8 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
     let all = chip.clone();
     let json = Signal::derive(move || serde_json::to_string_pretty(&*shown.read()).unwrap_or_default());
     view! {
-        <div class="events">
-            <div class="filters" role="group" aria-label="Kinds">
+        <div class="run-events">
+            <div class="run-filters" role="group" aria-label="Kinds">
                 {all("All", None)}
                 {move || kinds.get().into_iter().map(|kind| chip(kind, Some(kind))).collect_view()}
                 <CopyButton text=json label="Copy as JSON"/>
@@ -136,7 +136,7 @@ fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
             <td>
                 <details class="event-details">
                     <summary>{what(&event.kind)}</summary>
-                    <pre class="text text-code">{json}</pre>
+                    <pre class="run-text run-text-code">{json}</pre>
                 </details>
             </td>
         </tr>

@@ -13,13 +13,13 @@ pub fn Failure(project: ProjectKey, #[prop(into)] state: Signal<RunState>) -> im
         told.get().map(|told| {
             let (label, href) = next_action(&project, &told);
             view! {
-                <div class="failure" role="group" aria-label="What went wrong">
-                    <p class="failure-what">
+                <div class="run-failure" role="group" aria-label="What went wrong">
+                    <p class="run-failure-what">
                         <strong>{told.place}</strong>
                         {told.message}
                     </p>
-                    <p class="failure-kept">{told.kept}</p>
-                    <p class="failure-advice">
+                    <p class="run-failure-kept">{told.kept}</p>
+                    <p class="run-failure-advice">
                         <span>{told.advice}</span>
                         <ButtonLink href size=ButtonSize::Small>{label}</ButtonLink>
                     </p>

@@ -27,7 +27,7 @@ pub fn Following(label: &'static str, #[prop(into)] text: Signal<String>) -> imp
         });
     });
     view! {
-        <pre class="text live-text" node_ref=boxed on:scroll=scrolled tabindex="0" role="region" aria-label=label>
+        <pre class="run-text run-live-text" node_ref=boxed on:scroll=scrolled tabindex="0" role="region" aria-label=label>
             {move || text.get()}
         </pre>
     }

@@ -172,7 +172,7 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
             let href = Asked { status, template: asked.template.clone(), cursor: None }.href(&base);
             let chosen = status == asked.status;
             view! {
-                <a class="chip" href=href aria-current=chosen.then_some("true")>
+                <a class="run-chip" href=href aria-current=chosen.then_some("true")>
                     {status.map(|status| view! { <Icon glyph=Status::from(status).glyph()/> })}
                     {status.map_or("All", |status| Status::from(status).label())}
                 </a>
@@ -188,18 +188,18 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
         }
     };
     view! {
-        <div class="filters" role="group" aria-label="Filters">
+        <div class="run-filters" role="group" aria-label="Filters">
             {chips}
             {(!templates.is_empty())
                 .then(|| {
                     view! {
-                        <Form method="GET" action=base attr:class="filters-form">
+                        <Form method="GET" action=base attr:class="run-filters-form">
                             {asked
                                 .status
                                 .map(|status| {
                                     view! { <input type="hidden" name="status" value=status.as_str()/> }
                                 })}
-                            <select class="input" name="template" aria-label="Template" on:change=change>
+                            <div class="select"><select class="input" name="template" aria-label="Template" on:change=change>
                                 <option value="">"Any template"</option>
                                 {templates
                                     .into_iter()
@@ -212,7 +212,7 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
                                         }
                                     })
                                     .collect_view()}
-                            </select>
+                            </select><Icon glyph=Glyph::ChevronDown/></div>
                             <noscript>
                                 <button class="button button-small">"Filter"</button>
                             </noscript>

@@ -14,22 +14,22 @@ pub fn Log(run: LiveRun) -> impl IntoView {
         })
     });
     view! {
-        <details class="log">
+        <details class="run-log">
             <summary>"Log " <span class="stored-text-size">{move || lines.read().len()} " lines"</span></summary>
-            <ol class="log-lines">
+            <ol class="run-log-lines">
                 {move || {
                     lines
                         .get()
                         .into_iter()
                         .map(|(at, level, text)| {
                             let class = match level {
-                                Level::Info => "log-line",
-                                Level::Warning => "log-line log-warning",
-                                Level::Error => "log-line log-error",
+                                Level::Info => "run-log-line",
+                                Level::Warning => "run-log-line run-log-warning",
+                                Level::Error => "run-log-line run-log-error",
                             };
                             view! {
                                 <li class=class>
-                                    <span class="log-time">"+" {format_duration(at)}</span>
+                                    <span class="run-log-time">"+" {format_duration(at)}</span>
                                     <span>{text}</span>
                                 </li>
                             }

@@ -104,19 +104,19 @@ fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
         view! { <span>{template.name}</span> }.into_any()
     } else {
         let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
-        view! { <a href=href>{named}</a> }.into_any()
+        view! { <a class="link" href=href>{named}</a> }.into_any()
     };
     let project = StoredValue::new(project);
     view! {
         <div class="run">
             <PageHeader title=format!("Run {number}")>
-                <dl class="facts">
+                <dl class="run-facts">
                     <div><dt>"Template"</dt><dd>{template}</dd></div>
                     <div><dt>"Started by"</dt><dd>{summary.by}</dd></div>
                     <div><dt>"When"</dt><dd><RelativeTime at=summary.created_at/></dd></div>
                     <div><dt>"Tokens"</dt><dd class="mono">{move || usage(run)}</dd></div>
                     <div><dt>"Roles"</dt><dd class="run-roles">{move || roles(run)}</dd></div>
-                    <div><dt>"Where"</dt><dd><a href=conversation>"Its conversation"</a></dd></div>
+                    <div><dt>"Where"</dt><dd><a class="link" href=conversation>"Its conversation"</a></dd></div>
                 </dl>
                 <Status project=project.get_value() run compact=true/>
                 <LiveNotice/>
@@ -129,7 +129,7 @@ fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
             {move || match part.get() {
                 Part::Steps => {
                     view! {
-                        <div class="run-steps" class:run-steps-split=move || step.get().is_some()>
+                        <div class="run-part">
                             <Timeline run chosen=step/>
                             {move || {
                                 step.get()

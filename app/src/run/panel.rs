@@ -46,8 +46,8 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
     let project = StoredValue::new(project);
     view! {
         <SidePanel title=name close_href="?tab=steps">
-            <div class="run-step">
-            <dl class="facts">
+            <div class="run-panel">
+            <dl class="run-facts">
                 <div><dt>"Status"</dt><dd><StatusBadge status/></dd></div>
                 {move || role.get().map(role_facts)}
                 <div>
@@ -68,7 +68,7 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                             before
                                 .into_iter()
                                 .map(|(index, name)| {
-                                    view! { <a class="chip" href=format!("?tab=steps&step={index}")>{name}</a> }
+                                    view! { <a class="run-chip" href=format!("?tab=steps&step={index}")>{name}</a> }
                                 })
                                 .collect_view()
                                 .into_any()
@@ -76,7 +76,7 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                     </dd>
                 </div>
             </dl>
-            {move || skipped.get().map(|reason| view! { <p class="step-notice">"Skipped: " {reason}</p> })}
+            {move || skipped.get().map(|reason| view! { <p class="run-step-notice">"Skipped: " {reason}</p> })}
             <LiveOutput run id step/>
             {move || {
                 output
@@ -99,7 +99,7 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                 when=move || !attempts.read().is_empty()
                 fallback=|| view! { <p class="muted">"None yet."</p> }
             >
-                <ol class="attempts">
+                <ol class="run-attempts">
                     <For
                         each=move || attempts.get()
                         key=|attempt| (attempt.number, attempt.prompt.is_some(), attempt.end.is_some())
@@ -132,12 +132,12 @@ fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Times
     let at = format_duration(attempt.started_at.since(begun));
     let took = attempt.finished_at.map(|to| format_duration(to.since(attempt.started_at)));
     let failure = attempt.end.as_ref().and_then(|end| end.failure()).map(|failure| {
-        view! { <p class="step-notice step-failed">{format!("{} ({})", failure.message, failure.class)}</p> }
+        view! { <p class="run-step-notice run-step-failed">{format!("{} ({})", failure.message, failure.class)}</p> }
     });
     let status = attempt_status(&attempt);
     view! {
-        <li class="attempt">
-            <p class="attempt-line">
+        <li class="run-attempt">
+            <p class="run-attempt-line">
                 <strong>"Attempt " {attempt.number}</strong>
                 <StatusBadge status plain=true/>
                 <span class="mono">"at +" {at}</span>

@@ -29,7 +29,7 @@ pub fn Steps(
     let more = format!("/p/{project}/runs/{}", run.number);
     let project = StoredValue::new(project);
     view! {
-        <ol class="steps">
+        <ol class="run-steps">
             <For each=move || 0..count.get().min(limit) key=|index| *index let:index>
                 <Step project=project.get_value() run index text_elsewhere/>
             </For>
@@ -38,8 +38,8 @@ pub fn Steps(
             (count.get() > limit)
                 .then(|| {
                     view! {
-                        <p class="steps-more">
-                            <a href=more.clone()>"All " {count.get()} " steps"</a>
+                        <p class="run-steps-more">
+                            <a class="link" href=more.clone()>"All " {count.get()} " steps"</a>
                         </p>
                     }
                 })
@@ -56,7 +56,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
         state.plan.steps.get(index).map(|step| (step.name.clone(), step.max_retries)).unwrap_or_default()
     });
     let status = Memo::new(move |_| step.with(step_status));
-    let class = move || format!("step step-{}", step.read().status.as_str());
+    let class = move || format!("run-step run-step-{}", step.read().status.as_str());
     let role = Memo::new(move |_| step.read().role.clone());
     let output = Memo::new(move |_| step.read().output.clone());
     let prompt = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.prompt.clone()));
@@ -64,13 +64,13 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
     let number = run.number;
     view! {
         <li class=class>
-            <div class="step-line">
+            <div class="run-step-line">
                 <StatusBadge status icon_only=true/>
-                <span class="step-name">{name}</span>
+                <span class="run-step-name">{name}</span>
                 {move || role.get().map(|role| view! { <RoleChip role=role.key.to_string() fallback=role.reason.is_fallback()/> })}
-                <span class="step-attempt">{move || attempt_words(&step.read(), max_retries)}</span>
-                <span class="step-time">{move || time(&step.read())}</span>
-                <span class="step-tokens">
+                <span class="run-step-attempt">{move || attempt_words(&step.read(), max_retries)}</span>
+                <span class="run-step-time">{move || time(&step.read())}</span>
+                <span class="run-step-tokens">
                     {move || {
                         let total = step.read().usage.total();
                         (total > 0).then(|| format!("{} tok", format_count(total)))
@@ -79,7 +79,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
             </div>
             {move || notice(&step.read())}
             {(!text_elsewhere).then(|| view! { <LiveOutput run id step/> })}
-            <div class="step-texts">
+            <div class="run-step-texts">
                 {move || {
                     output
                         .get()
@@ -156,7 +156,7 @@ fn notice(step: &StepState) -> Option<AnyView> {
                 (None, _) => "This is the next try.".to_owned(),
             };
             view! {
-                <p class="step-notice step-retry">
+                <p class="run-step-notice run-step-retry">
                     {format!("The last attempt failed ({}): {} {again}", failure.class, sentence(&failure.message))}
                 </p>
             }
@@ -164,14 +164,14 @@ fn notice(step: &StepState) -> Option<AnyView> {
         }),
         StepStatus::Failed => failure.map(|failure| {
             view! {
-                <p class="step-notice step-failed">
+                <p class="run-step-notice run-step-failed">
                     {format!("Failed ({}): {}", failure.class, sentence(&failure.message))}
                 </p>
             }
             .into_any()
         }),
         StepStatus::Skipped => step.skipped.as_ref().map(|reason| {
-            view! { <p class="step-notice">{format!("Skipped: {}", sentence(reason))}</p> }.into_any()
+            view! { <p class="run-step-notice">{format!("Skipped: {}", sentence(reason))}</p> }.into_any()
         }),
         _ => None,
     }

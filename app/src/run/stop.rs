@@ -20,7 +20,7 @@ pub fn Stop(project: ProjectKey, run: LiveRun) -> impl IntoView {
     };
     view! {
         <Show when=move || live.get()>
-            <ActionForm action=stop attr:class="stop">
+            <ActionForm action=stop attr:class="run-stop">
                 <input type="hidden" name="project" value=project.get_value()/>
                 <input type="hidden" name="run" value=run.number.to_string()/>
                 <Button
@@ -33,7 +33,7 @@ pub fn Stop(project: ProjectKey, run: LiveRun) -> impl IntoView {
                 </Button>
             </ActionForm>
         </Show>
-        {move || refused().map(|text| view! { <span class="stop-refused" role="alert">{text}</span> })}
+        {move || refused().map(|text| view! { <span class="run-stop-refused" role="alert">{text}</span> })}
     }
     .into_any()
 }

@@ -76,12 +76,12 @@ pub fn StoredText(
             </summary>
             {move || match loaded.get() {
                 None if whole_is_head => drawn(&head, kind).into_any(),
-                None => view! { <pre class="text text-head">{head.clone()} "…"</pre> }.into_any(),
+                None => view! { <pre class="run-text run-text-head">{head.clone()} "…"</pre> }.into_any(),
                 Some(Ok(content)) => drawn(&content.text, kind).into_any(),
-                Some(Err(fault)) => view! { <p class="text-fault" role="alert">{fault.to_string()}</p> }.into_any(),
+                Some(Err(fault)) => view! { <p class="run-text-fault" role="alert">{fault.to_string()}</p> }.into_any(),
             }}
             <p class="stored-text-foot">
-                <a href=href rel="external">"Open the whole text"</a>
+                <a class="link" href=href rel="external">"Open the whole text"</a>
                 {(length > u64::from(TEXT_LIMIT)).then_some(" Its beginning is shown here.")}
             </p>
         </details>
@@ -96,8 +96,8 @@ pub fn content_url(project: &ProjectKey, run: RunNumber, text: &TextRef) -> Stri
 
 fn drawn(text: &str, kind: TextKind) -> AnyView {
     match kind {
-        TextKind::Plain => view! { <pre class="text">{text.to_owned()}</pre> }.into_any(),
-        TextKind::Json => view! { <pre class="text text-code">{indented(text)}</pre> }.into_any(),
+        TextKind::Plain => view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any(),
+        TextKind::Json => view! { <pre class="run-text run-text-code">{indented(text)}</pre> }.into_any(),
         TextKind::Prompt => match serde_json::from_str::<Sent>(text) {
             Ok(sent) => sent_messages(sent).into_any(),
             Err(_) => drawn(text, TextKind::Json),
@@ -116,7 +116,7 @@ fn sent_messages(sent: Sent) -> impl IntoView {
         view! {
             <div class="prompt-message">
                 <span class="prompt-author">{turn.author}</span>
-                <pre class="text">{turn.text}</pre>
+                <pre class="run-text">{turn.text}</pre>
             </div>
         }
     });
