@@ -1,0 +1,53 @@
+//! The pages: Leptos' routes and server functions, each with the engine in its context.
+
+use crate::{AppState, headers, problem::ProblemDetails};
+use app::{App, shell};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use leptos::prelude::provide_context;
+use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list};
+
+/// The pages' addresses.
+pub fn list() -> Vec<AxumRouteListing> {
+    generate_route_list(App)
+}
+
+/// Every page, every server function, and the page for an address that is none.
+pub fn router(state: &AppState) -> Router<AppState> {
+    let options = state.options.clone();
+    Router::new()
+        .leptos_routes_with_context(state, list(), context(state), move || shell(options.clone()))
+        .fallback(nowhere)
+}
+
+fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
+    let engine = state.engine.clone();
+    move || {
+        provide_context(engine.clone());
+        headers::allow_nonce();
+    }
+}
+
+async fn nowhere(State(state): State<AppState>, request: Request) -> Response {
+    let path = request.uri().path();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if path.starts_with("/api/") || !reads {
+        return ProblemDetails::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            format!("there is nothing at {path}"),
+        )
+        .into_response();
+    }
+    let options = state.options.clone();
+    let draw = leptos_axum::render_app_async_with_context(context(&state), move || shell(options.clone()));
+    let mut response = draw(request).await;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}

@@ -1,0 +1,208 @@
+//! A run as DESIGN section 9 promises it: its state, with inputs and outputs in place where they are not too long.
+
+use super::{TemplateRef, Time};
+use domain::{
+    event::{Failure, Parent, TextRef},
+    id::{MessageId, RunNumber, StepRunId, TaskId},
+    key::{ProjectKey, RoleKey},
+    role::Reason,
+    run::{Attempt, RunFailure, RunState, RunStatus, StepState, StepStatus},
+    usage::Usage,
+    view::{RunDetail, User},
+};
+use engine::{Engine, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The longest output that stands in a run itself, in bytes.
+const IN_PLACE: u64 = 64 * 1024;
+/// And all outputs of a run's steps together: the rest are referred to, however short, so that an answer has a limit.
+const IN_PLACE_TOGETHER: u64 = 16 * 1024 * 1024;
+/// How many texts are read at once.
+const READERS: usize = 8;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    number: RunNumber,
+    status: RunStatus,
+    template: TemplateRef,
+    input: Value,
+    output: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<RunError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Parent>,
+    task_id: TaskId,
+    message_id: MessageId,
+    created_at: Time,
+    finished_at: Option<Time>,
+    usage: Usage,
+    steps: Vec<StepRun>,
+}
+
+#[derive(Serialize)]
+struct RunError {
+    #[serde(flatten)]
+    failure: Failure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+}
+
+#[derive(Serialize)]
+struct StepRun {
+    id: StepRunId,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u32>,
+    status: StepStatus,
+    /// Taken over from the run that this one was forked from.
+    reused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<RoleRef>,
+    attempts: Vec<AttemptShape>,
+    output: Value,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct RoleRef {
+    key: RoleKey,
+    version: u32,
+    reason: Reason,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptShape {
+    number: u32,
+    started_at: Time,
+    finished_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+}
+
+impl Run {
+    /// The run, with the texts that it needs.
+    pub async fn load(engine: &Engine, user: &User, project: &ProjectKey, detail: RunDetail) -> Result<Self> {
+        let RunDetail { summary, state } = detail;
+        let texts = Texts { engine, user, project, run: summary.number };
+        let input = match &state.input {
+            Some(input) => {
+                let text = texts.whole(input).await?;
+                serde_json::from_str(&text).unwrap_or(Value::String(text))
+            }
+            None => Value::Null,
+        };
+        let output = match &state.output {
+            Some(output) => shaped(&state, texts.in_place(&output.text, true).await?),
+            None => Value::Null,
+        };
+        let outputs = texts.outputs(&state).await?;
+        let steps = state.steps.iter().zip(&state.plan.steps).zip(outputs).enumerate();
+        let steps = steps.map(|(index, ((step, planned), output))| {
+            step_run(StepRunId::of(index), planned.name.clone(), step, output)
+        });
+        Ok(Self {
+            number: summary.number,
+            status: summary.status,
+            template: summary.template.into(),
+            input,
+            output,
+            steps: steps.collect(),
+            error: state.error.map(|RunFailure { error, step }| RunError { failure: error, step }),
+            parent: state.parent,
+            task_id: summary.task,
+            message_id: summary.message,
+            created_at: Time(summary.created_at),
+            finished_at: summary.finished_at.map(Time),
+            usage: summary.usage,
+        })
+    }
+}
+
+fn step_run(id: StepRunId, name: String, step: &StepState, output: Value) -> StepRun {
+    let attempt = |attempt: &Attempt| AttemptShape {
+        number: attempt.number,
+        started_at: Time(attempt.started_at),
+        finished_at: attempt.finished_at.map(Time),
+        error: attempt.end.as_ref().and_then(|end| end.failure()).cloned(),
+    };
+    StepRun {
+        id,
+        name,
+        index: id.item,
+        status: step.status,
+        reused: false,
+        role: step.role.as_ref().map(|role| RoleRef {
+            key: role.key.clone(),
+            version: role.version,
+            reason: role.reason,
+        }),
+        attempts: step.attempts.iter().map(attempt).collect(),
+        output,
+        usage: step.usage,
+    }
+}
+
+/// A run with several last steps and no expression for its output gives them all, by name (DESIGN section 5); that
+/// object is stored as its JSON.
+fn shaped(state: &RunState, output: Value) -> Value {
+    let sinks = state.plan.sinks();
+    let Some(text) = output.as_str().filter(|_| sinks.len() > 1) else { return output };
+    let name = |&sink: &u32| state.plan.steps.get(sink as usize).map(|step| step.name.as_str());
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object))
+            if object.len() == sinks.len()
+                && sinks.iter().filter_map(name).all(|name| object.contains_key(name)) =>
+        {
+            Value::Object(object)
+        }
+        _ => output,
+    }
+}
+
+struct Texts<'a> {
+    engine: &'a Engine,
+    user: &'a User,
+    project: &'a ProjectKey,
+    run: RunNumber,
+}
+
+impl Texts<'_> {
+    /// Every step's output, in their order; null where there is none.
+    async fn outputs(&self, state: &RunState) -> Result<Vec<Value>> {
+        let mut room = IN_PLACE_TOGETHER;
+        let outputs = state.steps.iter().map(|step| {
+            let output = step.output.clone()?;
+            let fits = output.bytes <= room;
+            if fits && output.bytes <= IN_PLACE {
+                room -= output.bytes;
+            }
+            Some((output, fits))
+        });
+        let outputs: Vec<_> = outputs.collect();
+        let read = stream::iter(outputs).map(|output| async move {
+            match output {
+                Some((output, fits)) => self.in_place(&output, fits).await,
+                None => Ok(Value::Null),
+            }
+        });
+        read.buffered(READERS).try_collect().await
+    }
+
+    async fn in_place(&self, text: &TextRef, fits: bool) -> Result<Value> {
+        if !fits || text.bytes > IN_PLACE {
+            return Ok(json!({ "ref": text.id, "bytes": text.bytes, "head": text.head }));
+        }
+        Ok(Value::String(self.whole(text).await?))
+    }
+
+    async fn whole(&self, text: &TextRef) -> Result<String> {
+        if text.head.len() as u64 == text.bytes {
+            return Ok(text.head.clone());
+        }
+        Ok(self.engine.content(self.user, self.project, self.run, text.id, None).await?.text)
+    }
+}

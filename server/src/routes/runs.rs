@@ -1,0 +1,216 @@
+//! Runs: launch, list, read, follow, stop.
+
+use super::{Items, json};
+use crate::{
+    AppState, browser,
+    extract::{Caller, Json, Path, Query, accepts},
+    guard::Credential,
+    problem::{ProblemDetails, Result},
+    rest,
+    router::Route,
+    watch::{self, Seen},
+};
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::LOCATION},
+    response::{IntoResponse, Response, sse},
+};
+use domain::{
+    event::{Event, EventKind},
+    id::RunNumber,
+    key::{ProjectKey, TemplateKey},
+    run::RunStatus,
+    view::{LiveFrame, User},
+};
+use engine::{Cursor, Launch, RunFilter, Subject};
+use futures::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::json as object;
+use std::{collections::BTreeMap, future};
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/api/v1/projects/{project}/templates/{template}/execute", execute),
+        Route::get("/api/v1/projects/{project}/runs", list),
+        Route::get("/api/v1/projects/{project}/runs/{run}", show),
+        Route::get("/api/v1/projects/{project}/runs/{run}/events", events),
+        Route::get("/api/v1/projects/{project}/runs/{run}/content/{content}", browser::content::content),
+        Route::post("/api/v1/projects/{project}/runs/{run}/cancel", cancel),
+    ]
+}
+
+async fn execute(
+    State(state): State<AppState>,
+    Path((project, template)): Path<(ProjectKey, TemplateKey)>,
+    Caller(user): Caller,
+    headers: HeaderMap,
+    Json(mut launch): Json<Launch>,
+) -> Result<Response> {
+    launch.idempotency_key = idempotency_key(&headers, launch.idempotency_key)?;
+    let launched = state.engine.execute(&user, &project, Subject::Template(template), launch).await?;
+    let location = format!("/api/v1/projects/{project}/runs/{}", launched.run);
+    Ok(([(LOCATION, location)], json(StatusCode::ACCEPTED, launched)).into_response())
+}
+
+/// The header and the body's field say the same thing; both may be given if they agree.
+fn idempotency_key(headers: &HeaderMap, field: Option<String>) -> Result<Option<String>> {
+    let Some(header) = headers.get("idempotency-key") else { return Ok(field) };
+    let header = header.to_str().map_err(|_| {
+        ProblemDetails::bad_request("Idempotency-Key has characters other than visible ASCII")
+    })?;
+    match field {
+        Some(field) if field != header => Err(ProblemDetails::bad_request(
+            "the header Idempotency-Key and the body's idempotencyKey differ; give one, or both alike",
+        )),
+        _ => Ok(Some(header.to_owned())),
+    }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    status: Option<String>,
+    template: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Wanted {
+    /// What is left empty is not asked for.
+    fn filter(&self) -> Result<RunFilter> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let status = given(&self.status).map(|text| {
+            RunStatus::parse(&text).ok_or_else(|| {
+                let known = RunStatus::ALL.map(RunStatus::as_str).join(", ");
+                ProblemDetails::bad_request(format!("status: '{text}' is none of {known}"))
+            })
+        });
+        let template = given(&self.template).map(|text| {
+            let parsed = TemplateKey::parse(&text);
+            parsed.map_err(|error| ProblemDetails::bad_request(format!("template: {error}")))
+        });
+        Ok(RunFilter { status: status.transpose()?, template: template.transpose()? })
+    }
+}
+
+async fn list(
+    State(state): State<AppState>,
+    Path(project): Path<ProjectKey>,
+    Query(wanted): Query<Wanted>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let page = state.engine.runs(&user, &project, &wanted.filter()?, wanted.cursor.as_deref()).await?;
+    Ok(json(StatusCode::OK, Items::of(page, rest::RunSummary::from)))
+}
+
+async fn show(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let detail = state.engine.run(&user, &project, run).await?;
+    Ok(json(StatusCode::OK, rest::Run::load(&state.engine, &user, &project, detail).await?))
+}
+
+async fn cancel(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let detail = state.engine.cancel(&user, &project, run).await?;
+    Ok(json(StatusCode::OK, rest::Run::load(&state.engine, &user, &project, detail).await?))
+}
+
+#[derive(Deserialize)]
+struct Place {
+    #[serde(default)]
+    after: u64,
+}
+
+/// A page of the log; or, for one who wants `text/event-stream`, the log from `after` on and then what happens, until
+/// the run has ended.
+async fn events(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Query(Place { after }): Query<Place>,
+    Caller(user): Caller,
+    Extension(credential): Extension<Credential>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    if !accepts(&headers, "text/event-stream") {
+        let page = state.engine.events(&user, &project, run, after).await?;
+        return Ok(json(StatusCode::OK, Items::of(page, |event| rest::event(run, &event))));
+    }
+    let after = match headers.get("last-event-id").filter(|id| !id.is_empty()) {
+        None => after,
+        Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
+            ProblemDetails::bad_request("Last-Event-ID wants the number of an event of this run")
+        })?,
+    };
+    follow(&state, &user, credential, &project, run, after).await
+}
+
+async fn follow(
+    state: &AppState,
+    user: &User,
+    credential: Credential,
+    project: &ProjectKey,
+    run: RunNumber,
+    after: u64,
+) -> Result<Response> {
+    let now = state.engine.run(user, project, run).await?;
+    if now.state.status().is_end() && now.state.seq <= after {
+        // It has all there is and will ever be: this is how an EventSource is told not to come back.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let cursor = Cursor { runs: BTreeMap::from([(run, after)]), project: None };
+    let frames = state.engine.live(user, project, cursor).await?;
+    let events = watch::watch(state, credential, frames)
+        .map(move |seen| written(run, seen))
+        // An empty item after the last event is where the stream ends.
+        .flat_map(|(event, last)| stream::iter(event.map(Some).into_iter().chain(last.then_some(None))))
+        .take_while(|event| future::ready(event.is_some()))
+        .filter_map(future::ready);
+    Ok(watch::answer(events))
+}
+
+/// As an event of the stream, and whether it is the last.
+fn written(run: RunNumber, seen: Seen) -> (Option<sse::Event>, bool) {
+    match seen {
+        Seen::Frame(_, frame) => match *frame {
+            LiveFrame::Event { event, .. } => {
+                let written = watch::event(&rest::event(run, &event)).id(event.seq.to_string());
+                (Some(written.event(event.kind.name())), ends(&event))
+            }
+            // Without an id of its own, so that a reader who comes back goes on after the last event.
+            LiveFrame::Delta { delta, .. } => {
+                (Some(watch::event(&rest::delta(run, &delta)).event("delta")), false)
+            }
+            LiveFrame::Change { .. } => (None, false),
+        },
+        Seen::Heartbeat => (Some(sse::Event::default().comment("")), false),
+        Seen::Gone(reason) => (Some(watch::event(&object!({ "reason": reason })).event("gone")), true),
+    }
+}
+
+fn ends(event: &Event) -> bool {
+    matches!(event.kind, EventKind::Completed { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn a_key_in_the_header_equals_the_field() {
+        let header = |value: &'static str| {
+            HeaderMap::from_iter([("idempotency-key".parse().unwrap(), HeaderValue::from_static(value))])
+        };
+        let none = HeaderMap::new();
+        assert_eq!(idempotency_key(&none, None).unwrap(), None);
+        assert_eq!(idempotency_key(&none, Some("a".into())).unwrap(), Some("a".into()));
+        assert_eq!(idempotency_key(&header("a"), None).unwrap(), Some("a".into()));
+        assert_eq!(idempotency_key(&header("a"), Some("a".into())).unwrap(), Some("a".into()));
+        assert_eq!(idempotency_key(&header("a"), Some("b".into())).unwrap_err().status(), 400);
+    }
+}

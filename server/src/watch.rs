@@ -1,0 +1,93 @@
+//! Watching a live stream on somebody's behalf: every ten seconds a heartbeat, and the question whether they may still
+//! see it. Nothing is buffered here: what is not read is not asked for.
+
+use crate::{AppState, guard::Credential};
+use axum::{
+    http::{HeaderName, HeaderValue, header::CACHE_CONTROL},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{self, KeepAlive},
+    },
+};
+use domain::view::LiveFrame;
+use engine::{Cursor, Engine, Error, LiveStream};
+use futures::{Stream, StreamExt, stream};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+pub enum Seen {
+    Frame(Cursor, Box<LiveFrame>),
+    Heartbeat,
+    /// The viewer may no longer watch, and why. The last one.
+    Gone(&'static str),
+}
+
+struct Watch {
+    frames: LiveStream,
+    beat: Interval,
+    engine: Engine,
+    credential: Credential,
+}
+
+/// Ends when the stream does, when the viewer is no longer allowed, and when the server stops.
+pub fn watch(
+    state: &AppState,
+    credential: Credential,
+    frames: LiveStream,
+) -> impl Stream<Item = Seen> + use<> {
+    let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watch = Watch { frames, beat, engine: state.engine.clone(), credential };
+    stream::unfold(Some(watch), |watch| async move {
+        let mut watch = watch?;
+        tokio::select! {
+            frame = watch.frames.next() => match frame? {
+                Ok((cursor, frame)) => Some((Seen::Frame(cursor, Box::new(frame)), Some(watch))),
+                Err(error) => farewell(&error).map(|why| (Seen::Gone(why), None)),
+            },
+            _ = watch.beat.tick() => match watch.credential.user(&watch.engine).await {
+                Ok(Some(_)) => Some((Seen::Heartbeat, Some(watch))),
+                Ok(None) => Some((Seen::Gone("the session has ended"), None)),
+                Err(error) => farewell(&error).map(|why| (Seen::Gone(why), None)),
+            }
+        }
+    })
+    .take_until(state.stopping.clone().cancelled_owned())
+}
+
+/// Why the viewer must go. None: the server failed, and they may try again from where they are.
+fn farewell(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Unauthenticated(_) => Some("the session has ended"),
+        Error::Forbidden(_) | Error::AdminsOnly | Error::NotFound { .. } => {
+            Some("the project can no longer be read")
+        }
+        error => {
+            tracing::error!(%error, source = ?std::error::Error::source(error), "a live stream broke");
+            None
+        }
+    }
+}
+
+/// An answer of server-sent events, which no proxy may hold back.
+pub fn answer(events: impl Stream<Item = sse::Event> + Send + 'static) -> Response {
+    let events = events.map(Ok::<_, Infallible>);
+    // A comment keeps silent connections open; pages listen for the named heartbeat.
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// The event's data as JSON. What cannot be written so does not exist among our shapes; if it did, the event would be
+/// an empty one.
+pub fn event(data: &impl serde::Serialize) -> sse::Event {
+    let data = serde_json::to_string(data).unwrap_or_else(|error| {
+        tracing::error!(%error, "an event could not be written");
+        "{}".to_owned()
+    });
+    sse::Event::default().data(data)
+}
