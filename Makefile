@@ -58,7 +58,8 @@ check: setup ## Formatting, clippy for the server and the browser, unit tests
 
 .PHONY: bench
 bench: build ## Measure the release build on the wire and print a table
-	@cargo run --release --locked -q -p bench
+	@cargo build --release --locked -q -p scripted -p bench
+	@$(TARGET)/release/bench
 
 .PHONY: fmt
 fmt: ## Format the sources

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -30,6 +30,8 @@ pub struct Entry {
     pub api_key: Option<String>,
     /// Milliseconds since 1970.
     pub received_at: u64,
+    /// The same moment in microseconds: what lies between two calls of a run may be less than a millisecond.
+    pub received_micros: u64,
     /// Milliseconds since 1970; none while the answer is under way.
     pub ended_at: Option<u64>,
     pub outcome: Outcome,
@@ -72,6 +74,7 @@ impl Ledger {
         api_key: Option<String>,
         request: Request,
     ) -> Slip {
+        let received = since_1970();
         let entry = Entry {
             number,
             path,
@@ -81,7 +84,8 @@ impl Ledger {
             messages: request.messages,
             stream: request.stream,
             api_key,
-            received_at: now(),
+            received_at: received.as_millis() as u64,
+            received_micros: received.as_micros() as u64,
             ended_at: None,
             outcome: Outcome::Answering,
         };
@@ -128,13 +132,13 @@ impl Drop for Slip {
         // Requests enter in about the order of their numbers, and most are still near the end.
         if let Some(entry) = entries.iter_mut().rev().find(|entry| entry.number == self.number) {
             entry.outcome = self.outcome;
-            entry.ended_at = Some(now());
+            entry.ended_at = Some(since_1970().as_millis() as u64);
         }
         drop(entries);
         self.ledger.changed.send_replace(());
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
