@@ -24,7 +24,7 @@ const NEXT_PORTS: u16 = 50;
 
 /// How long a write may wait for the reader. A stalled tab is dropped then, with all that was buffered for it; it
 /// comes back with its cursor.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Binds, and says so in words when the usual port was taken.
 ///
@@ -67,28 +67,38 @@ async fn bind_near_usual() -> Result<(TcpListener, Option<String>)> {
 }
 
 /// A listener whose connections break when their reader stalls.
-pub struct PatientListener(pub TcpListener);
+pub struct PatientListener {
+    listener: TcpListener,
+    patience: Duration,
+}
+
+impl PatientListener {
+    pub fn new(listener: TcpListener) -> Self {
+        Self { listener, patience: PATIENCE }
+    }
+}
 
 impl Listener for PatientListener {
     type Io = PatientStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (PatientStream, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        let (stream, address) = Listener::accept(&mut self.listener).await;
         // Without it each small piece of a stream would wait for the previous one's acknowledgement. A connection
         // that refuses is merely slower.
         drop(stream.set_nodelay(true));
-        (PatientStream { stream, deadline: None }, address)
+        (PatientStream { stream, patience: self.patience, deadline: None }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        TcpListener::local_addr(&self.0)
+        self.listener.local_addr()
     }
 }
 
-/// A connection on which a write that waits longer than [`PATIENCE`] fails.
+/// A connection on which a write that waits longer than its patience fails.
 pub struct PatientStream {
     stream: TcpStream,
+    patience: Duration,
     /// When the write under way has waited too long; none while nothing waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -99,7 +109,8 @@ impl PatientStream {
             self.deadline = None;
             return polled;
         }
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + PATIENCE)));
+        let patience = self.patience;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the reader stalled")))
     }
@@ -146,6 +157,7 @@ impl AsyncWrite for PatientStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn a_port_asked_for_and_taken_is_an_error_that_names_it_and_the_way_out() {
@@ -163,5 +175,20 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         assert_ne!(port, USUAL_PORT);
         assert!(said.unwrap().contains(&port.to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stalls_is_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut listener = PatientListener { listener, patience: Duration::from_millis(100) };
+        let _reader = TcpStream::connect(address).await.unwrap();
+        let (mut stream, _) = Listener::accept(&mut listener).await;
+        let error = loop {
+            if let Err(error) = stream.write_all(&[0; 64 * 1024]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }

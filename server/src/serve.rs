@@ -60,7 +60,7 @@ impl Application {
     /// When connections can no longer be taken.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { listener, router, state, .. } = self;
-        let listener = PatientListener(listener).tap_io(|_| {});
+        let listener = PatientListener::new(listener).tap_io(|_| {});
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let stopping = state.stopping.clone();
         let mut serving = pin!(

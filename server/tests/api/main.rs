@@ -3,5 +3,6 @@
 mod browser;
 mod journey;
 mod refusals;
+mod sign_in;
 mod stage;
 mod strangers;
