@@ -19,7 +19,6 @@ pub enum Unit {
     PerSecond,
     Megabytes,
     Kilobytes,
-    Count,
 }
 
 /// What the product sets out to reach. Shown, never enforced: the machine is not always the same.
@@ -65,7 +64,6 @@ impl Unit {
             Self::PerSecond => format!("{value:.0} /s"),
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Kilobytes => format!("{value:.0} KB"),
-            Self::Count => format!("{value:.0}"),
         }
     }
 }
