@@ -1,6 +1,7 @@
 //! The design system. Pages are made of these parts and of nothing else; looks live in `style/ui/`, one file per part.
 //!
-//! Conventions. `Signal<T>`, `MaybeProp<T>` and `String` props take plain values, signals and closures (`into`). Callbacks
+//! Conventions. Props convert by `into`: `Signal<T>` takes values, signals and closures; `MaybeProp<T>` (here `?` with text) takes
+//! values, options, signals, memos and `Signal::derive(|| …)`, but no bare closures; `String` takes values. Callbacks
 //! without an argument take `move || …`. Slots of type `ViewFnOnce` take `move || view! { … }`. Props marked `=` have a
 //! default, `?` may be left out. The strict content policy refuses `style=` in markup: use classes, or SVG attributes for
 //! widths. Clocks, locale and focus live in effects, never in a first render.
