@@ -95,7 +95,7 @@ pub enum EventKind {
     /// The launch is stored; from here on nothing is lost.
     Acknowledged {
         event_id: EventId,
-        /// Runs of this server that were live before this one.
+        /// Where its first call stands in the queue of its provider, from 1; 0: it starts at once.
         queue_position: u32,
     },
     Submitted {

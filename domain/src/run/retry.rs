@@ -10,6 +10,8 @@ pub(super) const FREE_INTERRUPTIONS: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// However long a provider asks us to wait, a person would rather hear of it than find the run asleep tomorrow.
+const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -36,12 +38,26 @@ impl RunState {
 }
 
 /// How long to wait before retry `nth`: exponential, with `jitter` from 0 to 1 taking away up to half of it, and never
-/// less than what the provider asked for.
+/// less than what the provider asked for, up to an hour.
 pub fn backoff(nth: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
     if nth == 0 {
         return Duration::ZERO;
     }
     let full = FIRST_WAIT.saturating_mul(1 << (nth - 1).min(16)).min(LONGEST_WAIT);
     let own = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
-    own.max(retry_after.unwrap_or_default())
+    own.max(retry_after.unwrap_or_default().min(LONGEST_ASKED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_obey_the_provider_and_end() {
+        assert_eq!(backoff(1, 0.0, None), Duration::from_millis(500));
+        assert_eq!(backoff(3, 1.0, None), Duration::from_secs(1));
+        assert_eq!(backoff(u32::MAX, 0.0, None), LONGEST_WAIT);
+        assert_eq!(backoff(1, 0.0, Some(Duration::from_secs(90))), Duration::from_secs(90));
+        assert_eq!(backoff(1, 0.0, Some(Duration::MAX)), LONGEST_ASKED);
+    }
 }

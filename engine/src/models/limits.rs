@@ -124,6 +124,13 @@ impl ProviderLimits {
         }
     }
 
+    /// Where in the queue someone who asks now would stand, from 1; 0: there is a slot at once.
+    pub fn next_position(&self) -> usize {
+        let mut state = self.0.lock();
+        let free = state.queue.is_empty() && state.wait_from(Instant::now()).is_none();
+        if free { 0 } else { state.queue.len() + 1 }
+    }
+
     /// How many wait.
     pub fn queued(&self) -> usize {
         self.0.lock().queue.len()

@@ -45,6 +45,11 @@ impl From<ModelError> for CallFailure {
 }
 
 impl CallFailure {
+    /// Our own fault, so it is treated like an interruption: tried again, but not for ever.
+    pub fn panicked() -> Self {
+        Self::new(ErrorClass::Interrupted, "the server failed while this attempt ran")
+    }
+
     fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
             failure: Failure::new(class, message),

@@ -23,17 +23,22 @@ use domain::{
     run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus, Verdict, backoff},
     view::Subject,
 };
+use futures::FutureExt;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often at most a running run's message is brought up to date while its phase stays (DESIGN section 2).
-const METADATA_EVERY: u64 = 1000;
+const METADATA_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// How many reports share a turn.
@@ -92,12 +97,32 @@ pub(super) struct Conductor {
     pub channel: Arc<RunChannel>,
     pub mail: mpsc::UnboundedSender<Report>,
     pub open: HashMap<StepRunId, CancellationToken>,
-    pub metadata_at: Timestamp,
+    /// When the message was last brought up to date.
+    pub metadata_at: Instant,
+    /// Events came since: the message follows within [`METADATA_EVERY`], also when nothing else happens.
+    pub metadata_stale: bool,
     pub ended: CancellationToken,
+}
+
+/// How conducting a run came to its end.
+pub(super) enum End {
+    /// The run has ended.
+    Ended,
+    /// The server stops; the run goes on at the next start.
+    Stopped,
+    /// See [`Fenced`].
+    Fenced,
 }
 
 /// The log moved on without us: another process works on the run.
 pub(super) struct Fenced;
+
+/// Whatever ends a conductor, a panic included: nothing that it began goes on without it.
+impl Drop for Conductor {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
 
 impl Conductor {
     pub fn state(&self) -> &RunState {
@@ -105,29 +130,35 @@ impl Conductor {
     }
 
     /// Works until the run has ended, the server stops, or the fence says that somebody else works on it.
-    pub async fn conduct(mut self, mut mailbox: Mailbox) {
+    pub async fn conduct(mut self, mut mailbox: Mailbox) -> End {
         let stopping = self.engine.0.runs.stopping();
         let mut reports = Vec::new();
+        let mut end = End::Ended;
         while !self.state().phase.is_end() {
             reports.clear();
             tokio::select! {
                 biased;
-                () = stopping.cancelled() => break,
-                count = mailbox.recv_many(&mut reports, REPORTS) => if count == 0 { break },
-            }
-            if self.turn(reports.drain(..)).await.is_err() {
-                if stopping.is_cancelled() {
+                () = stopping.cancelled() => {
+                    end = End::Stopped;
                     break;
                 }
-                tracing::warn!(run = %self.run, "the log moved on without this process; reading it again");
-                self.ended.cancel();
-                self.engine.0.runs.forget(self.run);
-                self.engine.advance(self.run);
-                return;
+                _ = mailbox.recv_many(&mut reports, REPORTS) => {}
+                () = tokio::time::sleep_until(self.metadata_at + METADATA_EVERY), if self.metadata_stale => {}
+            }
+            if self.turn(reports.drain(..)).await.is_err() {
+                if !stopping.is_cancelled() {
+                    return End::Fenced;
+                }
+                end = End::Stopped;
+                break;
             }
         }
         self.ended.cancel();
         self.engine.0.runs.forget(self.run);
+        if let End::Stopped = end {
+            // Who asked for something hears that nobody is here; what is in memory may not be committed.
+            return end;
+        }
         mailbox.close();
         while let Some(report) = mailbox.recv().await {
             match report {
@@ -136,6 +167,7 @@ impl Conductor {
                 _ => {}
             }
         }
+        end
     }
 
     async fn turn(&mut self, reports: impl Iterator<Item = Report>) -> Result<(), Fenced> {
@@ -173,7 +205,7 @@ impl Conductor {
 
     /// Commits what the turn recorded since `expected`, then does what it decided.
     pub async fn finish_turn(&mut self, expected: u64, phase: Phase, mut turn: Turn) -> Result<(), Fenced> {
-        if !turn.events.is_empty() {
+        if !turn.events.is_empty() || self.metadata_is_due() {
             let moved = self.state().phase != phase;
             let append = self.append(expected, moved, &mut turn);
             let events = append.events.clone();
@@ -215,10 +247,11 @@ impl Conductor {
     /// What the turn writes. The message follows when the phase changed, else at most once a second.
     pub fn append(&mut self, expected: u64, moved: bool, turn: &mut Turn) -> Append {
         let state = self.planner.state();
-        let due = turn.at.since(self.metadata_at) >= METADATA_EVERY;
-        let metadata = (moved || due).then(|| Arc::new(MessageMetadata::from(state)));
-        if metadata.is_some() {
-            self.metadata_at = turn.at;
+        let due = moved || self.metadata_at.elapsed() >= METADATA_EVERY;
+        let metadata = due.then(|| Arc::new(MessageMetadata::from(state)));
+        self.metadata_stale = !due;
+        if due {
+            self.metadata_at = Instant::now();
         }
         Append {
             run: self.run,
@@ -236,6 +269,10 @@ impl Conductor {
                 status: state.status(),
             }),
         }
+    }
+
+    fn metadata_is_due(&self) -> bool {
+        self.metadata_stale && self.metadata_at.elapsed() >= METADATA_EVERY
     }
 
     /// Commits, again and again while the database does not take writes: what a model answered must not be lost.
@@ -269,7 +306,10 @@ impl Conductor {
             tokio::spawn(async move {
                 let call = attempt::call(client, request, limit, &channel, step, attempt);
                 let outcome = tokio::select! {
-                    outcome = call => outcome,
+                    // An attempt that never reported would keep its run waiting for ever.
+                    outcome = AssertUnwindSafe(call).catch_unwind() => {
+                        outcome.unwrap_or_else(|_| Err(CallFailure::panicked()))
+                    }
                     () = abort.cancelled() => return,
                 };
                 drop(slot);
@@ -288,7 +328,8 @@ impl Conductor {
         }
         for (step, attempt, at) in turn.timers {
             let (mail, ended) = (self.mail.clone(), self.ended.clone());
-            let wait = Duration::from_millis(at.since(store::now()));
+            // Not from the clock: it may have gone back since, and the wait would be as much longer.
+            let wait = Duration::from_millis(at.since(turn.at));
             tokio::spawn(async move {
                 tokio::select! {
                     () = tokio::time::sleep(wait) => drop(mail.send(Report::Due { step, attempt })),
@@ -335,7 +376,10 @@ impl Conductor {
         };
         let name = self.state().name(step).to_owned();
         let output = Value::String(answer.text);
-        match self.recipe.evaluator.output_mapping(&self.recipe.template.steps[step.index()], &output) {
+        let mapped = self.recipe.aside(output.as_str().map_or(0, str::len), || {
+            self.recipe.evaluator.output_mapping(&self.recipe.template.steps[step.index()], &output)
+        });
+        match mapped {
             Ok(mapped) => self.mapped.extend(mapped),
             Err(error) => {
                 let failure = Failure::new(ErrorClass::Expression, error.to_string());
@@ -417,8 +461,9 @@ impl Conductor {
         };
         self.record(turn, EventKind::Started { step, attempt, owner });
         let planned = &self.recipe.template.steps[step.index()];
-        let rendered =
-            request::of_step(&self.recipe.evaluator, planned, &role, resolved.model, &self.context());
+        let rendered = self.recipe.aside(self.bytes(), || {
+            request::of_step(&self.recipe.evaluator, planned, &role, resolved.model, &self.context())
+        });
         let mut request = match rendered {
             Ok(request) => request,
             Err(error) => {
@@ -438,7 +483,9 @@ impl Conductor {
 
     fn evaluate(&mut self, step: StepRunId, turn: &mut Turn) {
         let condition = self.recipe.template.steps[step.index()].condition.clone().unwrap_or_default();
-        match self.recipe.evaluator.condition(&condition, &self.context()) {
+        let holds =
+            self.recipe.aside(self.bytes(), || self.recipe.evaluator.condition(&condition, &self.context()));
+        match holds {
             Ok(holds) => self.record(turn, EventKind::ConditionEvaluated { step, holds }),
             Err(error) => {
                 let owner = self.engine.0.runs.owner();
@@ -450,8 +497,9 @@ impl Conductor {
     }
 
     fn complete(&mut self, turn: &mut Turn) {
-        let output =
-            self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context());
+        let output = self.recipe.aside(self.bytes(), || {
+            self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context())
+        });
         let value = match output {
             Ok(value) => value,
             Err(error) => {
@@ -489,6 +537,13 @@ impl Conductor {
             self.record(turn, EventKind::StepCancelled { step });
         }
         self.record(turn, EventKind::Cancelled { by });
+    }
+
+    /// About how much expressions can read.
+    fn bytes(&self) -> usize {
+        let input = self.state().input.as_ref().map_or(0, |input| input.bytes);
+        let earlier: usize = self.earlier.iter().map(|message| message.content.len()).sum();
+        (input + self.state().bytes_generated) as usize + earlier
     }
 
     fn context(&self) -> Context<'_> {

@@ -2,7 +2,7 @@
 
 use super::{
     Launch, Subject,
-    conductor::Conductor,
+    conductor::{Conductor, Mailbox, Report},
     load::EARLIER,
     recipe::{ASK, Recipe},
     turn::{Turn, is_unique_violation},
@@ -11,7 +11,7 @@ use crate::{
     Engine, Error, Result, User,
     store::{
         self, messages,
-        runs::{self, NewRun, Snapshot},
+        runs::{self, NewRun, RunRow, Snapshot},
         versions::{self, RoleVersion},
     },
 };
@@ -33,7 +33,7 @@ use std::{
     fmt::Write,
     sync::Arc,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// The largest input, in bytes of its JSON.
@@ -42,6 +42,8 @@ const INPUT_LIMIT: usize = 8 * 1024 * 1024;
 const SHOWN_FIELD: usize = 4 * 1024;
 const TITLE_LIMIT: usize = 80;
 const IDEMPOTENCY_KEY_LIMIT: usize = 200;
+/// How many of the steps that begin a run are asked how long their queue is.
+const FIRST_STEPS: usize = 20;
 
 /// A launch that passed every check.
 struct Settled {
@@ -105,34 +107,58 @@ impl Engine {
     ) -> Result<Launched> {
         let project = self.authorise(user, project_key, Permission::Editor).await?;
         if let Subject::Ask(text) = &subject {
+            if text.trim().is_empty() {
+                return Err(Error::invalid("text", "there is nothing in it"));
+            }
             launch.input = json!({ "question": text });
         }
         let digest = request_digest(&subject, &launch)?;
-        let settled = self.settle(project, &subject, &launch).await?;
         let idempotency = launch.idempotency_key.clone().map(|key| (key, digest));
-        if let Some((key, _)) = &idempotency
-            && (key.is_empty() || key.len() > IDEMPOTENCY_KEY_LIMIT)
-        {
-            return Err(Error::invalid("idempotencyKey", format!("1 to {IDEMPOTENCY_KEY_LIMIT} bytes")));
+        if let Some((key, digest)) = &idempotency {
+            if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LIMIT {
+                return Err(Error::invalid("idempotencyKey", format!("1 to {IDEMPOTENCY_KEY_LIMIT} bytes")));
+            }
+            // Before anything is checked: a repeat gets the first answer, whatever was changed or deleted since.
+            let earlier = runs::by_idempotency_key(self.0.store.read(), project, key).await?;
+            if let Some((row, earlier)) = earlier {
+                return self.launched_before(same_launch(&row, key, digest, &earlier)?).await;
+            }
         }
+        let settled = self.settle(project, &subject, &launch).await?;
         let (mail, mailbox) = mpsc::unbounded_channel();
-        let (mut conductor, new, content) =
-            self.begin(user, &settled, &subject, &launch, idempotency.clone(), mail.clone()).await?;
+        let (conductor, new, content) =
+            self.begin(user, &settled, &subject, &launch, idempotency, mail.clone()).await?;
+        let title = title(&subject, &settled.recipe.template.name, &settled.input);
+        let fresh = Fresh { conductor, new, content, title, task: launch.task_id, roles: settled.roles };
+        // In a task of its own: a caller who hangs up half-way must not leave a run that is stored and not conducted.
+        let run = fresh.new.id;
+        let stored = self.0.runs.tasks.spawn(self.clone().store_launch(fresh, mail, mailbox)).await;
+        stored.unwrap_or_else(|error| {
+            self.0.runs.forget(run);
+            Err(Error::internal(error))
+        })
+    }
+
+    /// Plans the run, stores it, acknowledges it and lets it go.
+    async fn store_launch(
+        self,
+        fresh: Fresh,
+        mail: mpsc::UnboundedSender<Report>,
+        mailbox: Mailbox,
+    ) -> Result<Launched> {
+        let Fresh { mut conductor, new, content, title, task, roles } = fresh;
         let mut turn = Turn::new(new.at);
         let event_id = EventId(store::mint());
-        let queue_position = self.0.runs.live_count();
+        let queue_position = self.queue_position(&conductor).await;
         conductor.record(&mut turn, EventKind::Acknowledged { event_id, queue_position });
-        conductor.submit(&mut turn, &new, settled.roles)?;
+        conductor.submit(&mut turn, &new, roles)?;
         conductor.plan(&mut turn).await;
         let mut append = conductor.append(0, true, &mut turn);
         // The message is made with it.
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
         let events = append.events.clone();
-        let title = title(&subject, &settled.recipe.template.name, &settled.input);
-        let task = launch.task_id;
         let (run, message, user_message, at) = (new.id, new.message, new.snapshot.message, new.at);
-        let task_id = new.task;
-        let user_id = user.id;
+        let (task_id, user_id) = (new.task, new.user);
         // Registered before it is stored: who reads of it may reach it at once.
         self.0.runs.register(run, mail);
         let stored = self
@@ -140,17 +166,12 @@ impl Engine {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    // Again: another launch may have come in between.
                     if let Some((key, digest)) = &new.idempotency
-                        && let Some((row, earlier)) = runs::by_idempotency_key(tx, new.project, key).await?
+                        && let Some((row, earlier)) =
+                            runs::by_idempotency_key(&mut *tx, new.project, key).await?
                     {
-                        return if &earlier == digest {
-                            Ok(Stored::Before(row.id()))
-                        } else {
-                            Err(Error::Conflict(format!(
-                                "the idempotency key '{key}' was used for another launch, run {}",
-                                row.summary()?.number
-                            )))
-                        };
+                        return same_launch(&row, key, digest, &earlier).map(Stored::Before);
                     }
                     match task {
                         None => messages::insert_task(tx, task_id, new.project, &title, at).await?,
@@ -180,7 +201,7 @@ impl Engine {
                 conductor.number = number;
                 conductor.channel.committed(&events);
                 conductor.carry_out(turn);
-                self.0.runs.conduct(conductor, mailbox);
+                self.look_after(run, async move { Ok(conductor.conduct(mailbox).await) });
                 Ok(Launched { run: number, message_id: message, task_id, event_id, queue_position })
             }
             Ok(Stored::Before(run)) => self.launched_before(run).await,
@@ -189,6 +210,23 @@ impl Engine {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Where the run's first call stands in its provider's queue; 0 when one of its first steps starts at once.
+    async fn queue_position(&self, conductor: &Conductor) -> u32 {
+        let steps = conductor.recipe.plan.steps.iter().zip(0u32..);
+        let first = steps.filter(|(step, _)| step.depends_on.is_empty()).take(FIRST_STEPS);
+        let mut best: Option<u32> = None;
+        for (_, step) in first {
+            let Some(role) = conductor.roles.get(&step) else { continue };
+            let Ok(resolved) = self.0.models.resolve(&role.model).await else { continue };
+            let position = resolved.limits.next_position() as u32;
+            best = Some(best.map_or(position, |best| best.min(position)));
+            if position == 0 {
+                break;
+            }
+        }
+        best.unwrap_or(0)
     }
 
     /// The template to run: stored, or built in.
@@ -235,7 +273,7 @@ impl Engine {
         subject: &Subject,
         launch: &Launch,
         idempotency: Option<(String, Vec<u8>)>,
-        mail: mpsc::UnboundedSender<super::conductor::Report>,
+        mail: mpsc::UnboundedSender<Report>,
     ) -> Result<(Conductor, NewRun, String)> {
         let user_message = MessageId(store::mint());
         let (run, message) = (RunId(store::mint()), MessageId(store::mint()));
@@ -288,7 +326,8 @@ impl Engine {
             channel: self.0.live.channel(run),
             mail,
             open: HashMap::new(),
-            metadata_at: new.at,
+            metadata_at: Instant::now(),
+            metadata_stale: false,
             ended: CancellationToken::new(),
         };
         Ok((conductor, new, content))
@@ -311,6 +350,28 @@ impl Engine {
             queue_position,
         })
     }
+}
+
+/// A run that is to be stored.
+struct Fresh {
+    conductor: Conductor,
+    new: NewRun,
+    /// The user's message.
+    content: String,
+    /// Of its conversation, if that is new.
+    title: String,
+    /// The conversation that it is to stand in, if that is there.
+    task: Option<TaskId>,
+    roles: Vec<StepRole>,
+}
+
+/// The run launched before under this key, if it was the same launch.
+fn same_launch(row: &RunRow, key: &str, digest: &[u8], earlier: &[u8]) -> Result<RunId> {
+    if earlier == digest {
+        return Ok(row.id());
+    }
+    let number = row.summary()?.number;
+    Err(Error::Conflict(format!("the idempotency key '{key}' was used for another launch, run {number}")))
 }
 
 enum Stored {

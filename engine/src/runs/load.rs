@@ -2,7 +2,7 @@
 
 use super::{
     conductor::{Conductor, Report},
-    turn::Turn,
+    turn::{Append, Turn, derived},
 };
 use crate::{
     Engine, Error, Result, store,
@@ -10,16 +10,17 @@ use crate::{
 };
 use domain::{
     error::ErrorClass,
-    event::Failure,
+    event::{Event, EventKind, Failure},
     id::{ProjectId, RunId, StepRunId, TemplateId},
-    run::{Planner, RunState, StepStatus},
+    run::{MessageMetadata, Planner, RunState, StepStatus},
+    view::Subject,
 };
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How many events are read from the log at once.
@@ -78,12 +79,58 @@ impl Engine {
             channel: self.0.live.channel(run),
             mail,
             open: HashMap::new(),
-            metadata_at: state.last_at,
+            metadata_at: Instant::now(),
+            // The last second before the process ended may be missing in it.
+            metadata_stale: true,
             ended: CancellationToken::new(),
             planner: Planner::new(state),
         };
         conductor.read_outputs().await?;
         Ok(conductor)
+    }
+
+    /// Ends a run that cannot be conducted, with nothing but its log: better failed than running for ever.
+    pub(super) async fn give_up(&self, run: RunId, error: Failure) -> Result<()> {
+        let row = runs::by_id(self.0.store.read(), run).await?;
+        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let summary = row.summary()?;
+        let mut state = self.replay(run).await?;
+        if state.phase.is_end() {
+            return Ok(());
+        }
+        let (expected, at) = (state.seq, store::now().max(state.last_at));
+        let mut events = Vec::new();
+        let mut record = |state: &mut RunState, kind| {
+            let event = Event { seq: state.seq + 1, at, kind };
+            state.apply(&event);
+            events.push(event);
+        };
+        for (step, attempt) in open_attempts(&state) {
+            let error = error.clone();
+            record(&mut state, EventKind::Interrupted { step, attempt, error, retry_at: None });
+        }
+        record(&mut state, EventKind::Failed { error, step: None });
+        let events = Arc::new(events);
+        let append = Append {
+            run,
+            project: ProjectId(row.project_id),
+            message: summary.message,
+            expected,
+            events: events.clone(),
+            contents: Arc::default(),
+            derived: derived(&state),
+            metadata: Some(Arc::new(MessageMetadata::from(&state))),
+            output: None,
+            subject: Some(Subject::Run {
+                number: summary.number,
+                task: summary.task,
+                status: state.status(),
+            }),
+        };
+        if self.0.store.write(move |tx| Box::pin(async move { append.write(tx).await })).await? {
+            self.0.live.channel(run).committed(&events);
+        }
+        Ok(())
     }
 
     pub(super) async fn stored_text(&self, run: RunId, id: domain::id::ContentId) -> Result<String> {
@@ -118,10 +165,7 @@ impl Conductor {
 
     /// Attempts that a process left open: it is gone, so they will never end by themselves.
     pub(super) fn interrupt(&mut self, turn: &mut Turn) {
-        let open: Vec<_> = (0..self.state().steps.len())
-            .filter_map(|step| Some((StepRunId::of(step), self.state().steps[step].open_attempt()?.number)))
-            .collect();
-        for (step, attempt) in open {
+        for (step, attempt) in open_attempts(self.state()) {
             let failure = Failure::new(ErrorClass::Interrupted, "the server stopped while this attempt ran");
             self.fail(step, attempt, failure, None, false, turn);
         }
@@ -135,4 +179,9 @@ impl Conductor {
         self.plan(&mut turn).await;
         self.finish_turn(expected, phase, turn).await
     }
+}
+
+fn open_attempts(state: &RunState) -> Vec<(StepRunId, u32)> {
+    let steps = state.steps.iter().enumerate();
+    steps.filter_map(|(index, step)| Some((StepRunId::of(index), step.open_attempt()?.number))).collect()
 }

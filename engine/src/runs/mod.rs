@@ -3,8 +3,12 @@
 //! Each live run has a [`conductor`], registered here under its id. What is to be done for a run reaches it as a report;
 //! [`Engine::advance`] finds the conductor, or takes the run up from its log. Both may happen twice or late: the
 //! conductor re-reads its state, and the store's fence refuses what was done already.
+//!
+//! Always true: a live run has one task that looks after it ([`care`]), from its launch or from being taken up until it
+//! has ended.
 
 mod attempt;
+mod care;
 mod conductor;
 mod launch;
 mod load;
@@ -16,7 +20,7 @@ use crate::{
     Engine, Error, Result, User,
     store::{self, runs},
 };
-use conductor::{Conductor, Mailbox, Report, has_ended};
+use conductor::{Report, has_ended};
 use domain::{
     access::Permission,
     event::Event,
@@ -32,8 +36,12 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How many runs a page of the list has.
@@ -42,6 +50,12 @@ const PAGE: u32 = 50;
 const EVENTS_PAGE: u32 = 500;
 /// How many compiled template versions are kept at hand.
 const RECIPES: u64 = 500;
+/// How many runs are read from their logs at once: a start may find thousands, and pages need readers, too.
+const TAKEN_UP_AT_ONCE: usize = 8;
+/// How long a page waits for a conductor that is busy, before it reads the log itself.
+const SHOW_LIMIT: Duration = Duration::from_secs(2);
+/// How long Stop waits until it is stored.
+const CANCEL_LIMIT: Duration = Duration::from_secs(20);
 
 /// What to launch.
 #[derive(Clone, Debug)]
@@ -79,6 +93,7 @@ pub(crate) struct Runs {
     live: Mutex<HashMap<RunId, mpsc::UnboundedSender<Report>>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    taking_up: Semaphore,
     recipes: Cache<(TemplateId, u32), Arc<Recipe>>,
     ask: Arc<Recipe>,
 }
@@ -90,6 +105,7 @@ impl Runs {
             live: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            taking_up: Semaphore::new(TAKEN_UP_AT_ONCE),
             recipes: Cache::new(RECIPES),
             ask: Arc::new(Recipe::ask()?),
         })
@@ -114,20 +130,12 @@ impl Runs {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn live_count(&self) -> u32 {
-        self.live().len() as u32
-    }
-
     fn register(&self, run: RunId, mail: mpsc::UnboundedSender<Report>) {
         self.live().insert(run, mail);
     }
 
     fn forget(&self, run: RunId) {
         self.live().remove(&run);
-    }
-
-    fn conduct(&self, conductor: Conductor, mailbox: Mailbox) {
-        self.tasks.spawn(conductor.conduct(mailbox));
     }
 }
 
@@ -168,10 +176,16 @@ impl Engine {
         }
         let (reply, answer) = oneshot::channel();
         drop(self.mailbox(row.id()).send(Report::Cancel { by: user.name.clone(), reply }));
-        match answer.await {
-            Ok(cancelled) => cancelled?,
+        match timeout(CANCEL_LIMIT, answer).await {
+            Ok(Ok(cancelled)) => cancelled?,
+            Err(_) => {
+                let why = "the run will stop, but that could not be stored yet; look again in a while";
+                return Err(Error::Unavailable(why.to_owned()));
+            }
             // Its conductor ended between the two: either the run has, or the server is about to.
-            Err(_) => return Err(Error::Unavailable("the run could not be reached; try again".to_owned())),
+            Ok(Err(_)) => {
+                return Err(Error::Unavailable("the run could not be reached; try again".to_owned()));
+            }
         }
         self.run(user, project, run).await
     }
@@ -272,7 +286,7 @@ impl Engine {
         if let Some(mail) = mail {
             let (reply, answer) = oneshot::channel();
             if mail.send(Report::Show { reply }).is_ok()
-                && let Ok(state) = answer.await
+                && let Ok(Ok(state)) = timeout(SHOW_LIMIT, answer).await
             {
                 return Ok(*state);
             }
@@ -288,20 +302,7 @@ impl Engine {
         let (mail, mailbox) = mpsc::unbounded_channel();
         live.insert(run, mail.clone());
         drop(live);
-        self.0.runs.tasks.spawn(take_up(self.clone(), run, mail.clone(), mailbox));
+        self.look_after(run, care::take_up(self.clone(), run, mail.clone(), mailbox));
         mail
     }
-}
-
-async fn take_up(engine: Engine, run: RunId, mail: mpsc::UnboundedSender<Report>, mailbox: Mailbox) {
-    match engine.load(run, mail).await {
-        Ok(mut conductor) => {
-            if conductor.resume().await.is_ok() {
-                return conductor.conduct(mailbox).await;
-            }
-            tracing::warn!(%run, "somebody else works on this run");
-        }
-        Err(error) => tracing::error!(%run, %error, source = ?error, "a run could not be taken up"),
-    }
-    engine.0.runs.forget(run);
 }

@@ -8,9 +8,13 @@ use domain::{
     template::{self, Format, Template},
 };
 use std::sync::Arc;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The key of the built-in template that free text runs as.
 pub(crate) const ASK: &str = "ask";
+
+/// Expressions that can read more than this, in bytes, are evaluated aside.
+const LARGE: usize = 256 * 1024;
 
 pub(super) struct Recipe {
     pub template: Template,
@@ -21,6 +25,8 @@ pub(super) struct Recipe {
     pub is_ask: bool,
     /// Some expression of it may read `context.conversation`.
     pub reads_conversation: bool,
+    /// Some expression of it may loop: then even a small input can keep it busy up to its limit, about a second.
+    loops: bool,
 }
 
 impl Recipe {
@@ -28,8 +34,23 @@ impl Recipe {
         let plan = template::compile(&template).map_err(Error::Invalid)?;
         let is_ask = template.key.as_ref() == ASK;
         // A text search may load the conversation where no expression reads it, never the other way round.
-        let reads_conversation = is_ask || template.to_json().contains("conversation");
-        Ok(Self { template, plan: Arc::new(plan), evaluator: Evaluator::new(), is_ask, reads_conversation })
+        let text = template.to_json();
+        let reads_conversation = is_ask || text.contains("conversation");
+        let loops = text.contains("{%") || text.contains("range");
+        let evaluator = Evaluator::new();
+        Ok(Self { template, plan: Arc::new(plan), evaluator, is_ask, reads_conversation, loops })
+    }
+
+    /// Evaluates. What may take long is kept from holding up other runs; anything else is done at once, which is cheaper.
+    /// `bytes`: about how much there is to read.
+    pub fn aside<T>(&self, bytes: usize, evaluate: impl FnOnce() -> T) -> T {
+        let slow = self.loops || bytes > LARGE;
+        // On a runtime of one thread there is nowhere to go.
+        if slow && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            tokio::task::block_in_place(evaluate)
+        } else {
+            evaluate()
+        }
     }
 
     pub fn ask() -> Result<Self> {
@@ -49,7 +70,9 @@ impl Engine {
         let template = versions::template(self.0.store.read(), id, version).await?;
         let template =
             template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
-        let recipe = Arc::new(Recipe::new(template)?);
+        // A large template takes a while to compile.
+        let compiled = tokio::task::spawn_blocking(move || Recipe::new(template));
+        let recipe = Arc::new(compiled.await.map_err(Error::internal)??);
         self.0.runs.recipes.insert((id, version), recipe.clone());
         Ok(recipe)
     }

@@ -10,7 +10,7 @@ use domain::{
     view::RunSummary,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, SqliteConnection, SqlitePool, types::Json};
+use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor, SqlitePool, types::Json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -249,15 +249,15 @@ pub async fn by_number(db: &SqlitePool, project: ProjectId, number: RunNumber) -
 }
 
 /// A launch that was made before under this idempotency key, with the digest of its body.
-pub async fn by_idempotency_key(
-    tx: &mut SqliteConnection,
+pub async fn by_idempotency_key<'e>(
+    db: impl SqliteExecutor<'e>,
     project: ProjectId,
     key: &str,
 ) -> Result<Option<(RunRow, Vec<u8>)>> {
     let row = sqlx::query("SELECT * FROM run WHERE project_id = $1 AND idempotency_key = $2")
         .bind(project.0)
         .bind(key)
-        .fetch_optional(tx)
+        .fetch_optional(db)
         .await?;
     row.map(|row| Ok((RunRow::from_row(&row)?, row.try_get("request_digest")?))).transpose()
 }

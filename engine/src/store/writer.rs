@@ -1,11 +1,12 @@
 //! The one writer: commands queue, and all that wait share the next transaction and its one fsync.
 //!
 //! Always true: a command's caller hears of success only after the commit that made it durable; a command that fails is
-//! rolled back to its own savepoint; when the commit itself fails, every command in it failed.
+//! rolled back to its own savepoint, also when it panics; when the commit itself fails, every command in it failed.
 
 use crate::{Error, Result};
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use sqlx::{Connection, SqliteConnection};
+use std::panic::AssertUnwindSafe;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -43,7 +44,9 @@ where
     fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Some(command) = self.command.take() else { return false };
-            let result = command(tx).await;
+            // What a command leaves half done is in its savepoint, so nothing broken is seen after a panic.
+            let result = AssertUnwindSafe(async { command(tx).await }).catch_unwind().await;
+            let result = result.unwrap_or_else(|_| Err(Error::internal("a command of the writer panicked")));
             let succeeded = result.is_ok();
             self.result = Some(result);
             succeeded
@@ -131,7 +134,10 @@ async fn work(
 }
 
 /// Statements go together where they can: each is a trip to the connection's thread.
-async fn commit(connection: &mut SqliteConnection, group: &mut [Box<dyn Command>]) -> Result<(), sqlx::Error> {
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: &mut [Box<dyn Command>],
+) -> Result<(), sqlx::Error> {
     let mut before = "BEGIN IMMEDIATE; SAVEPOINT command";
     for command in group.iter_mut() {
         sqlx::query(before).execute(&mut *connection).await?;
@@ -185,6 +191,24 @@ mod tests {
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
         assert_eq!(count(&read).await, 100);
         assert!(*writer.commits().borrow() < 200, "nothing was grouped");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_panics_is_its_own_loss() {
+        let (writer, read, _folder) = writer().await;
+        let broken = writer.run(|tx| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO number VALUES (1)").execute(tx).await?;
+                let none: Option<()> = None;
+                none.expect("this panic is a part of the test");
+                Ok(())
+            })
+        });
+        let (broken, beside) = tokio::join!(broken, insert(&writer, 2));
+        assert!(matches!(broken, Err(Error::Internal(_))), "{broken:?}");
+        beside.unwrap();
+        insert(&writer, 3).await.unwrap();
+        assert_eq!(count(&read).await, 2, "what the panicking command wrote is rolled back");
     }
 
     #[tokio::test]
