@@ -410,3 +410,205 @@ async fn the_project_feed_tells_of_runs() {
     };
     tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
 }
+
+/// Whatever moment the caller hangs up at, a launch is made wholly or not at all.
+#[tokio::test]
+async fn a_caller_who_hangs_up_leaves_no_run_behind() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    for polls in 1..16 {
+        let launch = Launch { input: code(), ..Launch::default() };
+        let mut launching = Box::pin(stage.try_launch(&key, launch));
+        for _ in 0..polls {
+            if futures::poll!(&mut launching).is_ready() {
+                break;
+            }
+            // Readers and the writer are threads of their own.
+            tokio::time::sleep(Duration::from_micros(300)).await;
+        }
+    }
+    stage.launch(&key, code()).await;
+    let runs = stage.engine.runs(&stage.admin, &stage.project, &Default::default(), None).await.unwrap();
+    for run in runs.items {
+        assert_eq!(status(&stage.end(run.number).await), RunStatus::Completed);
+    }
+}
+
+/// A run whose conductor panics each time is taken up again, then ends as failed; the server goes on.
+#[tokio::test]
+async fn a_run_that_breaks_its_conductor_ends_as_failed() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("held").hold(0).last_user("REPORT"), Rule::text("ok")]);
+    let key = stage.template(THREE_STEPS).await;
+    let launched = stage.launch(&key, code()).await;
+    stage.models.wait_for(|ledger| ledger.len() == 2).await;
+    // Nothing the product does: a version that changes under its run, so that the second step is not there.
+    let shorter = json!({
+        "apiVersion": "troupe/v1", "key": "review", "name": "Review", "steps": [{"name": "Analyze", "prompt": "x"}]
+    });
+    let stage = stage
+        .restart_after(async |data| {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("troupe.db"));
+            let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            let update = sqlx::query("UPDATE template_version SET document = $1").bind(shorter.to_string());
+            update.execute(&mut database).await.unwrap();
+            sqlx::Connection::close(database).await.unwrap();
+        })
+        .await;
+    let detail = stage.end(launched.run).await;
+    assert_eq!(status(&detail), RunStatus::Failed);
+    let failure = detail.state.error.clone().unwrap();
+    assert_eq!(failure.error.class, ErrorClass::Interrupted, "{failure:?}");
+    assert!(detail.state.steps.iter().all(|step| step.status.is_end() && step.open_attempt().is_none()));
+    let metadata = stage.assistant_messages(&launched).await.remove(0).metadata.unwrap();
+    assert_eq!(metadata, MessageMetadata::from(&detail.state));
+    let ask = Subject::Ask("Still there?".to_owned());
+    let next = stage.engine.execute(&stage.admin, &stage.project, ask, Launch::default()).await.unwrap();
+    assert_eq!(status(&stage.end(next.run).await), RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn equal_launches_at_the_same_moment_are_one_run() {
+    let stage = Stage::new().await;
+    let key = stage.template(THREE_STEPS).await;
+    let launch = || Launch { input: code(), idempotency_key: Some("k".to_owned()), ..Launch::default() };
+    let all = futures::future::join_all((0..8).map(|_| stage.try_launch(&key, launch()))).await;
+    let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+    assert!(all.iter().all(|launched| launched == &all[0]), "{all:?}");
+    stage.end(all[0].run).await;
+    let runs = stage.engine.runs(&stage.admin, &stage.project, &Default::default(), None).await.unwrap();
+    assert_eq!(runs.items.len(), 1);
+    // The first answer stands, also when what it was launched from is gone.
+    stage.engine.delete_template(&stage.admin, &stage.project, &key).await.unwrap();
+    assert_eq!(stage.try_launch(&key, launch()).await.unwrap(), all[0]);
+}
+
+/// The stored metadata follows the fold also when nothing else happens for a long time.
+#[tokio::test]
+async fn the_message_catches_up_while_a_model_takes_its_time() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("held").hold(0).last_user("REPORT"), Rule::text("ok")]);
+    let key = stage.template(THREE_STEPS).await;
+    let launched = stage.launch(&key, code()).await;
+    stage.models.wait_for(|ledger| ledger.len() == 2).await;
+    let caught_up = async {
+        loop {
+            let metadata = stage.assistant_messages(&launched).await.remove(0).metadata.unwrap();
+            if metadata == MessageMetadata::from(&stage.detail(launched.run).await.state) {
+                return metadata;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let metadata = tokio::time::timeout(Duration::from_secs(5), caught_up).await.unwrap();
+    assert_eq!(metadata.orchestration_status.steps[1].status, StepStatus::Running);
+    stage.models.release();
+    stage.end(launched.run).await;
+}
+
+/// The answer says how many wait; the order of the queue is the order of asking.
+#[tokio::test]
+async fn the_queue_position_is_the_place_at_the_provider() {
+    let stage = Stage::new().await;
+    stage.limit_provider(1).await;
+    stage.models.script(vec![Rule::text("held").hold(0).times(1), Rule::text("ok")]);
+    let source = "{apiVersion: troupe/v1, key: t, name: T, steps: [{name: A, prompt: go}]}";
+    let key = stage.template(source).await;
+    let mut runs = Vec::new();
+    for position in 0..3 {
+        let launched = stage.launch(&key, json!({})).await;
+        assert_eq!(launched.queue_position, position);
+        stage.models.wait_for(|ledger| ledger.len() == 1).await;
+        stage.until_queued(position).await;
+        runs.push(launched.run);
+    }
+    stage.models.release();
+    for run in runs {
+        assert_eq!(status(&stage.end(run).await), RunStatus::Completed);
+    }
+}
+
+/// Many models refuse turns that do not alternate; a question without an answer must not end the conversation.
+#[tokio::test]
+async fn an_unanswered_question_joins_the_next_one() {
+    let stage = Stage::new().await;
+    let refused = Rule::fault(Fault::status(400)).last_user("My name is Ada.").times(1);
+    stage.models.script(vec![refused, Rule::text("hello")]);
+    let ask = |text: &str, task| {
+        let launch = Launch { task_id: task, ..Launch::default() };
+        stage.engine.execute(&stage.admin, &stage.project, Subject::Ask(text.to_owned()), launch)
+    };
+    let first = ask("My name is Ada.", None).await.unwrap();
+    assert_eq!(status(&stage.end(first.run).await), RunStatus::Failed);
+    let second = ask("Who am I?", Some(first.task_id)).await.unwrap();
+    stage.end(second.run).await;
+    assert_eq!(said(&stage.models.ledger().pop().unwrap()), "My name is Ada.\n\nWho am I?");
+    let blank = ask("  ", Some(first.task_id)).await;
+    assert!(matches!(blank, Err(Error::Invalid(_))), "{blank:?}");
+}
+
+/// However a viewer's wake-ups fall, an attempt's text stands between its start and its end.
+#[tokio::test]
+async fn text_comes_between_the_start_and_the_end_of_its_attempt() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("some words that come in pieces").chunk_size(3)]);
+    let key = stage.template(THREE_STEPS).await;
+    for _ in 0..10 {
+        let run = stage.launch(&key, code()).await.run;
+        let cursor = Cursor { runs: BTreeMap::from([(run, 0)]), project: None };
+        let mut frames = stage.engine.live(&stage.admin, &stage.project, cursor).await.unwrap();
+        let mut open = std::collections::BTreeSet::new();
+        loop {
+            match frames.next().await.unwrap().unwrap() {
+                (_, LiveFrame::Delta { delta, .. }) => assert!(open.contains(&delta.step), "{delta:?}"),
+                (_, LiveFrame::Event { event, .. }) => match event.kind {
+                    EventKind::Started { step, .. } => drop(open.insert(step)),
+                    EventKind::Finished { step, .. } => drop(open.remove(&step)),
+                    EventKind::Completed { .. } => break,
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A burst of changes is given whole, without waiting for the next one.
+#[tokio::test]
+async fn the_project_feed_catches_up_by_itself() {
+    let stage = Stage::new().await;
+    let project = Some(stage.engine.project_cursor(&stage.admin, &stage.project).await.unwrap());
+    let tasks =
+        (0..450).map(|n| {
+            let stage = &stage;
+            async move {
+                stage.engine.create_task(&stage.admin, &stage.project, &format!("Task {n}")).await.unwrap()
+            }
+        });
+    futures::future::join_all(tasks).await;
+    let cursor = Cursor { runs: BTreeMap::new(), project };
+    let feed = stage.engine.live(&stage.admin, &stage.project, cursor).await.unwrap();
+    let changes = feed
+        .filter(|frame| std::future::ready(matches!(frame.as_ref().unwrap().1, LiveFrame::Change { .. })));
+    let all = tokio::time::timeout(Duration::from_secs(10), changes.take(450).collect::<Vec<_>>()).await;
+    assert_eq!(all.expect("the rest of the burst was forgotten").len(), 450);
+}
+
+/// Shutting down with many runs in flight is prompt, and all of them go on at the next start.
+#[tokio::test]
+async fn shutdown_is_prompt_and_everything_resumes() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("held").hold(0).last_user("ANALYZE").times(40), Rule::text("ok")]);
+    let key = stage.template(THREE_STEPS).await;
+    let mut runs = Vec::new();
+    for _ in 0..40 {
+        runs.push(stage.launch(&key, code()).await.run);
+    }
+    stage.models.wait_for(|ledger| ledger.len() == 40).await;
+    let began = std::time::Instant::now();
+    let stage = stage.restart().await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    for run in runs {
+        assert_eq!(status(&stage.end(run).await), RunStatus::Completed);
+    }
+}

@@ -11,7 +11,7 @@ use crate::{
 };
 use domain::{
     access::Permission,
-    event::EventKind,
+    event::{Delta, EventKind},
     id::{ProjectId, RunId, RunNumber, StepRunId},
     key::ProjectKey,
     view::LiveFrame,
@@ -126,8 +126,7 @@ impl Follower {
         }
         loop {
             if lists_due && Instant::now() >= lists_at {
-                self.flush_changes().await?;
-                lists_due = false;
+                lists_due = self.flush_changes().await?;
                 lists_at = Instant::now() + LIST_PULSE;
             }
             tokio::select! {
@@ -165,32 +164,32 @@ impl Follower {
         self.followed.get(&number).is_some_and(|followed| followed.channel.seq() > seen)
     }
 
-    /// Gives what is new in a run: text first, so that an attempt's last words come before its end does.
+    /// Gives what is new in a run: an attempt's start before its text, and its last words before its end.
     async fn flush(&mut self, number: RunNumber, first: bool) -> Result<(), Stop> {
         let Some(followed) = self.followed.get_mut(&number) else { return Ok(()) };
-        let deltas = followed.channel.unseen(&mut followed.seen);
+        // Taken before the events are read, so each attempt's start is among them or was given before.
+        let mut deltas = followed.channel.unseen(&mut followed.seen);
         let id = followed.id;
-        if !first {
-            self.send_deltas(number, deltas).await?;
-            return if self.behind(number) { self.flush_events(number, id).await } else { Ok(()) };
+        if first || self.behind(number) {
+            self.flush_events(number, id, &mut deltas).await?;
         }
-        // A newcomer learns that an attempt is open before it gets that attempt's text.
-        self.flush_events(number, id).await?;
         Ok(self.send_deltas(number, deltas).await?)
     }
 
-    async fn send_deltas(
-        &mut self,
-        number: RunNumber,
-        deltas: Vec<domain::event::Delta>,
-    ) -> Result<(), Gone> {
+    async fn send_deltas(&mut self, number: RunNumber, deltas: Vec<Delta>) -> Result<(), Gone> {
         for delta in deltas {
             self.send(LiveFrame::Delta { run: number, delta }).await?;
         }
         Ok(())
     }
 
-    async fn flush_events(&mut self, number: RunNumber, id: RunId) -> Result<(), Stop> {
+    /// Gives the events after the cursor, and with each start and end of an attempt what `deltas` has of its text.
+    async fn flush_events(
+        &mut self,
+        number: RunNumber,
+        id: RunId,
+        deltas: &mut Vec<Delta>,
+    ) -> Result<(), Stop> {
         loop {
             let after = self.cursor.runs.get(&number).copied().unwrap_or(0);
             let recent = self.followed.get(&number).and_then(|followed| followed.channel.recent(after));
@@ -205,7 +204,16 @@ impl Follower {
                     event.kind,
                     EventKind::Completed { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. }
                 );
-                self.send(LiveFrame::Event { run: number, event }).await?;
+                let text = text_beside(&event.kind, deltas);
+                let starts = matches!(event.kind, EventKind::Started { .. });
+                let event = LiveFrame::Event { run: number, event };
+                if starts {
+                    self.send(event).await?;
+                    self.send_deltas(number, text).await?;
+                } else {
+                    self.send_deltas(number, text).await?;
+                    self.send(event).await?;
+                }
                 if ended {
                     self.followed.remove(&number);
                 }
@@ -216,16 +224,38 @@ impl Follower {
         }
     }
 
-    async fn flush_changes(&mut self) -> Result<(), Stop> {
-        let Some(after) = self.cursor.project else { return Ok(()) };
-        for change in changes::after(self.engine.0.store.read(), self.project, after).await? {
+    /// Whether there are more.
+    async fn flush_changes(&mut self) -> Result<bool, Stop> {
+        let Some(after) = self.cursor.project else { return Ok(false) };
+        let changes = changes::after(self.engine.0.store.read(), self.project, after).await?;
+        let more = changes.len() == changes::BATCH as usize;
+        for change in changes {
             self.cursor.project = Some(change.seq);
             self.send(LiveFrame::Change { change }).await?;
         }
-        Ok(())
+        Ok(more)
     }
 
     async fn send(&self, frame: LiveFrame) -> Result<(), Gone> {
         self.frames.send(Ok((self.cursor.clone(), frame))).await.map_err(|_| Gone)
     }
+}
+
+/// Takes out the text of the attempt that this event begins or ends.
+fn text_beside(kind: &EventKind, deltas: &mut Vec<Delta>) -> Vec<Delta> {
+    if deltas.is_empty() {
+        return Vec::new();
+    }
+    let of = match kind {
+        EventKind::Started { step, attempt, .. }
+        | EventKind::Finished { step, attempt, .. }
+        | EventKind::StepFailed { step, attempt, .. }
+        | EventKind::TimedOut { step, attempt, .. }
+        | EventKind::Interrupted { step, attempt, .. } => (*step, Some(*attempt)),
+        EventKind::StepCancelled { step } => (*step, None),
+        _ => return Vec::new(),
+    };
+    let beside =
+        |delta: &mut Delta| delta.step == of.0 && of.1.is_none_or(|attempt| delta.attempt == attempt);
+    deltas.extract_if(.., beside).collect()
 }

@@ -15,6 +15,9 @@ use tokio::sync::watch;
 
 /// How many committed events are kept at hand for watchers; one who is further behind reads the log.
 const RECENT: usize = 64;
+/// How many ended attempts' texts are kept for watchers who have not seen their last words; one who is further behind
+/// finds them as outputs.
+const DONE_TEXTS: usize = 64;
 
 /// The channels of the runs that somebody executes or watches just now.
 #[derive(Default)]
@@ -46,7 +49,15 @@ pub(crate) struct RunChannel {
     seq: AtomicU64,
     /// The last committed events, while somebody watches: a watcher who keeps up need not read the log.
     recent: Mutex<VecDeque<Event>>,
-    texts: Mutex<BTreeMap<StepRunId, LiveText>>,
+    texts: Mutex<Texts>,
+}
+
+/// The texts of open attempts and of a few that ended last.
+#[derive(Default)]
+struct Texts {
+    of: BTreeMap<StepRunId, LiveText>,
+    /// Ended attempts, the oldest first.
+    done: VecDeque<(StepRunId, u32)>,
 }
 
 struct LiveText {
@@ -86,11 +97,11 @@ impl RunChannel {
     }
 
     pub fn begin(&self, step: StepRunId, attempt: u32) {
-        lock(&self.texts).insert(step, LiveText { attempt, text: String::new(), done: false });
+        lock(&self.texts).of.insert(step, LiveText { attempt, text: String::new(), done: false });
     }
 
     pub fn push(&self, step: StepRunId, attempt: u32, text: &str) {
-        if let Some(live) = lock(&self.texts).get_mut(&step).filter(|live| live.attempt == attempt) {
+        if let Some(live) = lock(&self.texts).of.get_mut(&step).filter(|live| live.attempt == attempt) {
             live.text.push_str(text);
         }
         self.wake();
@@ -100,9 +111,16 @@ impl RunChannel {
     pub fn end(&self, step: StepRunId, attempt: u32) {
         let mut texts = lock(&self.texts);
         if self.wake.receiver_count() == 0 {
-            texts.remove(&step);
-        } else if let Some(live) = texts.get_mut(&step).filter(|live| live.attempt == attempt) {
+            texts.of.remove(&step);
+        } else if let Some(live) = texts.of.get_mut(&step).filter(|live| live.attempt == attempt) {
             live.done = true;
+            texts.done.push_back((step, attempt));
+        }
+        if texts.done.len() > DONE_TEXTS
+            && let Some((step, attempt)) = texts.done.pop_front()
+            && texts.of.get(&step).is_some_and(|live| live.attempt == attempt)
+        {
+            texts.of.remove(&step);
         }
     }
 
@@ -118,7 +136,7 @@ impl RunChannel {
     pub(super) fn unseen(&self, seen: &mut BTreeMap<StepRunId, Seen>) -> Vec<Delta> {
         let texts = lock(&self.texts);
         let mut deltas = Vec::new();
-        for (&step, live) in texts.iter() {
+        for (&step, live) in texts.of.iter() {
             let had = seen.get(&step).copied().filter(|had| had.attempt == live.attempt);
             let from = had.map_or(0, |had| had.bytes);
             let newcomer = had.is_none() && live.done;
@@ -174,5 +192,18 @@ mod tests {
         channel.begin(step, 2);
         channel.push(step, 2, "again");
         assert_eq!(channel.unseen(&mut seen)[0].offset, 0);
+    }
+
+    #[test]
+    fn texts_of_ended_attempts_do_not_pile_up() {
+        let channel = RunChannel::default();
+        let _watching = channel.subscribe();
+        for step in (0..1000).map(StepRunId::of) {
+            channel.begin(step, 1);
+            channel.push(step, 1, "text");
+            channel.end(step, 1);
+        }
+        channel.begin(StepRunId::of(0), 2);
+        assert_eq!(lock(&channel.texts).of.len(), DONE_TEXTS + 1);
     }
 }

@@ -1,7 +1,7 @@
 //! What a step asks its model: the role's base prompt as the system's, the rendered step as the user's.
 
 use crate::{
-    models::{ModelRequest, Turn},
+    models::{ModelRequest, Turn, TurnAuthor},
     store::{messages::Earlier, versions::RoleVersion},
 };
 use domain::{
@@ -9,9 +9,9 @@ use domain::{
     template::Step,
 };
 
-/// How much of a conversation goes along with free text, in bytes: about 8,000 tokens.
+/// How much of a conversation goes along with free text, in bytes with the question: about 8,000 tokens.
 const CONVERSATION_BUDGET: usize = 32 * 1024;
-/// The local model's context is 2,048 tokens per call.
+/// The local model has one context of 8,192 tokens for four calls at once: about 2,000 for each, answer included.
 const LOCAL_CONVERSATION_BUDGET: usize = 3 * 1024;
 /// A small model without a limit rambles until its context is full.
 const LOCAL_MAX_TOKENS: u32 = 512;
@@ -39,19 +39,34 @@ pub(super) fn of_step(
 }
 
 /// Puts the conversation's earlier messages before the question, the newest first into the budget.
+///
+/// The turns alternate and begin with the user's, as many models insist: questions that have no answer (their run failed,
+/// was stopped or still works) become one turn with the question after them.
 pub(super) fn with_conversation(request: &mut ModelRequest, role: &RoleVersion, earlier: &[Earlier]) {
-    let mut budget = if is_local(role) { LOCAL_CONVERSATION_BUDGET } else { CONVERSATION_BUDGET };
-    let mut turns = Vec::new();
-    for message in earlier.iter().rev() {
-        let Some(rest) = budget.checked_sub(message.content.len()) else { break };
-        budget = rest;
-        turns.push(match message.author.as_str() {
-            "assistant" => Turn::assistant(&message.content),
-            _ => Turn::user(&message.content),
-        });
+    let whole = if is_local(role) { LOCAL_CONVERSATION_BUDGET } else { CONVERSATION_BUDGET };
+    let question: usize = request.turns.iter().map(|turn| turn.text.len()).sum();
+    let mut budget = whole.saturating_sub(question);
+    let fitting = earlier.iter().rev().take_while(|message| {
+        let rest = budget.checked_sub(message.content.len());
+        budget = rest.unwrap_or(0);
+        rest.is_some()
+    });
+    let fitting: Vec<_> = fitting.collect();
+    let said = fitting.into_iter().rev().map(|message| match message.author.as_str() {
+        "assistant" => Turn::assistant(&message.content),
+        _ => Turn::user(&message.content),
+    });
+    let mut turns: Vec<Turn> = Vec::new();
+    for turn in said.skip_while(|turn| turn.author == TurnAuthor::Assistant).chain(request.turns.drain(..)) {
+        match turns.last_mut().filter(|last| last.author == turn.author) {
+            Some(last) => {
+                last.text.push_str("\n\n");
+                last.text.push_str(&turn.text);
+            }
+            None => turns.push(turn),
+        }
     }
-    turns.reverse();
-    request.turns.splice(0..0, turns);
+    request.turns = turns;
 }
 
 fn is_local(role: &RoleVersion) -> bool {

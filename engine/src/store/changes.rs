@@ -8,7 +8,7 @@ use domain::{
 use sqlx::{SqliteConnection, SqlitePool};
 
 /// How many changes are read at once.
-const BATCH: u32 = 200;
+pub const BATCH: u32 = 200;
 /// How many changes are kept in all; a tab that slept longer reads its lists anew.
 const KEPT: i64 = 20_000;
 

@@ -6,6 +6,7 @@ use domain::{
     run::MessageMetadata,
 };
 use sqlx::{SqliteConnection, SqlitePool, types::Json};
+use uuid::Uuid;
 
 /// An earlier message of a conversation, as prompts see it.
 #[derive(Clone, Debug, serde::Serialize, sqlx::FromRow)]
@@ -109,17 +110,34 @@ pub async fn update(
     Ok(())
 }
 
-/// The newest messages before `before`, oldest first, at most `limit`.
+/// How much of a conversation is read for a prompt, in bytes; answers may be large.
+const EARLIER_BYTES: i64 = 4 * 1024 * 1024;
+
+/// The newest messages before `before`, oldest first, at most `limit` and [`EARLIER_BYTES`].
 pub async fn earlier(db: &SqlitePool, task: TaskId, before: MessageId, limit: u32) -> Result<Vec<Earlier>> {
-    let mut rows: Vec<Earlier> = sqlx::query_as(
-        "SELECT author, content FROM message WHERE task_id = $1 AND id < $2 AND author <> 'system' AND content <> '' \
-         ORDER BY id DESC LIMIT $3",
+    let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT id, octet_length(content) FROM message \
+         WHERE task_id = $1 AND id < $2 AND author <> 'system' AND content <> '' ORDER BY id DESC LIMIT $3",
     )
     .bind(task.0)
     .bind(before.0)
     .bind(limit)
     .fetch_all(db)
     .await?;
-    rows.reverse();
+    let mut left = EARLIER_BYTES;
+    let fitting = sizes.into_iter().take_while(|(_, bytes)| {
+        left -= bytes;
+        left >= 0
+    });
+    let Some((oldest, _)) = fitting.last() else { return Ok(Vec::new()) };
+    let rows = sqlx::query_as(
+        "SELECT author, content FROM message WHERE task_id = $1 AND id >= $3 AND id < $2 \
+         AND author <> 'system' AND content <> '' ORDER BY id",
+    )
+    .bind(task.0)
+    .bind(before.0)
+    .bind(oldest)
+    .fetch_all(db)
+    .await?;
     Ok(rows)
 }

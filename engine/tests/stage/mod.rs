@@ -158,11 +158,45 @@ impl Stage {
         all.into_iter().filter(|message| message.author == Author::Assistant).collect()
     }
 
+    /// Lets the provider have so many calls at once.
+    pub async fn limit_provider(&self, max_concurrent: u32) {
+        let key = ProviderKey::parse("scripted").unwrap();
+        let draft = ProviderDraft {
+            key: key.clone(),
+            kind: ProviderKind::OpenAiCompatible,
+            base_url: Some(self.models.openai_url()),
+            api_key: None,
+            max_concurrent: Some(max_concurrent),
+            requests_per_minute: None,
+        };
+        self.engine.update_provider(&self.admin, &key, draft).await.unwrap();
+    }
+
+    /// Waits until so many calls wait for the provider.
+    pub async fn until_queued(&self, queued: u32) {
+        let waiting = async {
+            loop {
+                let providers = self.engine.providers(&self.admin).await.unwrap();
+                if providers.iter().any(|provider| provider.queued == queued && provider.active > 0) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("nobody queued");
+    }
+
     /// Stops the engine and opens another one on the same folder, as a restart does.
     pub async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// As [`restart`](Self::restart), with something done to the data folder in between.
+    pub async fn restart_after(self, meanwhile: impl AsyncFnOnce(&std::path::Path)) -> Self {
         self.engine.shutdown().await;
         let Self { engine, models, admin, project, data } = self;
         drop(engine);
+        meanwhile(data.path()).await;
         let engine = reopen(data.path().into()).await;
         Self { engine, models, admin, project, data }
     }
