@@ -1,0 +1,92 @@
+// Every page as it must always be: nothing that axe finds, in light and in dark; nothing to scroll sideways on a
+// phone; no complaint on the console.
+
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+
+import { ADMIN, expect, fillSignIn, test, type Workspace } from "../fixtures";
+import type { Models } from "../fixtures/models";
+
+const PHONE = { width: 360, height: 780 };
+
+/** Pages that anybody may see, and pages of a member; `{task}` and `{run}` are those of a run that completed. */
+const PAGES = [
+  "/sign-in",
+  "/",
+  "/projects/new",
+  "/p/work/conversations",
+  "/p/work/conversations/new",
+  "/p/work/conversations/{task}",
+  "/p/work/conversations/{failed-task}",
+  "/p/work/templates",
+  "/p/work/templates/new",
+  "/p/work/templates/two-steps",
+  "/p/work/templates/two-steps/edit",
+  "/p/work/templates/two-steps/execute",
+  "/p/work/runs",
+  "/p/work/runs?status=failed",
+  "/p/work/runs/{run}",
+  "/p/work/runs/{run}?tab=io",
+  "/p/work/runs/{run}?tab=events",
+  "/p/work/roles",
+  "/p/work/roles/new",
+  "/p/work/roles/senior_reviewer",
+  "/settings/models",
+  "/settings/tokens",
+];
+
+for (const path of PAGES) {
+  test(`${path} is clean, in light and dark, and fits a phone`, async ({ page, workspace, models }) => {
+    const address = await fill(path, workspace, models);
+    if (path !== "/sign-in") {
+      await page.goto(`/sign-in?next=${encodeURIComponent(address)}`);
+      await fillSignIn(page, ADMIN.password);
+      await expect(page).toHaveURL((url) => url.pathname === address.split("?")[0] || path === "/");
+    } else {
+      await page.goto(address);
+    }
+    await settled(page);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      const found = violations.map(({ id, help, nodes }) => ({ id, help, where: nodes.map((node) => node.html) }));
+      expect(found, `axe in ${colorScheme}`).toEqual([]);
+    }
+    await page.setViewportSize(PHONE);
+    expect(await wider(page), "what reaches beyond the right edge").toEqual([]);
+  });
+}
+
+/** Puts the parts of a run that the path asks for in it, and makes that run. */
+async function fill(path: string, workspace: Workspace, models: Models): Promise<string> {
+  if (!path.includes("{")) return path;
+  const fails = path.includes("{failed-");
+  await models.script([fails ? { fault: { kind: "empty" } } : { text: "# An answer\n\nWith `code` and a list:\n\n- one\n- two" }]);
+  const { run, taskId } = await workspace.launch("rivers", { Draft: "senior_reviewer" });
+  const wanted = fails ? "failed" : "completed";
+  await expect.poll(async () => (await workspace.run(run)).status).toBe(wanted);
+  return path.replace(/\{(failed-)?task\}/, taskId).replace("{run}", String(run));
+}
+
+/** Until the page has its content, not only its skeleton. */
+async function settled(page: Page): Promise<void> {
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+}
+
+/** What reaches beyond the page's right edge and is not inside a box that scrolls by itself. */
+function wider(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const edge = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= edge) return [];
+    const clipped = (element: Element): boolean => {
+      for (let box = element.parentElement; box && box !== document.body; box = box.parentElement) {
+        if (getComputedStyle(box).overflowX !== "visible") return true;
+      }
+      return false;
+    };
+    return [...document.body.querySelectorAll("*")]
+      .filter((element) => element.getBoundingClientRect().right > edge + 1 && !clipped(element))
+      .map((element) => element.outerHTML.slice(0, 160));
+  });
+}

@@ -1,0 +1,65 @@
+// Roles: make one, change it, and try it before it is saved (C8).
+
+import { expect, test } from "../fixtures";
+import { numbered } from "../fixtures/conversation";
+
+test("a role is made, found in the list, changed, and has a second version", async ({ member }) => {
+  await member.goto("/p/work/roles");
+  await member.getByRole("link", { name: "New role" }).click();
+  await member.getByLabel("Name").fill("Report bot");
+  await member.getByLabel("Base prompt").fill("You write reports.");
+  await member.getByLabel("Model").selectOption("scripted-large");
+  await member.getByRole("button", { name: "Make the role" }).click();
+
+  await expect(member.getByRole("heading", { name: "Report bot", level: 1 })).toBeVisible();
+  await expect(member.getByText("version 1")).toBeVisible();
+  await expect(member.getByLabel("Base prompt")).toHaveValue("You write reports.");
+
+  await member.getByLabel("Base prompt").fill("You write short reports.");
+  await member.getByRole("button", { name: "Save as version 2" }).click();
+  await expect(member.getByText("version 2", { exact: true })).toBeVisible();
+
+  await member.goto("/p/work/roles");
+  const row = member.getByRole("table", { name: "Roles" }).getByRole("row", { name: /report_bot/ });
+  await expect(row).toContainText("Report bot");
+  await expect(row).toContainText("scripted/scripted-large");
+});
+
+test("what is wrong is told at its field, and what was typed stays", async ({ member, consoles }) => {
+  consoles.allow(/Failed to load resource: the server responded with a status of 4\d\d/);
+  await member.goto("/p/work/roles/new");
+  await member.getByLabel("Name").fill("Senior again");
+  await member.getByLabel("Key").fill("senior_reviewer");
+  await member.getByLabel("Model").selectOption("scripted");
+  await member.getByRole("button", { name: "Make the role" }).click();
+  await expect(member.getByLabel("Key")).toHaveAttribute("aria-invalid", "true");
+  await expect(member.getByLabel("Name")).toHaveValue("Senior again");
+});
+
+test("a role is tried as it stands in the form, and its words appear as they come", async ({ member, models }) => {
+  const text = numbered(80);
+  await models.script([{ text, chunkSize: 10, hold: 12 }]);
+  await member.goto("/p/work/roles/senior_reviewer");
+  await member.getByLabel("Base prompt").fill("You are somebody new.");
+  await member.getByLabel("Message").fill("Who are you?");
+  await member.getByRole("button", { name: "Try it" }).click();
+  await expect(member.getByText(text.slice(0, 120), { exact: true })).toBeVisible();
+  await models.release();
+  await expect(member.getByText(text, { exact: true })).toBeVisible();
+  await expect(member.getByText(/tokens in/)).toBeVisible();
+
+  const [call] = await models.calls();
+  expect(call?.system).toBe("You are somebody new.");
+  expect(call?.messages).toEqual([{ role: "user", content: "Who are you?" }]);
+  // Nothing was saved by trying.
+  await member.reload();
+  await expect(member.getByLabel("Base prompt")).toHaveValue("You are a senior reviewer.");
+});
+
+test("a trial that fails says why", async ({ member, models }) => {
+  await models.script([{ fault: { kind: "status", status: 401, message: "no such key" } }]);
+  await member.goto("/p/work/roles/senior_reviewer");
+  await member.getByLabel("Message").fill("Who are you?");
+  await member.getByRole("button", { name: "Try it" }).click();
+  await expect(member.getByRole("main")).toContainText("no such key");
+});
