@@ -23,7 +23,7 @@ pub fn AppRoutes() -> impl IntoView {
     view! {
         <Routes fallback=NotFound>
             <Route path=path!("/sign-in") view=SignInPage/>
-            <Route path=path!("/first-run") view=FirstRunPage/>
+            <Route path=path!("/first-run") view=FirstRunPage ssr=SsrMode::Async/>
             <ParentRoute path=path!("") view=Framed>
                 <Route path=path!("/") view=HomePage/>
                 <Route path=path!("/projects/new") view=NewProjectPage/>
@@ -33,7 +33,7 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/roles") view=RolesPage/>
+                <Route path=path!("/p/:project/roles") view=RolesPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/roles/new") view=NewRolePage/>
                 <Route path=path!("/p/:project/roles/:key") view=EditRolePage/>
                 <Route path=path!("/gallery") view=GalleryPage/>
