@@ -612,3 +612,25 @@ async fn shutdown_is_prompt_and_everything_resumes() {
         assert_eq!(status(&stage.end(run).await), RunStatus::Completed);
     }
 }
+
+/// On the runtime that serves, too: what loops is evaluated aside, and ends at its limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_expression_fails_its_step() {
+    let stage = Stage::new().await;
+    let detail = stage
+        .run(
+            "
+apiVersion: troupe/v1
+key: hostile
+name: Hostile
+steps:
+  - name: A
+    prompt: '{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}'
+",
+            json!({}),
+        )
+        .await;
+    assert_eq!(status(&detail), RunStatus::Failed);
+    assert_eq!(detail.state.error.unwrap().error.class, ErrorClass::Expression);
+    assert!(stage.models.ledger().is_empty());
+}
