@@ -9,12 +9,14 @@ use leptos_router::{
 
 use crate::{
     conversation::{ConversationPage, ConversationsPage, NewConversationPage},
+    execute::ExecutePage,
     gallery::GalleryPage,
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     role::{EditRolePage, NewRolePage, RolesPage},
     run::{LiveRuns, RunPage, RunsPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
+    template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
     ui::{ButtonLink, ButtonVariant},
 };
 
@@ -33,6 +35,11 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/templates") view=TemplatesPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/templates/new") view=NewTemplatePage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/templates/:key") view=TemplatePage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/templates/:key/edit") view=EditTemplatePage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/templates/:key/execute") view=ExecutePage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/roles") view=RolesPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/roles/new") view=NewRolePage/>
                 <Route path=path!("/p/:project/roles/:key") view=EditRolePage/>

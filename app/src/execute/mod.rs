@@ -1,4 +1,12 @@
-//! e
+//! Executing a template: its input, a role for each step, what would happen, and the launch.
+
+mod form;
+mod input;
+mod page;
 mod read;
 mod remembered;
 mod server;
+mod steps;
+
+pub use form::ExecuteForm;
+pub use page::ExecutePage;

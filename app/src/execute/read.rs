@@ -1,12 +1,16 @@
 //! A launch, read from the texts of its form. The template's schema says how each text is meant.
 
+#[cfg(feature = "ssr")]
 use super::server::LaunchForm;
+#[cfg(feature = "ssr")]
+use domain::{problem::Problem, schema::FieldKind};
 use domain::{
-    problem::Problem,
-    schema::{FieldKind, FormField, form_fields},
+    schema::{FormField, form_fields},
     template::Template,
 };
+#[cfg(feature = "ssr")]
 use serde_json::{Map, Value};
+#[cfg(feature = "ssr")]
 use std::collections::BTreeMap;
 
 /// The form's key of a whole input that is entered as JSON, because its schema has no fields to make a form of.
@@ -19,6 +23,7 @@ pub fn fields(template: &Template) -> Vec<FormField> {
 
 /// The input that the texts stand for, and which of them cannot be read. An empty text is no value at all, unless
 /// the field is a text that the schema gives a default.
+#[cfg(feature = "ssr")]
 pub fn input(template: &Template, texts: &BTreeMap<String, String>) -> (Value, Vec<Problem>) {
     let fields = fields(template);
     let mut problems = Vec::new();
@@ -45,6 +50,7 @@ pub fn input(template: &Template, texts: &BTreeMap<String, String>) -> (Value, V
     (Value::Object(input), problems)
 }
 
+#[cfg(feature = "ssr")]
 fn value(field: &FormField, text: Option<&str>) -> Result<Option<Value>, String> {
     // A box that is not ticked is not sent at all.
     if field.kind == FieldKind::Boolean {
@@ -102,7 +108,7 @@ pub fn launch(template: &Template, form: &LaunchForm) -> (engine::Launch, Vec<Pr
     (engine::Launch { input, role_assignments, task_id, idempotency_key }, problems)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
     use domain::{key::TemplateKey, template::API_VERSION};

@@ -32,6 +32,27 @@ pub struct LaunchForm {
     pub roles: BTreeMap<String, String>,
 }
 
+impl LaunchForm {
+    /// The form as it stands in the browser.
+    pub fn in_page(form: &web_sys::HtmlFormElement) -> Self {
+        let mut read = Self::default();
+        let Ok(data) = web_sys::FormData::new_with_form(form) else { return read };
+        for entry in js_sys::try_iter(&data).ok().flatten().into_iter().flatten().flatten() {
+            let entry = js_sys::Array::from(&entry);
+            let (Some(name), Some(text)) = (entry.get(0).as_string(), entry.get(1).as_string()) else {
+                continue;
+            };
+            let inner = |group: &str| Some(name.strip_prefix(group)?.strip_suffix(']')?.to_owned());
+            if let Some(field) = inner("form[input][") {
+                read.input.insert(field, text);
+            } else if let Some(step) = inner("form[roles][") {
+                read.roles.insert(step, text);
+            }
+        }
+        read
+    }
+}
+
 #[server]
 pub async fn load_form(project: ProjectKey, key: TemplateKey) -> Result<Ready> {
     let (engine, user) = caller().await?;

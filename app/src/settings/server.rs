@@ -3,8 +3,9 @@
 use crate::fault::Result;
 #[cfg(feature = "ssr")]
 use crate::{fault::Fault, session::caller};
+#[cfg(feature = "ssr")]
+use domain::access::Permission;
 use domain::{
-    access::Permission,
     id::TokenId,
     key::{ProjectKey, ProviderKey},
     view::{ApiToken, Member, Provider, ProviderStatus},

@@ -11,12 +11,7 @@ pub struct Example {
 }
 
 pub const ALL: [Example; 3] = [
-    Example {
-        word: "blank",
-        name: "Blank",
-        text: "One step, ready to be filled in.",
-        source: BLANK,
-    },
+    Example { word: "blank", name: "Blank", text: "One step, ready to be filled in.", source: BLANK },
     Example {
         word: "code-review",
         name: "Code review",
@@ -34,7 +29,11 @@ pub const ALL: [Example; 3] = [
 /// The document to begin with; blank for a word that is none. The key of a shipped template is in use already.
 pub fn source(word: &str) -> String {
     let example = ALL.iter().find(|example| example.word == word).unwrap_or(&ALL[0]);
-    example.source.replacen("key: code-review\nname: Code Review\n", "key: my-code-review\nname: My Code Review\n", 1)
+    example.source.replacen(
+        "key: code-review\nname: Code Review\n",
+        "key: my-code-review\nname: My Code Review\n",
+        1,
+    )
 }
 
 const BLANK: &str = "\

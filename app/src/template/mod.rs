@@ -1,3 +1,16 @@
-//! Templates: the list, one of them, and its editor.
+//! Templates: the list, one of them, and its editor. No role stands in any of it: roles are chosen at execution.
 
+mod address;
+mod edit;
+mod editor;
+mod examples;
+mod flow;
+mod list;
+mod page;
 mod server;
+
+pub use address::TemplateAt;
+pub use edit::{EditTemplatePage, NewTemplatePage};
+pub use list::TemplatesPage;
+pub use page::TemplatePage;
+pub use server::{list_templates, load_template};

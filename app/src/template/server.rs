@@ -5,6 +5,7 @@ use crate::fault::Result;
 use crate::session::caller;
 use domain::{
     key::{ProjectKey, TemplateKey},
+    plan::Plan,
     problem::Problem,
     template::Template,
     view::{Page, TemplateDetail, TemplateSummary},
@@ -18,6 +19,13 @@ pub struct Checked {
     /// None while the text cannot be read as a template.
     pub document: Option<Template>,
     pub problems: Vec<Problem>,
+}
+
+/// A version with the plan that is made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    pub detail: TemplateDetail,
+    pub plan: Plan,
 }
 
 /// Newest first.
@@ -39,6 +47,20 @@ pub async fn load_template(
 ) -> Result<TemplateDetail> {
     let (engine, user) = caller().await?;
     Ok(engine.template(&user, &project, &key, version).await?)
+}
+
+/// As [`load_template`], to be drawn.
+#[server]
+pub async fn show_template(
+    project: ProjectKey,
+    key: TemplateKey,
+    #[server(default)] version: Option<u32>,
+) -> Result<Shown> {
+    let (engine, user) = caller().await?;
+    let detail = engine.template(&user, &project, &key, version).await?;
+    // What is stored was sound when it was saved.
+    let plan = domain::template::compile(&detail.document).unwrap_or_default();
+    Ok(Shown { detail, plan })
 }
 
 /// Reads and checks; stores nothing.

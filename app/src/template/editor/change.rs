@@ -8,8 +8,7 @@ use serde_json::Value;
 pub fn add(template: &mut Template, after: Option<usize>) -> usize {
     let place = after.map_or(template.steps.len(), |after| (after + 1).min(template.steps.len()));
     let before = place.checked_sub(1).and_then(|index| template.steps.get(index));
-    let is_graph = template.steps.iter().any(|step| step.depends_on.is_some());
-    let depends_on = is_graph.then(|| before.map(|step| step.name.clone()).into_iter().collect());
+    let depends_on = is_graph(template).then(|| before.map(|step| step.name.clone()).into_iter().collect());
     let name = free_name(template, "New step");
     template.steps.insert(place, Step { name, prompt: Some(String::new()), depends_on, ..Step::default() });
     place
@@ -42,7 +41,8 @@ pub fn users(template: &Template, index: usize) -> Vec<String> {
     let others = template.steps.iter().enumerate().filter(|(other, _)| *other != index);
     let uses = |step: &Step| {
         let depends = step.depends_on.iter().flatten().any(|dependency| dependency == name);
-        depends || texts(step).any(|text| mentions(name).iter().any(|mention| text.contains(mention.as_str())))
+        depends
+            || texts(step).any(|text| mentions(name).iter().any(|mention| text.contains(mention.as_str())))
     };
     others.filter(|(_, step)| uses(step)).map(|(_, step)| step.name.clone()).collect()
 }
@@ -95,6 +95,37 @@ pub fn rename(template: &mut Template, index: usize, name: &str) {
                 replaced(text);
             }
         }
+    }
+}
+
+/// Whether steps say themselves what they wait for.
+pub fn is_graph(template: &Template) -> bool {
+    template.steps.iter().any(|step| step.depends_on.is_some())
+}
+
+/// Says of each step what it waits for, so that the flow stays what it was.
+pub fn to_graph(template: &mut Template) {
+    let mut row: Vec<usize> = (0..template.steps.len()).collect();
+    row.sort_by_key(|&index| template.steps[index].order.unwrap_or(index as i64 + 1));
+    let (mut before, mut now): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut group: Option<String> = None;
+    for index in row {
+        let step = &mut template.steps[index];
+        let together = step.parallel_group.is_some() && step.parallel_group == group;
+        if !together {
+            before = std::mem::take(&mut now);
+        }
+        group = step.parallel_group.take();
+        step.order = None;
+        step.depends_on = Some(before.clone());
+        now.push(step.name.clone());
+    }
+}
+
+/// Back to a row, in document order.
+pub fn to_row(template: &mut Template) {
+    for step in &mut template.steps {
+        step.depends_on = None;
     }
 }
 
@@ -157,7 +188,10 @@ mod tests {
 
     #[test]
     fn renaming_keeps_mentions_right() {
-        let mut both = template(&[("A", None, ""), ("B", Some(&["A"]), "{{ context['A'] }} and {{ context[\"A\"].x }}")]);
+        let mut both = template(&[
+            ("A", None, ""),
+            ("B", Some(&["A"]), "{{ context['A'] }} and {{ context[\"A\"].x }}"),
+        ]);
         assert_eq!(users(&both, 0), ["B"]);
         rename(&mut both, 0, "Analyse");
         assert_eq!(both.steps[1].depends_on, Some(vec!["Analyse".to_owned()]));
@@ -184,5 +218,18 @@ mod tests {
         assert_eq!(shift(&mut row, 0, false), None);
         assert_eq!(duplicate(&mut row, 0), Some(1));
         assert_eq!(names(&row), ["B", "B copy", "A"]);
+    }
+
+    #[test]
+    fn a_row_becomes_the_same_graph() {
+        let mut row = template(&[("A", None, ""), ("B", None, ""), ("C", None, ""), ("D", None, "")]);
+        for index in [1, 2] {
+            row.steps[index].parallel_group = Some("g".into());
+        }
+        to_graph(&mut row);
+        let waits: Vec<_> = row.steps.iter().map(|step| step.depends_on.clone().unwrap().join(" ")).collect();
+        assert_eq!(waits, ["", "A", "A", "B C"]);
+        to_row(&mut row);
+        assert!(!is_graph(&row));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use domain::{problem::Problem, template::Template};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -27,6 +27,8 @@ pub struct Editor {
     pub unchecked: RwSignal<Option<Fault>>,
     /// An edit has not reached the other side yet, or is not checked.
     pub settling: RwSignal<bool>,
+    /// The names of the steps whose folded fields are open.
+    pub opened: StoredValue<BTreeSet<String>>,
     edits: StoredValue<u64>,
     timer: StoredValue<Option<TimeoutHandle>>,
 }
@@ -41,6 +43,7 @@ impl Editor {
             problems: RwSignal::new(checked.problems),
             unchecked: RwSignal::new(None),
             settling: RwSignal::new(false),
+            opened: StoredValue::new(BTreeSet::new()),
             edits: StoredValue::new(0),
             timer: StoredValue::new(None),
         }
@@ -98,7 +101,13 @@ impl Editor {
     /// Runs `work` once nothing has been edited for a moment.
     fn later(self, work: impl Fn(u64) + 'static) {
         self.settling.set(true);
-        let edit = self.edits.try_update_value(|edits| { *edits += 1; *edits }).unwrap_or_default();
+        let edit = self
+            .edits
+            .try_update_value(|edits| {
+                *edits += 1;
+                *edits
+            })
+            .unwrap_or_default();
         let timer = set_timeout_with_handle(move || work(edit), PAUSE).ok();
         let before = self.timer.try_update_value(|held| std::mem::replace(held, timer)).flatten();
         if let Some(before) = before {

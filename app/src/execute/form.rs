@@ -1,0 +1,309 @@
+//! The execute form: input at the left, who does what at the right. A plain form: it launches without script too.
+//!
+//! With script it also shows what the launch would do while one chooses, remembers the choice, and sends a key of its
+//! own with each try, so that two clicks make one run.
+
+use super::{
+    input::InputControls,
+    remembered,
+    server::{Launch, LaunchForm, Ready, load_form, preview_launch},
+    steps::{SameForAll, StepRow, takes_role},
+};
+use crate::{
+    fault::Fault,
+    form::{FaultNotice, FaultPage, fault_of, sentence},
+    ui::{
+        Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, EmptyState, Glyph, Kbd, Notice, Skeleton,
+        SkeletonShape, Tone,
+    },
+};
+use domain::{
+    id::TaskId,
+    key::{ProjectKey, TemplateKey},
+    problem::Problem,
+    view::{LaunchPreview, Launched},
+};
+use leptos::{html, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use std::{collections::BTreeMap, time::Duration};
+
+const PAUSE: Duration = Duration::from_millis(250);
+const PREFIX: &str = "execute";
+
+#[component]
+pub fn ExecuteForm(
+    project: ProjectKey,
+    template: TemplateKey,
+    /// The conversation to go on with; none: the launch begins one.
+    #[prop(optional_no_strip)]
+    task: Option<TaskId>,
+    on_launched: Callback<Launched>,
+) -> impl IntoView {
+    let place = StoredValue::new((project, template));
+    let ready = Resource::new(move || place.get_value(), |(project, template)| load_form(project, template));
+    view! {
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
+            {move || Suspend::new(async move {
+                let (project, template) = place.get_value();
+                match ready.await {
+                    Ok(ready) if ready.roles.is_empty() => view! { <NoRoles project/> }.into_any(),
+                    Ok(ready) => view! { <Filled project template ready task on_launched/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn NoRoles(project: ProjectKey) -> impl IntoView {
+    let href = format!("/p/{project}/roles/new?key=general_worker&name=General%20worker");
+    let action = move || view! { <ButtonLink href variant=ButtonVariant::Primary>"Make a role"</ButtonLink> };
+    view! {
+        <EmptyState title="No role could do it" glyph=Glyph::Roles action>
+            "A step is done by a role, and this project has none yet."
+        </EmptyState>
+    }
+}
+
+#[component]
+fn Filled(
+    project: ProjectKey,
+    template: TemplateKey,
+    ready: Ready,
+    task: Option<TaskId>,
+    on_launched: Callback<Launched>,
+) -> impl IntoView {
+    let document = ready.template.document;
+    let version = ready.template.version;
+    let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
+    let names = StoredValue::new(names);
+    let chosen: Vec<_> = document.steps.iter().map(|_| RwSignal::new(String::new())).collect();
+    let choosers = document.steps.iter().filter(|step| takes_role(step)).count();
+    let action = ServerAction::<Launch>::new();
+    let launch_fault = fault_of(action);
+    let pending = action.pending();
+    let form = NodeRef::<html::Form>::new();
+    let mint = RwSignal::new(String::new());
+    let place = StoredValue::new((project.clone(), template.clone()));
+    let rows_chosen = StoredValue::new(chosen.clone());
+    let roles = StoredValue::new(ready.roles);
+
+    let looked = look_ahead(form, place, version);
+    for one in chosen.clone() {
+        Effect::new(move |_| {
+            one.track();
+            looked.soon();
+        });
+    }
+    // The choice of the last time, where the steps and roles still exist.
+    Effect::new(move |_| {
+        mint.set(mint_key());
+        let (project, template) = place.get_value();
+        let last = remembered::read(&project, &template);
+        let exists =
+            |key: &String| roles.with_value(|roles| roles.iter().any(|role| role.key.as_str() == key));
+        names.with_value(|names| {
+            for (name, signal) in names.iter().zip(rows_chosen.get_value()) {
+                if let Some(key) = last.get(name).filter(|key| exists(key))
+                    && signal.read_untracked().is_empty()
+                {
+                    signal.set(key.clone());
+                }
+            }
+        });
+    });
+    Effect::new(move |_| match action.value().get() {
+        Some(Ok(launched)) => {
+            let (project, template) = place.get_value();
+            let keys = rows_chosen.get_value().into_iter().map(|one| one.get_untracked());
+            let pairs = names.get_value().into_iter().zip(keys).filter(|(_, key)| !key.is_empty());
+            remembered::write(&project, &template, &pairs.collect::<BTreeMap<_, _>>());
+            mint.set(mint_key());
+            on_launched.run(launched);
+        }
+        // A lost answer may still have launched: the next try must be the same launch. Any other fault was an answer.
+        Some(Err(Fault::Connection { .. })) | None => {}
+        Some(Err(_)) => mint.set(mint_key()),
+    });
+
+    // Problems of fields show once one has tried to launch; what stands in the way of any launch shows at once.
+    let fault = Signal::derive(move || launch_fault.get());
+    let standing = Memo::new(move |_| {
+        let preview = looked.preview.read();
+        let problems = preview.as_ref().map(|preview| preview.errors.clone()).unwrap_or_default();
+        let stands = |problem: &Problem| !problem.path.starts_with("input");
+        problems.into_iter().filter(stands).collect::<Vec<_>>()
+    });
+    let fields: Vec<_> = crate::execute::read::fields(&document)
+        .iter()
+        .map(|field| format!("input.{}", field.name))
+        .chain(names.get_value().iter().map(|name| format!("roleAssignments.{name}")))
+        .chain(["input".to_owned()])
+        .collect();
+    let general = Signal::derive(move || elsewhere(launch_fault.get(), &fields));
+    let preview = Signal::derive(move || looked.preview.get());
+    let rows = document
+        .steps
+        .iter()
+        .cloned()
+        .enumerate()
+        .zip(chosen)
+        .map(|((index, step), chosen)| {
+            view! { <StepRow index step roles chosen preview fault prefix=PREFIX/> }
+        })
+        .collect_view();
+    let same = (choosers > 1).then(|| view! { <SameForAll roles chosen=rows_chosen prefix=PREFIX/> });
+    view! {
+        <ActionForm action node_ref=form attr:class="execute" on:input=move |_| looked.soon()>
+            <input type="hidden" name="project" value=project.to_string()/>
+            <input type="hidden" name="template" value=template.to_string()/>
+            <input type="hidden" name="form[version]" value=version.to_string()/>
+            <input type="hidden" name="form[task]" value=task.map(|task| task.to_string()).unwrap_or_default()/>
+            <input type="hidden" name="form[idempotency_key]" prop:value=move || mint.get()/>
+            <div class="execute-columns">
+                <section class="execute-input" aria-label="Input">
+                    <h2 class="section-title">"Input"</h2>
+                    <InputControls template=document fault prefix=PREFIX/>
+                </section>
+                <section class="execute-roles" aria-label="Roles">
+                    <div class="execute-roles-head">
+                        <h2 class="section-title">"Who does it"</h2>
+                        {same}
+                    </div>
+                    <ol class="execute-steps" role="list">
+                        {rows}
+                    </ol>
+                </section>
+            </div>
+            <footer class="execute-foot">
+                <Foresight preview standing lost=looked.lost/>
+                <FaultNotice fault=general/>
+                <div class="form-actions">
+                    <Button
+                        kind=ButtonKind::Submit
+                        variant=ButtonVariant::Primary
+                        size=ButtonSize::Large
+                        glyph=Glyph::Play
+                        busy=pending
+                        disabled=Signal::derive(move || !standing.read().is_empty())
+                    >
+                        {move || if pending.get() { "Launching…" } else { "Run" }}
+                    </Button>
+                    <span class="execute-keys">
+                        <Kbd keys="Ctrl Enter"/>
+                    </span>
+                </div>
+            </footer>
+        </ActionForm>
+    }
+}
+
+/// The part of a refusal that stands under no field.
+fn elsewhere(fault: Option<Fault>, fields: &[String]) -> Option<Fault> {
+    match fault? {
+        Fault::Invalid { problems } => {
+            let rest: Vec<_> =
+                problems.into_iter().filter(|problem| !fields.contains(&problem.path)).collect();
+            (!rest.is_empty()).then_some(Fault::Invalid { problems: rest })
+        }
+        fault => Some(fault),
+    }
+}
+
+/// What the launch would do: what stands in its way, and what one may want to know.
+#[component]
+fn Foresight(
+    preview: Signal<Option<LaunchPreview>>,
+    standing: Memo<Vec<Problem>>,
+    lost: RwSignal<Option<Fault>>,
+) -> impl IntoView {
+    let warnings = Memo::new(move |_| {
+        preview.read().as_ref().map(|preview| preview.warnings.clone()).unwrap_or_default()
+    });
+    let list = |texts: Vec<String>| {
+        let item = |text: String| view! { <li>{sentence(&text)}</li> };
+        view! { <ul class="notice-list">{texts.into_iter().map(item).collect_view()}</ul> }
+    };
+    view! {
+        {move || {
+            let texts: Vec<_> = standing.get().into_iter().map(|problem| problem.message).collect();
+            (!texts.is_empty())
+                .then(|| {
+                    view! {
+                        <Notice tone=Tone::Error title="It cannot be launched">
+                            {list(texts)}
+                        </Notice>
+                    }
+                })
+        }}
+        {move || {
+            let texts = warnings.get();
+            (!texts.is_empty()).then(|| view! { <Notice tone=Tone::Warning>{list(texts)}</Notice> })
+        }}
+        {move || {
+            lost.get()
+                .map(|fault| {
+                    view! { <Notice tone=Tone::Info>"What would happen is not known just now. " {fault.to_string()}</Notice> }
+                })
+        }}
+    }
+}
+
+/// Asks the server what a launch of the form would do, a moment after the last change.
+#[derive(Clone, Copy)]
+struct LookAhead {
+    preview: RwSignal<Option<LaunchPreview>>,
+    /// Why the last question was not answered.
+    lost: RwSignal<Option<Fault>>,
+    asked: StoredValue<u64>,
+    timer: StoredValue<Option<TimeoutHandle>>,
+    ask: Callback<u64>,
+}
+
+fn look_ahead(
+    form: NodeRef<html::Form>,
+    place: StoredValue<(ProjectKey, TemplateKey)>,
+    version: u32,
+) -> LookAhead {
+    let preview = RwSignal::new(None);
+    let lost = RwSignal::new(None);
+    let asked = StoredValue::new(0);
+    let ask = Callback::new(move |number: u64| {
+        let Some(form) = form.get_untracked() else { return };
+        let form = LaunchForm { version, ..LaunchForm::in_page(&form) };
+        let (project, template) = place.get_value();
+        spawn_local(async move {
+            let outcome = preview_launch(project, template, form).await;
+            if asked.try_get_value() != Some(number) {
+                return;
+            }
+            match outcome {
+                Ok(seen) => {
+                    lost.set(None);
+                    preview.set(Some(seen));
+                }
+                Err(fault) => lost.set(Some(fault)),
+            }
+        });
+    });
+    LookAhead { preview, lost, asked, timer: StoredValue::new(None), ask }
+}
+
+impl LookAhead {
+    fn soon(self) {
+        self.asked.update_value(|asked| *asked += 1);
+        let number = self.asked.get_value();
+        let timer = set_timeout_with_handle(move || self.ask.run(number), PAUSE).ok();
+        let before = self.timer.try_update_value(|held| std::mem::replace(held, timer)).flatten();
+        if let Some(before) = before {
+            before.clear();
+        }
+    }
+}
+
+/// A key that no other try has.
+fn mint_key() -> String {
+    let part = || format!("{:08x}", (js_sys::Math::random() * f64::from(u32::MAX)) as u32);
+    format!("web-{:x}-{}{}", js_sys::Date::now() as u64, part(), part())
+}

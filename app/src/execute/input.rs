@@ -1,0 +1,97 @@
+//! The controls of a template's input, made from its schema.
+
+use super::read::{WHOLE, fields};
+use crate::{
+    fault::Fault,
+    form::error_at,
+    ui::{Checkbox, InputKind, Select, SelectOption, TextArea, TextField},
+};
+use domain::{
+    schema::{FieldKind, FormField},
+    template::Template,
+};
+use leptos::prelude::*;
+use serde_json::Value;
+
+#[component]
+pub fn InputControls(
+    template: Template,
+    fault: Signal<Option<Fault>>,
+    /// Makes ids unique where several forms stand on a page.
+    prefix: &'static str,
+) -> impl IntoView {
+    let fields = fields(&template);
+    if fields.is_empty() {
+        let Some(schema) = template.input else {
+            return view! { <p class="field-hint">"This template asks for nothing."</p> }.into_any();
+        };
+        let hint = format!("JSON that fits {schema}");
+        return view! {
+            <TextArea
+                label="Input"
+                name=format!("form[input][{WHOLE}]")
+                id=format!("{prefix}-input")
+                value="{}"
+                hint
+                error=error_at(fault, "input")
+                rows=6
+                mono=true
+                submit_on_enter=true
+            />
+        }
+        .into_any();
+    }
+    let control = |(index, field): (usize, FormField)| {
+        view! { <Control index field fault prefix/> }
+    };
+    fields.into_iter().enumerate().map(control).collect_view().into_any()
+}
+
+#[component]
+fn Control(
+    index: usize,
+    field: FormField,
+    fault: Signal<Option<Fault>>,
+    prefix: &'static str,
+) -> impl IntoView {
+    let name = format!("form[input][f{index}]");
+    let id = format!("{prefix}-f{index}");
+    let error = error_at(fault, format!("input.{}", field.name));
+    let hint = MaybeProp::from(field.description.clone());
+    let label = field.title.clone();
+    let optional = !field.required;
+    let required = field.required;
+    let value = match field.default {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text,
+        Some(value) => value.to_string(),
+    };
+    match field.kind {
+        FieldKind::Text => view! { <TextField label name id value hint error required optional/> }.into_any(),
+        FieldKind::LongText => view! {
+            <TextArea label name id value hint error required optional rows=8 mono=true submit_on_enter=true/>
+        }
+        .into_any(),
+        FieldKind::Number => view! {
+            <TextField label name id value hint error required optional kind=InputKind::Number step="any"/>
+        }
+        .into_any(),
+        FieldKind::Integer => view! {
+            <TextField label name id value hint error required optional kind=InputKind::Number step="1"/>
+        }
+        .into_any(),
+        FieldKind::Boolean => {
+            view! { <Checkbox label name id checked={value == "true"} hint error/> }.into_any()
+        }
+        FieldKind::Choice(choices) => {
+            let none = (!required || value.is_empty()).then(|| SelectOption::new("", "Choose…"));
+            let choices = choices.iter().map(|choice| SelectOption::new(choice, choice));
+            let options: Vec<_> = none.into_iter().chain(choices).collect();
+            view! { <Select label name id value options hint error required optional/> }.into_any()
+        }
+        FieldKind::Json => view! {
+            <TextArea label name id value hint error required optional rows=4 mono=true submit_on_enter=true/>
+        }
+        .into_any(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Making and changing a template.
+
+use super::{
+    address::use_template,
+    editor::TemplateEditor,
+    examples,
+    server::{check_template, load_template},
+};
+use crate::{
+    form::FaultPage,
+    layout::PageHeader,
+    project::use_project,
+    ui::{Badge, ButtonLink, Skeleton, SkeletonShape},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+/// `/templates/new`: what to begin with, then the editor (`?from=blank`).
+#[component]
+pub fn NewTemplatePage() -> impl IntoView {
+    let project = use_project();
+    let query = use_query_map();
+    let from = Memo::new(move |_| query.read().get("from"));
+    let begun = Resource::new(
+        move || from.get(),
+        |from| async move {
+            match from {
+                None => Ok(None),
+                Some(word) => {
+                    let source = examples::source(&word);
+                    check_template(source.clone()).await.map(|checked| Some((source, checked)))
+                }
+            }
+        },
+    );
+    view! {
+        <PageHeader title="New template"/>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
+            {move || Suspend::new(async move {
+                match begun.await {
+                    Ok(None) => view! { <Choose/> }.into_any(),
+                    Ok(Some((source, checked))) => {
+                        view! { <TemplateEditor project key=None source checked version=None/> }.into_any()
+                    }
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Choose() -> impl IntoView {
+    let card = |example: &'static examples::Example| {
+        view! {
+            <li>
+                <a class="example" href=format!("?from={}", example.word)>
+                    <span class="example-name">{example.name}</span>
+                    <span class="example-text">{example.text}</span>
+                </a>
+            </li>
+        }
+    };
+    view! {
+        <p class="field-hint">"Begin with one of these; all of it can be changed."</p>
+        <ul class="examples" role="list">
+            {examples::ALL.iter().map(card).collect_view()}
+        </ul>
+    }
+}
+
+#[component]
+pub fn EditTemplatePage() -> impl IntoView {
+    let (project, at) = (use_project(), use_template());
+    let loaded = Resource::new(
+        move || (project.get(), at.get().key),
+        |(project, key)| async move {
+            let detail = load_template(project, key, None).await?;
+            let checked = check_template(detail.source.clone()).await?;
+            Ok((detail, checked))
+        },
+    );
+    view! {
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
+            {move || Suspend::new(async move {
+                match loaded.await {
+                    Ok((detail, checked)) => {
+                        let version = detail.version;
+                        let href = format!("/p/{}/templates/{}", project.get_untracked(), detail.key);
+                        let actions = move || view! { <ButtonLink href>"Close"</ButtonLink> };
+                        view! {
+                            <PageHeader title=format!("Edit {}", detail.document.name) actions>
+                                <Badge>{format!("from version {version}")}</Badge>
+                            </PageHeader>
+                            <TemplateEditor
+                                project
+                                key=Some(detail.key)
+                                source=detail.source
+                                checked
+                                version=Some(version)
+                            />
+                        }
+                            .into_any()
+                    }
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}

@@ -1,0 +1,91 @@
+//! A template's steps as one reads them: wave after wave, what runs together side by side.
+
+use crate::{
+    form::sentence,
+    ui::{Badge, Glyph, Icon, Tone, format_duration},
+};
+use domain::{
+    plan::{Body, Plan},
+    template::{Step, Template},
+};
+use leptos::prelude::*;
+
+#[component]
+pub fn Flow(document: Template, plan: Plan) -> impl IntoView {
+    let waves = plan.steps.iter().map(|step| step.wave + 1).max().unwrap_or(0);
+    let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
+    let wave = |number: u32| {
+        let members =
+            plan.steps.iter().zip(&document.steps).filter(move |(planned, _)| planned.wave == number);
+        let cards: Vec<_> = members
+            .map(|(planned, step)| {
+                let waits: Vec<_> = planned
+                    .depends_on
+                    .iter()
+                    .filter_map(|&index| names.get(index as usize).cloned())
+                    .collect();
+                view! { <FlowStep step=step.clone() body=planned.body waits/> }
+            })
+            .collect();
+        let together = cards.len() > 1;
+        view! {
+            <li class="flow-wave">
+                <span class="flow-number" aria-hidden="true">
+                    {number + 1}
+                </span>
+                <div class="flow-steps">
+                    {together.then(|| view! { <p class="flow-together">{format!("{} at once", cards.len())}</p> })}
+                    {cards}
+                </div>
+            </li>
+        }
+    };
+    view! { <ol class="flow" role="list">{(0..waves).map(wave).collect_view()}</ol> }
+}
+
+#[component]
+fn FlowStep(step: Step, body: Body, waits: Vec<String>) -> impl IntoView {
+    let prompt = step.prompt.clone().filter(|prompt| !prompt.trim().is_empty());
+    let said = step.description.clone().map(|text| sentence(text.trim()));
+    let facts = [
+        step.condition.as_ref().map(|condition| format!("only if {condition}")),
+        step.for_each.as_ref().map(|list| format!("for each of {list}")),
+        (step.max_retries == 1).then(|| "1 retry".to_owned()),
+        (step.max_retries > 1).then(|| format!("{} retries", step.max_retries)),
+        step.timeout.map(|timeout| format!("times out after {}", format_duration(timeout))),
+        step.output_schema.as_ref().map(|_| "structured output".to_owned()),
+    ];
+    let facts = facts.into_iter().flatten().map(|fact| view! { <Badge>{fact}</Badge> }).collect_view();
+    let uses = step.uses.as_ref().map(ToString::to_string);
+    let uses = uses.map(|uses| view! { <Badge tone=Tone::Accent>{uses}</Badge> });
+    let role = body.needs_role().then(|| {
+        view! {
+            <span class="flow-role" title="Chosen when the template is executed">
+                <Icon glyph=Glyph::Roles/>
+                "takes a role"
+            </span>
+        }
+    });
+    let after = (waits.len() > 1 || step.depends_on.is_some()) && !waits.is_empty();
+    view! {
+        <article class="flow-step">
+            <header class="flow-step-head">
+                <h3 class="flow-step-name">{step.name.clone()}</h3>
+                {uses}
+                {facts}
+                {role}
+            </header>
+            {said.map(|text| view! { <p class="flow-step-text">{text}</p> })}
+            {after.then(|| view! { <p class="flow-step-after">{format!("After {}", waits.join(", "))}</p> })}
+            {prompt
+                .map(|prompt| {
+                    view! {
+                        <details class="more">
+                            <summary>"Prompt"</summary>
+                            <pre class="flow-prompt mono">{prompt}</pre>
+                        </details>
+                    }
+                })}
+        </article>
+    }
+}

@@ -1,0 +1,114 @@
+//! The templates of a project.
+
+use super::server::list_templates;
+use crate::{
+    form::FaultPage,
+    layout::PageHeader,
+    project::use_project,
+    ui::{
+        ButtonLink, ButtonVariant, Column, EmptyState, Glyph, IconLink, Pager, RelativeTime, RowLink,
+        Skeleton, SkeletonShape, Table, format_count,
+    },
+};
+use domain::{
+    key::ProjectKey,
+    view::{Page, TemplateSummary},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+#[component]
+pub fn TemplatesPage() -> impl IntoView {
+    let project = use_project();
+    let query = use_query_map();
+    let cursor = Memo::new(move |_| query.read().get("cursor"));
+    let templates = Resource::new(
+        move || (project.get(), cursor.get()),
+        |(project, cursor)| list_templates(project, cursor),
+    );
+    let actions = move || {
+        let href = Signal::derive(move || format!("/p/{}/templates/new", project.get()));
+        view! {
+            <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                "New template"
+            </ButtonLink>
+        }
+    };
+    view! {
+        <PageHeader title="Templates" actions/>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
+            {move || Suspend::new(async move {
+                let project = project.get();
+                match templates.await {
+                    Ok(page) if page.items.is_empty() && cursor.get().is_none() => {
+                        view! { <NoTemplates project/> }.into_any()
+                    }
+                    Ok(page) => view! { <TemplateTable project page/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn TemplateTable(project: ProjectKey, page: Page<TemplateSummary>) -> impl IntoView {
+    let next = page.next.map(|cursor| format!("?cursor={cursor}"));
+    let row = move |template: TemplateSummary| {
+        let href = format!("/p/{project}/templates/{}", template.key);
+        let execute = format!("{href}/execute");
+        let label = format!("Execute {}", template.name);
+        view! {
+            <tr>
+                <td class="clip">
+                    <RowLink href>{template.name}</RowLink>
+                </td>
+                <td class="mono muted clip wide-only">{template.key.to_string()}</td>
+                <td class="num">{template.steps}</td>
+                <td class="num wide-only">{template.version}</td>
+                <td class="num">{format_count(u64::from(template.runs))}</td>
+                <td class="muted tight wide-only">
+                    <RelativeTime at=template.updated_at/>
+                </td>
+                <td class="muted clip wide-only">{template.updated_by}</td>
+                <td class="tight">
+                    <IconLink glyph=Glyph::Play href=execute label/>
+                </td>
+            </tr>
+        }
+    };
+    let columns = vec![
+        Column::new("Name"),
+        Column::new("Key").wide_only(),
+        Column::new("Steps").num(),
+        Column::new("Version").num().wide_only(),
+        Column::new("Runs").num(),
+        Column::new("Updated").tight().wide_only(),
+        Column::new("By").wide_only(),
+        Column::new("Execute").hidden(),
+    ];
+    view! {
+        <Table label="Templates" columns>
+            {page.items.into_iter().map(row).collect_view()}
+        </Table>
+        <Pager next/>
+    }
+}
+
+#[component]
+fn NoTemplates(project: ProjectKey) -> impl IntoView {
+    let href = format!("/p/{project}/templates/new");
+    let action = move || {
+        view! {
+            <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                "New template"
+            </ButtonLink>
+        }
+    };
+    view! {
+        <EmptyState title="No templates yet" glyph=Glyph::Templates action>
+            "A template is a workflow: steps, what each asks, and what flows between them. Who does a step, the role, is chosen each time it is executed."
+        </EmptyState>
+    }
+}
