@@ -107,7 +107,7 @@ test("two runs with other roles are two responses, each with its own status (A1,
 test("free text is answered by the role that was chosen, as it speaks", async ({ member, models }) => {
   await models.script([{ text: TEXT, chunkSize: CHUNK, hold: HOLD }]);
   await member.goto("/p/work/conversations/new");
-  await member.getByLabel("Message").fill("Tell me about rivers");
+  await member.getByRole("textbox", { name: "Message" }).fill("Tell me about rivers");
   await member.getByLabel("Role").selectOption({ label: "Senior reviewer" });
   await member.getByRole("button", { name: "Send" }).click();
 

@@ -41,7 +41,7 @@ test("a role is tried as it stands in the form, and its words appear as they com
   await models.script([{ text, chunkSize: 10, hold: 12 }]);
   await member.goto("/p/work/roles/senior_reviewer");
   await member.getByLabel("Base prompt").fill("You are somebody new.");
-  await member.getByLabel("Message").fill("Who are you?");
+  await member.getByRole("textbox", { name: "Message" }).fill("Who are you?");
   await member.getByRole("button", { name: "Try it" }).click();
   await expect(member.getByText(text.slice(0, 120), { exact: true })).toBeVisible();
   await models.release();
@@ -59,7 +59,7 @@ test("a role is tried as it stands in the form, and its words appear as they com
 test("a trial that fails says why", async ({ member, models }) => {
   await models.script([{ fault: { kind: "status", status: 401, message: "no such key" } }]);
   await member.goto("/p/work/roles/senior_reviewer");
-  await member.getByLabel("Message").fill("Who are you?");
+  await member.getByRole("textbox", { name: "Message" }).fill("Who are you?");
   await member.getByRole("button", { name: "Try it" }).click();
   await expect(member.getByRole("main")).toContainText("no such key");
 });

@@ -5,7 +5,7 @@ use crate::{
     session::current_user,
     ui::{ButtonVariant, Glyph, Menu, MenuHeading, MenuItem, MenuSeparator},
 };
-use domain::view::Project;
+use domain::{key::ProjectKey, view::Project};
 use leptos::prelude::*;
 
 #[component]
@@ -29,8 +29,8 @@ pub fn ProjectSwitcher() -> impl IntoView {
             </span>
         }
     };
-    let item = move |project: Project| {
-        let checked = here.get().as_ref() == Some(&project.key);
+    let item = |here: Option<&ProjectKey>, project: Project| {
+        let checked = here == Some(&project.key);
         view! {
             <MenuItem href=format!("/p/{}/conversations", project.key) checked>
                 {project.name}
@@ -41,9 +41,13 @@ pub fn ProjectSwitcher() -> impl IntoView {
         <Menu id="project-switcher" label="Project" trigger variant=ButtonVariant::Ghost class="project-switcher">
             <MenuHeading>"Projects"</MenuHeading>
             <Transition>
-                {move || Suspend::new(async move {
-                    projects.await.unwrap_or_default().into_iter().map(item).collect_view()
-                })}
+                {move || {
+                    let here = here.get();
+                    Suspend::new(async move {
+                        let projects = projects.await.unwrap_or_default();
+                        projects.into_iter().map(|project| item(here.as_ref(), project)).collect_view()
+                    })
+                }}
                 {move || Suspend::new(async move {
                     let admin = user.await.ok().flatten().is_some_and(|user| user.admin);
                     admin
