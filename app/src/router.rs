@@ -15,6 +15,7 @@ use crate::{
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     role::{EditRolePage, NewRolePage, RolesPage},
     run::{LiveRuns, RunPage, RunsPage},
+    settings::{MembersPage, ModelsPage, TokensPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
     ui::{ButtonLink, ButtonVariant},
@@ -41,8 +42,12 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/p/:project/templates/:key/edit") view=EditTemplatePage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/templates/:key/execute") view=ExecutePage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/roles") view=RolesPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/roles/new") view=NewRolePage/>
-                <Route path=path!("/p/:project/roles/:key") view=EditRolePage/>
+                <Route path=path!("/p/:project/roles/new") view=NewRolePage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/roles/:key") view=EditRolePage ssr=SsrMode::Async/>
+                <Route path=path!("/settings") view=ModelsPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/models") view=ModelsPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/members") view=MembersPage ssr=SsrMode::Async/>
+                <Route path=path!("/settings/tokens") view=TokensPage ssr=SsrMode::Async/>
                 <Route path=path!("/gallery") view=GalleryPage/>
                 <Route path=path!("/p/:project/gallery") view=GalleryPage/>
             </ParentRoute>

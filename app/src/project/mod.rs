@@ -7,7 +7,7 @@ mod server;
 mod switcher;
 
 pub use home::{HomePage, NewProjectPage};
-pub use server::list_projects;
+pub use server::{home_project, list_projects};
 pub use switcher::ProjectSwitcher;
 
 use domain::key::ProjectKey;

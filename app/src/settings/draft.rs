@@ -34,7 +34,8 @@ pub fn provider_draft(
             key,
             kind,
             base_url: text(form.base_url),
-            api_key: text(form.api_key).map(Into::into),
+            api_key: if form.remove_key.is_empty() { text(form.api_key) } else { Some(String::new()) }
+                .map(Into::into),
             max_concurrent,
             requests_per_minute,
         }),

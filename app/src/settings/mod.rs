@@ -1,5 +1,15 @@
-//! The settings of the installation and of a project.
+//! The settings of the installation (models), of a project (members), and of oneself (API tokens).
 
 #[cfg(feature = "ssr")]
 mod draft;
+mod members;
+mod models;
+mod provider;
+mod provider_form;
 mod server;
+mod tabs;
+mod tokens;
+
+pub use members::MembersPage;
+pub use models::ModelsPage;
+pub use tokens::TokensPage;

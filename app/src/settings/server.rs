@@ -8,15 +8,22 @@ use domain::access::Permission;
 use domain::{
     id::TokenId,
     key::{ProjectKey, ProviderKey},
-    view::{ApiToken, Member, Provider, ProviderStatus},
+    view::{ApiToken, Member, Project, Provider, ProviderStatus},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// All providers, and whether the one who asks may change them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Providers {
+    pub list: Vec<Provider>,
+    pub may_change: bool,
+}
+
 #[server]
-pub async fn list_providers() -> Result<Vec<Provider>> {
+pub async fn list_providers() -> Result<Providers> {
     let (engine, user) = caller().await?;
-    Ok(engine.providers(&user).await?)
+    Ok(Providers { list: engine.providers(&user).await?, may_change: user.admin })
 }
 
 /// Asks the provider now.
@@ -26,7 +33,7 @@ pub async fn ask_provider(key: ProviderKey) -> Result<ProviderStatus> {
     Ok(engine.provider_status(&user, &key).await?)
 }
 
-/// The fields of a provider as a form gives them. `api_key` empty keeps the stored key.
+/// The fields of a provider as a form gives them. `api_key` empty keeps the stored key; `remove_key` is a ticked box.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProviderForm {
@@ -34,6 +41,7 @@ pub struct ProviderForm {
     pub kind: String,
     pub base_url: String,
     pub api_key: String,
+    pub remove_key: String,
     pub max_concurrent: String,
     pub requests_per_minute: String,
 }
@@ -63,10 +71,24 @@ pub async fn delete_provider(key: ProviderKey) -> Result<()> {
     Ok(())
 }
 
+/// The members of a project.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Members {
+    pub project: Project,
+    pub list: Vec<Member>,
+}
+
+/// `project` none: the one last looked at, else the first. None when there is no project.
 #[server]
-pub async fn list_members(project: ProjectKey) -> Result<Vec<Member>> {
+pub async fn list_members(#[server(default)] project: Option<ProjectKey>) -> Result<Option<Members>> {
     let (engine, user) = caller().await?;
-    Ok(engine.members(&user, &project).await?)
+    let key = match project {
+        Some(key) => Some(key),
+        None => crate::project::home_project().await?,
+    };
+    let Some(key) = key else { return Ok(None) };
+    let project = engine.project(&user, &key).await?;
+    Ok(Some(Members { project, list: engine.members(&user, &key).await? }))
 }
 
 /// Those of the one who asks.
@@ -81,6 +103,11 @@ pub async fn list_api_tokens() -> Result<Vec<ApiToken>> {
 pub async fn create_token(name: String) -> Result<String> {
     use secrecy::ExposeSecret;
     let (engine, user) = caller().await?;
+    if crate::session::posted_without_script() {
+        let message =
+            "A token is shown on this page once, which needs a script. Use 'troupe token create' instead.";
+        return Err(Fault::Unavailable { message: message.into() });
+    }
     let (_, token) = engine.create_own_api_token(&user, name.trim()).await?;
     Ok(token.expose_secret().to_owned())
 }

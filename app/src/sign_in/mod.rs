@@ -3,6 +3,7 @@
 mod account;
 mod first_run;
 mod greeting;
+#[cfg(feature = "ssr")]
 mod next;
 mod page;
 mod server;

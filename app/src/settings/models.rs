@@ -1,0 +1,77 @@
+//! `/settings/models`: who serves models, how each feels just now, and how to add one.
+
+use super::{
+    provider::ProviderCard,
+    provider_form::ProviderFields,
+    server::{Providers, SaveProvider, list_providers},
+    tabs::SettingsHead,
+};
+use crate::{
+    form::{FaultPage, fault_of},
+    ui::{Card, Notice, Skeleton, SkeletonShape, Tone},
+};
+use leptos::prelude::*;
+
+#[component]
+pub fn ModelsPage() -> impl IntoView {
+    let changes = RwSignal::new(0_u32);
+    let providers = Resource::new(move || changes.get(), |_| list_providers());
+    view! {
+        <SettingsHead current="models"/>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>
+            {move || Suspend::new(async move {
+                match providers.await {
+                    Ok(providers) => view! { <All providers changes/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn All(providers: Providers, changes: RwSignal<u32>) -> impl IntoView {
+    let Providers { list, may_change } = providers;
+    let only_local = list.iter().all(|provider| provider.key.as_str() == "local");
+    let cards =
+        list.into_iter().map(|provider| view! { <ProviderCard provider may_change changes/> }).collect_view();
+    let better = (only_local && may_change).then(|| {
+        view! {
+            <Notice tone=Tone::Info title="Only the small local model answers">
+                "It needs no key and shows how everything works, but its answers are poor. Add a provider below, then choose one of its models in a role."
+            </Notice>
+        }
+    });
+    let foot = if may_change {
+        view! { <Add changes/> }.into_any()
+    } else {
+        view! { <p class="field-hint">"Administrators of this installation add and change providers."</p> }
+            .into_any()
+    };
+    view! {
+        <div class="stack">
+            {better}
+            {cards}
+            {foot}
+        </div>
+    }
+}
+
+#[component]
+fn Add(changes: RwSignal<u32>) -> impl IntoView {
+    let action = ServerAction::<SaveProvider>::new();
+    let fault = fault_of(action);
+    Effect::new(move |_| {
+        if matches!(action.value().get(), Some(Ok(_))) {
+            changes.update(|changes| *changes += 1);
+        }
+    });
+    view! {
+        <Card title="Add a provider">
+            <ActionForm action>
+                <ProviderFields existing=None fault busy=action.pending()/>
+            </ActionForm>
+        </Card>
+    }
+}
