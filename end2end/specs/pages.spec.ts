@@ -14,6 +14,8 @@ const PAGES = [
   "/sign-in",
   "/",
   "/projects/new",
+  "/gallery",
+  "/nowhere",
   "/p/work/conversations",
   "/p/work/conversations/new",
   "/p/work/conversations/{task}",
@@ -32,6 +34,7 @@ const PAGES = [
   "/p/work/roles/new",
   "/p/work/roles/senior_reviewer",
   "/settings/models",
+  "/settings/members",
   "/settings/tokens",
 ];
 

@@ -6,7 +6,7 @@ import { numbered } from "../fixtures/conversation";
 test("a role is made, found in the list, changed, and has a second version", async ({ member }) => {
   await member.goto("/p/work/roles");
   await member.getByRole("link", { name: "New role" }).click();
-  await member.getByLabel("Name").fill("Report bot");
+  await member.getByRole("textbox", { name: "Name" }).fill("Report bot");
   await member.getByLabel("Base prompt").fill("You write reports.");
   await member.getByLabel("Model").selectOption("scripted-large");
   await member.getByRole("button", { name: "Make the role" }).click();
@@ -28,12 +28,12 @@ test("a role is made, found in the list, changed, and has a second version", asy
 test("what is wrong is told at its field, and what was typed stays", async ({ member, consoles }) => {
   consoles.allow(/Failed to load resource: the server responded with a status of 4\d\d/);
   await member.goto("/p/work/roles/new");
-  await member.getByLabel("Name").fill("Senior again");
-  await member.getByLabel("Key").fill("senior_reviewer");
+  await member.getByRole("textbox", { name: "Name" }).fill("Senior again");
+  await member.getByRole("textbox", { name: /^Key/ }).fill("senior_reviewer");
   await member.getByLabel("Model").selectOption("scripted");
   await member.getByRole("button", { name: "Make the role" }).click();
-  await expect(member.getByLabel("Key")).toHaveAttribute("aria-invalid", "true");
-  await expect(member.getByLabel("Name")).toHaveValue("Senior again");
+  await expect(member.getByRole("textbox", { name: /^Key/ })).toHaveAttribute("aria-invalid", "true");
+  await expect(member.getByRole("textbox", { name: "Name" })).toHaveValue("Senior again");
 });
 
 test("a role is tried as it stands in the form, and its words appear as they come", async ({ member, models }) => {
