@@ -1,27 +1,29 @@
 // Providers as an admin sees them, and a key that nobody sees again (B6, B10).
 
+import type { Locator, Page } from "@playwright/test";
+
 import { expect, type Workspace, PROJECT, SECRET, test } from "../fixtures";
 
 test("a provider that answers says how many models it has; a dead one says why not (B6)", async ({ member }) => {
   await member.goto("/settings/models");
-  const scripted = member.getByRole("region", { name: "scripted", exact: true });
+  const scripted = card(member, "scripted");
   await expect(scripted).toContainText("Reachable, 2 models");
   await expect(scripted).toContainText("key stored");
 
-  const add = member.getByRole("region", { name: "Add a provider" });
+  const add = card(member, "Add a provider");
   await add.getByLabel("Kind").selectOption("openai-compatible");
   await add.getByRole("textbox", { name: /^Key/ }).fill("dead");
   // Nothing listens on port 9 of this machine.
   await add.getByLabel("Base URL").fill("http://127.0.0.1:9/v1/");
   await add.getByRole("button", { name: "Add the provider" }).click();
-  const dead = member.getByRole("region", { name: "dead", exact: true });
+  const dead = card(member, "dead");
   await expect(dead).toContainText(/refused|could not be reached|cannot be reached/i);
   await expect(dead).not.toContainText("Reachable");
 });
 
-test("a key that the provider refuses is told in the provider's own words", async ({ member, models }) => {
+test("a provider that went away is found out by the test button", async ({ member, models }) => {
   await member.goto("/settings/models");
-  const scripted = member.getByRole("region", { name: "scripted", exact: true });
+  const scripted = card(member, "scripted");
   await expect(scripted).toContainText("Reachable");
   await models.stop();
   await scripted.getByRole("button", { name: "Test" }).click();
@@ -56,6 +58,11 @@ test("a provider's key is nowhere to be seen: page, answers, events, log (B10)",
   const [call] = await models.calls();
   expect(call?.apiKey, "the provider itself does get it").toBe(SECRET);
 });
+
+/** The card under this heading. */
+function card(page: Page, title: string): Locator {
+  return page.locator("section").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
+}
 
 /** What the interface tells about a run and the providers. */
 function everything(workspace: Workspace, run: number): Promise<unknown[]> {

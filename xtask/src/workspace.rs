@@ -45,7 +45,10 @@ pub struct Workspace {
 impl Workspace {
     /// Asks cargo for the target directory, so that `CARGO_TARGET_DIR` and `build.target-dir` are honoured.
     pub fn locate() -> Result<Workspace> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // As cargo says at run time: with a target directory that several clones share, the program that runs may have
+        // been compiled in another one.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest.parent().context("xtask stands in the workspace's root folder")?.to_path_buf();
         let output = Command::new(cargo_program())
             .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
