@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +11,11 @@ use serde_json::{Value, json};
 pub const PROJECT: &str = "bench";
 const PROVIDER: &str = "scripted";
 const TEMPLATE: &str = "three-steps";
+/// A run of the template that goes well has so many events: acknowledged, submitted, roles resolved; ready, started,
+/// prompt and finished for each step; completed.
+const EVENTS: u32 = 3 + 3 * 4 + 1;
+/// How the last of them looks in a stream.
+const COMPLETED: &[u8] = b"event: completed";
 
 /// One who is signed in with a token.
 #[derive(Clone)]
@@ -27,40 +31,6 @@ pub struct Rest {
 pub struct Launched {
     pub run: u32,
     pub task_id: String,
-}
-
-/// A run as lists have it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Run {
-    pub number: u32,
-    pub status: Status,
-    pub created_at: Timestamp,
-    pub finished_at: Option<Timestamp>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Status {
-    Completed,
-    Failed,
-    Cancelled,
-    #[serde(other)]
-    Live,
-}
-
-impl Run {
-    /// From its acknowledgement to its last event, by the server's clock; none while it is live.
-    pub fn took(&self) -> Option<Duration> {
-        let took = self.finished_at?.duration_since(self.created_at);
-        Some(took.try_into().unwrap_or_default())
-    }
-}
-
-#[derive(Deserialize)]
-struct List<T> {
-    items: Vec<T>,
-    next: Option<String>,
 }
 
 impl Rest {
@@ -103,12 +73,22 @@ impl Rest {
         self.post(&project(&format!("/templates/{TEMPLATE}/execute")), &body).await
     }
 
-    /// A page of the list of runs, newest first, and how to go on.
-    pub async fn runs(&self, cursor: Option<&str>) -> Result<(Vec<Run>, Option<String>)> {
-        let cursor = cursor.map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();
-        let list: List<Run> =
-            self.send(self.request(Method::GET, &project(&format!("/runs{cursor}")))).await?;
-        Ok((list.items, list.next))
+    /// Waits for the run's end.
+    ///
+    /// # Errors
+    /// When it does not complete, or says nothing for too long.
+    pub async fn end_of(&self, run: u32) -> Result<()> {
+        let path = project(&format!("/runs/{run}/events?after={}", EVENTS - 1));
+        let request = self.request(Method::GET, &path).header("accept", "text/event-stream");
+        let mut answer = request.send().await?.error_for_status()?;
+        let mut heard = Vec::new();
+        while let Some(piece) = answer.chunk().await? {
+            heard.extend_from_slice(&piece);
+            if heard.windows(COMPLETED.len()).any(|bytes| bytes == COMPLETED) {
+                return Ok(());
+            }
+        }
+        bail!("run {run} did not complete: {}", String::from_utf8_lossy(&heard))
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
