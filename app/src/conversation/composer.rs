@@ -8,12 +8,14 @@ use super::{
     server::{Choices, SendMessage},
 };
 use crate::{
+    execute::ExecuteForm,
     form::FaultNotice,
-    ui::{Button, ButtonKind, ButtonLink, ButtonVariant, Glyph, Icon},
+    ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Glyph, Icon},
 };
 use domain::{
     id::TaskId,
     key::{ProjectKey, TemplateKey},
+    role::GENERAL_WORKER,
     view::Launched,
 };
 use leptos::{ev, form::ActionForm, html::Textarea, prelude::*};
@@ -29,6 +31,10 @@ pub fn Composer(
     let template = RwSignal::new(None::<TemplateKey>);
     let templates = choices.templates.clone();
     let project_for_form = project.clone();
+    let launched = Callback::new(move |launched: Launched| {
+        template.set(None);
+        on_launched.run(launched);
+    });
     view! {
         <section class="composer" id="composer" aria-label="Composer">
             <div class="composer-ask" hidden=move || template.read().is_some()>
@@ -37,9 +43,24 @@ pub fn Composer(
             {move || {
                 let key = template.get()?;
                 let name = templates.iter().find(|(other, _)| *other == key).map(|(_, name)| name.clone());
-                let task = task.map(|task| format!("?task={task}")).unwrap_or_default();
-                let href = format!("/p/{project_for_form}/templates/{key}/execute{task}");
-                Some(view! { <ButtonLink href variant=ButtonVariant::Primary>"Run " {name}</ButtonLink> })
+                let project = project_for_form.clone();
+                Some(
+                    view! {
+                        <div class="composer-template">
+                            <div class="composer-head">
+                                <h2>"Run " {name}</h2>
+                                <Button
+                                    variant=ButtonVariant::Ghost
+                                    size=ButtonSize::Small
+                                    on_click=move || template.set(None)
+                                >
+                                    "Back to free text"
+                                </Button>
+                            </div>
+                            <ExecuteForm project template=key task on_launched=launched/>
+                        </div>
+                    },
+                )
             }}
         </section>
     }
@@ -100,6 +121,9 @@ fn Ask(
     let fault = move || send.value().get().and_then(Result::err);
     let roles = choices.roles;
     let no_roles = roles.is_empty();
+    // What would stand in is chosen openly, so that an answer to a question comes without a warning.
+    let usual = roles.iter().find(|(key, _)| key.as_str() == GENERAL_WORKER).or(roles.first());
+    let usual = usual.map(|(key, _)| key.clone());
     let roles_href = format!("/p/{project}/roles/new");
     view! {
         <ActionForm action=send attr:class="composer-form">
@@ -122,12 +146,18 @@ fn Ask(
                 <label class="composer-choice">
                     <span>"Role"</span>
                     <div class="select"><select name="role" class="input">
-                        <option value="">"General worker, or the first"</option>
                         {roles
-                            .into_iter()
-                            .map(|(key, name)| view! { <option value=key.to_string()>{name}</option> })
-                            .collect_view()}
-                    </select><Icon glyph=Glyph::ChevronDown/></div>
+                                .into_iter()
+                                .map(|(key, name)| {
+                                    let selected = Some(&key) == usual.as_ref();
+                                    view! {
+                                        <option value=key.to_string() selected=selected>
+                                            {name}
+                                        </option>
+                                    }
+                                })
+                                .collect_view()}
+                        </select><Icon glyph=Glyph::ChevronDown/></div>
                 </label>
                 {(!choices.templates.is_empty())
                     .then(|| {

@@ -1,6 +1,6 @@
 //! One message. An assistant's message is one run: its status stands in the message's details, exactly once.
 
-use super::server::Entry;
+use super::{scroll::stay_at_end, server::Entry};
 use crate::{
     live::{LiveRun, use_live},
     run::{ASK, Status},
@@ -88,6 +88,7 @@ fn Response(project: ProjectKey, row: Row, now: Timestamp, on_end: Callback<()>)
     let run = row.entry.run.map(|detail| use_live().follow(&project, detail, now));
     if let Some(run) = run {
         let live = run.is_live();
+        stay_at_end(move || run.state.track());
         Effect::new(move |was: Option<bool>| {
             let now = live.get();
             if was == Some(true) && !now {
@@ -163,6 +164,7 @@ fn Streaming(run: LiveRun) -> impl IntoView {
     let step = run.step(id);
     let open = Memo::new(move |_| step.read().open_attempt().map(|attempt| attempt.number));
     let text = run.text(id);
+    stay_at_end(move || text.track());
     view! {
         <div class="message-body message-text streaming">
             {move || text.with(|live| if Some(live.attempt) == open.get() { live.text.clone() } else { String::new() })}

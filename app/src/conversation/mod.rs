@@ -5,6 +5,7 @@ mod draft;
 mod list;
 mod message;
 mod page;
+mod scroll;
 mod server;
 
 pub use list::ConversationsPage;

@@ -6,6 +6,7 @@
 use super::{
     composer::Composer,
     message::{MessageView, Row},
+    scroll::{PageEnd, keep_place},
     server::{self, Entry, composer_choices, open_conversation},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub fn NewConversationPage() -> impl IntoView {
     let choices = Resource::new(move || project.get(), composer_choices);
     let live = use_live();
     let navigate = use_navigate();
+    use_crumb(|| Some("New conversation".to_owned()));
     let launched = Callback::new(move |launched: Launched| {
         let project = project.get_untracked();
         live.expect(&project, launched.run);
@@ -112,6 +114,7 @@ fn Conversation(
     let rows = RwSignal::new(rows_of(page.messages, None));
     let earlier = RwSignal::new(page.earlier);
     let project = StoredValue::new(project);
+    let end = PageEnd::provide();
 
     let refresh = Refresh::new(move || {
         spawn_local(async move {
@@ -119,7 +122,7 @@ fn Conversation(
             if let Ok(page) = open_conversation(project.get_value(), id, None).await {
                 _ = title.try_set(page.task.title.clone());
                 _ = rows.try_update(|rows| merge(rows, page.messages));
-                pin_to_end();
+                end.stay();
             }
         });
     });
@@ -129,10 +132,11 @@ fn Conversation(
             Subject::Task { id: task } if *task == id => refresh.soon(),
             _ => {}
         });
-        Effect::new(move |_| scroll_to_end());
+        Effect::new(move |_| end.go());
     }
     let launched = Callback::new(move |launched: Launched| {
         live.expect(&project.get_value(), launched.run);
+        end.go();
         refresh.soon();
     });
     let load_earlier = move |event: ev::MouseEvent| {
@@ -215,39 +219,4 @@ fn merge(rows: &mut Vec<Row>, newest: Vec<Entry>) {
             None => rows.push(row),
         }
     }
-}
-
-/// Within so many pixels of its end a page counts as read to the end.
-const NEAR: i32 = 160;
-
-fn scroller() -> Option<web_sys::Element> {
-    document().scrolling_element()
-}
-
-fn scroll_to_end() {
-    request_animation_frame(|| {
-        if let Some(page) = scroller() {
-            page.set_scroll_top(page.scroll_height());
-        }
-    });
-}
-
-/// Follows the end of the page, unless the reader is somewhere else in it.
-fn pin_to_end() {
-    if let Some(page) = scroller()
-        && page.scroll_height() - page.scroll_top() - page.client_height() < NEAR
-    {
-        scroll_to_end();
-    }
-}
-
-/// Makes a change above the reader without moving what they read.
-fn keep_place(change: impl FnOnce()) {
-    let below = scroller().map(|page| page.scroll_height() - page.scroll_top());
-    change();
-    request_animation_frame(move || {
-        if let (Some(page), Some(below)) = (scroller(), below) {
-            page.set_scroll_top(page.scroll_height() - below);
-        }
-    });
 }

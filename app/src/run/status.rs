@@ -45,7 +45,7 @@ pub fn Status(
     view! {
         <section class="run-status" aria-label=format!("Status of run {number}")>
             <div class="run-status-actions">
-                <a class="link run-status-run" href=href>"run " {number.0}</a>
+                <a class="link run-status-run" href=href hidden=compact>"run " {number.0}</a>
                 <Stop project=project.clone() run/>
                 <CopyOutput project=project.clone() run/>
             </div>
