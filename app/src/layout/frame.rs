@@ -30,12 +30,15 @@ pub fn Frame(
         }
     });
     let sidebar = move || if preferences.sidebar_collapsed() { "collapsed" } else { "open" };
+    // Each erased by itself: the compiler's work grows with the depth of a view's type.
+    let (sidebar_view, top_bar) =
+        (view! { <Sidebar project_switcher/> }.into_any(), view! { <TopBar live account/> }.into_any());
     view! {
         <a class="skip-link" href="#main" rel="external">"Skip to content"</a>
         <div class="frame" data-sidebar=sidebar>
-            <Sidebar project_switcher/>
+            {sidebar_view}
             <div class="frame-column">
-                <TopBar live account/>
+                {top_bar}
                 <main class="main" id="main" tabindex="-1">{children()}</main>
             </div>
         </div>

@@ -28,6 +28,7 @@ pub(super) fn Sidebar(project_switcher: Option<ViewFnOnce>) -> impl IntoView {
                             <span class="nav-label">{section.label()}</span>
                         </a>
                     }
+                    .into_any()
                 })
                 .collect_view()
         })

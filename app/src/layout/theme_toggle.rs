@@ -17,6 +17,7 @@ fn glyph(theme: ThemePreference) -> Glyph {
 #[component]
 pub fn ThemeToggle() -> impl IntoView {
     let preferences = expect_context::<Preferences>();
+    let now = untrack(|| preferences.theme());
     let choices = ThemePreference::ALL
         .map(|theme| {
             view! {
@@ -26,7 +27,7 @@ pub fn ThemeToggle() -> impl IntoView {
                         type="radio"
                         name="theme"
                         value=theme.as_str()
-                        checked=preferences.theme() == theme
+                        checked=now == theme
                         prop:checked=move || preferences.theme() == theme
                         on:change=move |_| preferences.set_theme(theme)
                     />

@@ -60,10 +60,11 @@ pub fn Dialog(
             <div class="dialog-frame">
                 <header class="dialog-header">
                     <h2 class="dialog-title">{move || title.get()}</h2>
-                    <IconButton glyph=Glyph::Close label="Close" on_click=move || open.set(false)/>
                 </header>
                 <div class="dialog-body">{children()}</div>
                 {footer.map(|footer| view! { <footer class="dialog-footer">{footer.run()}</footer> })}
+                // Last, so that the focus begins at the content.
+                <IconButton glyph=Glyph::Close label="Close" class="dialog-close" on_click=move || open.set(false)/>
             </div>
         </dialog>
     }

@@ -63,12 +63,16 @@ pub fn Menu(
             class=button_class(variant, size, &extra)
             popovertarget=id.clone()
             aria-haspopup="menu"
-            aria-label=move || label.get()
+            aria-label=move || icon_only.then(|| label.get())
             title=move || icon_only.then(|| label.get())
         >
             {match trigger {
                 Some(trigger) => {
-                    view! { <span class="button-label">{trigger.run()}</span><Icon glyph=Glyph::ChevronDown/> }.into_any()
+                    view! {
+                        <span class="visually-hidden">{move || label.get()} ": "</span>
+                        <span class="button-label">{trigger.run()}</span>
+                        <Icon glyph=Glyph::ChevronDown/>
+                    }.into_any()
                 }
                 None => view! { <Icon glyph/> }.into_any(),
             }}
