@@ -162,7 +162,8 @@ fn RemoveDialog(editor: Editor, doomed: RwSignal<Option<usize>>) -> impl IntoVie
     let open = RwSignal::new(false);
     Effect::new(move |_| open.set(doomed.get().is_some()));
     Effect::new(move |_| {
-        if !open.get() {
+        // Only a choice that is there: setting none again would go round for ever.
+        if !open.get() && doomed.read_untracked().is_some() {
             doomed.set(None);
         }
     });
