@@ -39,6 +39,9 @@ def main():
     params.cpuparams_batch.n_threads = threads
     # Old prompts are kept for reuse, by default in up to 8 GB of memory.
     params.cache_ram_mib = 64
+    # A model this small falls into loops unless what it has just said is made less likely.
+    params.sampling.penalty_repeat = 1.15
+    params.sampling.penalty_last_n = 256
     params.ui = False
     params.endpoint_slots = False
     # No page in a browser may talk to it.
