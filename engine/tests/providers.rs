@@ -159,8 +159,9 @@ fn everything_below(folder: &Path, read: &mut impl FnMut(&Path, &[u8])) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             everything_below(&path, read);
-        } else {
-            read(&path, &std::fs::read(&path).unwrap());
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            // SQLite removes its side files as it closes: one that is gone holds nothing.
+            read(&path, &bytes);
         }
     }
 }

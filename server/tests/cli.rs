@@ -120,7 +120,7 @@ fn a_port_that_is_taken_is_an_error_when_it_was_asked_for() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let data = TempDir::new().unwrap();
-    let (ok, _, said) = output(troupe(data.path()).arg("serve").env("PORT", &port));
+    let (ok, _, said) = output(troupe(data.path()).arg("serve").env("PORT", &port).env("RUST_LOG", "error"));
     assert!(!ok && said.contains(&port) && said.contains("in use"), "{said}");
     assert_eq!(said.lines().count(), 1, "one line, no trace: {said}");
 }
