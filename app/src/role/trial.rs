@@ -22,7 +22,8 @@ pub struct Answer {
 pub struct Trial {
     pub answer: RwSignal<Answer>,
     pub running: RwSignal<bool>,
-    abort: StoredValue<Option<web_sys::AbortController>, LocalStorage>,
+    /// None on the server, where a value that must stay on its thread would be dropped on another.
+    abort: Option<StoredValue<Option<web_sys::AbortController>, LocalStorage>>,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +39,7 @@ impl Trial {
         let trial = Self {
             answer: RwSignal::new(Answer::default()),
             running: RwSignal::new(false),
-            abort: StoredValue::new_local(None),
+            abort: (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(None)),
         };
         on_cleanup(move || trial.stop());
         trial
@@ -46,8 +47,9 @@ impl Trial {
 
     /// Ends the call; what has come stays.
     pub fn stop(&self) {
-        if let Some(Some(abort)) = self.abort.try_update_value(Option::take) {
-            abort.abort();
+        let open = self.abort.and_then(|abort| abort.try_update_value(Option::take).flatten());
+        if let Some(open) = open {
+            open.abort();
         }
         let _ = self.running.try_set(false);
     }
@@ -61,7 +63,9 @@ impl Trial {
         let body = serde_json::json!({ "draft": draft, "message": message }).to_string();
         let Ok(abort) = web_sys::AbortController::new() else { return };
         let signal = abort.signal();
-        self.abort.set_value(Some(abort));
+        if let Some(held) = self.abort {
+            held.set_value(Some(abort));
+        }
         spawn_local(async move {
             let outcome = trial.follow(&url, &body, &signal).await;
             // Stopped by hand, perhaps for the next trial: the signals are no longer this call's.

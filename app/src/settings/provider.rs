@@ -53,7 +53,7 @@ pub fn ProviderCard(provider: Provider, may_change: bool, changes: RwSignal<u32>
             </p>
         }
     });
-    let last = StoredValue::new_local(None::<fault::Result<ProviderStatus>>);
+    let last = StoredValue::new(None::<fault::Result<ProviderStatus>>);
     view! {
         <Card title=key.to_string() actions class="provider">
             <div class="provider-status" aria-live="polite">

@@ -17,13 +17,14 @@ pub fn SidePanel(
     children: Children,
 ) -> impl IntoView {
     let heading = NodeRef::<html::H2>::new();
-    let before = StoredValue::new_local(None);
+    // Not on the server, where a value that must stay on its thread would be dropped on another.
+    let before = (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(None));
     let navigate = use_navigate();
     Effect::new(move |_| {
         let Some(heading) = heading.get() else { return };
         // A page that was loaded with the panel open keeps the focus where the browser put it.
         let active = active_element().filter(|element| element.tag_name() != "BODY");
-        if active.is_some() {
+        if let Some(before) = before.filter(|_| active.is_some()) {
             before.set_value(active);
             let _ = heading.focus();
         }
@@ -40,7 +41,7 @@ pub fn SidePanel(
         on_cleanup(move || listening.remove());
     });
     on_cleanup(move || {
-        if let Some(element) = before.try_get_value().flatten() {
+        if let Some(element) = before.and_then(|before| before.try_get_value().flatten()) {
             let _ = element.focus();
         }
     });
