@@ -32,6 +32,10 @@ test("what is wrong is told at its field, and what was typed stays", async ({ me
   await member.getByRole("textbox", { name: /^Key/ }).fill("senior_reviewer");
   await member.getByLabel("Model").selectOption("scripted");
   await member.getByRole("button", { name: "Make the role" }).click();
+  await expect(member.getByRole("alert").filter({ hasText: "senior_reviewer" })).toBeVisible();
+
+  await member.getByRole("textbox", { name: /^Key/ }).fill("Not a key");
+  await member.getByRole("button", { name: "Make the role" }).click();
   await expect(member.getByRole("textbox", { name: /^Key/ })).toHaveAttribute("aria-invalid", "true");
   await expect(member.getByRole("textbox", { name: "Name" })).toHaveValue("Senior again");
 });
