@@ -32,7 +32,7 @@ test("made from YAML and the form together, saved, changed, and saved as version
   await member.getByRole("link", { name: /^Blank/ }).click();
   await yaml(member).fill(YAML);
   await expect(problems(member)).toContainText("No problems");
-  await expect(member.getByRole("textbox", { name: "Name", exact: true })).toHaveValue("Haiku");
+  await expect(member.getByRole("textbox", { name: "Name", exact: true }).first()).toHaveValue("Haiku");
 
   // What the form changes stands in the YAML.
   await member.getByRole("textbox", { name: "Name of step 2" }).fill("Appraise");

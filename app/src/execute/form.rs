@@ -294,7 +294,13 @@ impl LookAhead {
     fn soon(self) {
         self.asked.update_value(|asked| *asked += 1);
         let number = self.asked.get_value();
-        let timer = set_timeout_with_handle(move || self.ask.run(number), PAUSE).ok();
+        // By then the form may have been left.
+        let due = move || {
+            if self.asked.try_get_value() == Some(number) {
+                self.ask.run(number);
+            }
+        };
+        let timer = set_timeout_with_handle(due, PAUSE).ok();
         let before = self.timer.try_update_value(|held| std::mem::replace(held, timer)).flatten();
         if let Some(before) = before {
             before.clear();

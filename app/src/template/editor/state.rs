@@ -108,7 +108,13 @@ impl Editor {
                 *edits
             })
             .unwrap_or_default();
-        let timer = set_timeout_with_handle(move || work(edit), PAUSE).ok();
+        // By then the page may have been left.
+        let due = move || {
+            if self.is_newest(edit) {
+                work(edit);
+            }
+        };
+        let timer = set_timeout_with_handle(due, PAUSE).ok();
         let before = self.timer.try_update_value(|held| std::mem::replace(held, timer)).flatten();
         if let Some(before) = before {
             before.clear();
