@@ -6,14 +6,14 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     layout::{PageHeader, ThemeToggle},
-    router::NotFound,
+    router::NothingHere,
     ui::*,
 };
 
 #[component]
 pub fn GalleryPage() -> impl IntoView {
     if !cfg!(debug_assertions) {
-        return view! { <NotFound/> }.into_any();
+        return view! { <NothingHere/> }.into_any();
     }
     let actions = || {
         view! {

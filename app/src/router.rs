@@ -69,17 +69,25 @@ fn Framed() -> impl IntoView {
     }
 }
 
-/// Also what a page shows when the thing its URL names is not there.
+/// A page of its own, for an address that leads nowhere.
 #[component]
 pub fn NotFound() -> impl IntoView {
+    view! {
+        <BareFrame>
+            <NothingHere/>
+        </BareFrame>
+    }
+}
+
+/// What a page shows, within whatever frames it, when the thing its URL names is not there.
+#[component]
+pub fn NothingHere() -> impl IntoView {
     #[cfg(feature = "ssr")]
     if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
         response.set_status(axum::http::StatusCode::NOT_FOUND);
     }
     view! {
-        <BareFrame>
-            <PageHeader title="Not found" subtitle="Nothing lives at this address, or you may not see it."/>
-            <ButtonLink href="/" variant=ButtonVariant::Primary>"Go to the start page"</ButtonLink>
-        </BareFrame>
+        <PageHeader title="Not found" subtitle="Nothing lives at this address, or you may not see it."/>
+        <ButtonLink href="/" variant=ButtonVariant::Primary>"Go to the start page"</ButtonLink>
     }
 }

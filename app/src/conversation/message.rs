@@ -71,7 +71,7 @@ fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
     view! {
         <article class="message message-user" id=anchor aria-label=format!("Message from {by}")>
             <header class="message-head">
-                <span class="message-by">{by.clone()}</span>
+                <h2 class="message-by">{by.clone()}</h2>
                 <span class="message-time"><RelativeTime at=message.created_at/></span>
             </header>
             {body}
@@ -104,7 +104,7 @@ fn Response(project: ProjectKey, row: Row, now: Timestamp, on_end: Callback<()>)
     view! {
         <article class="message message-response" id=anchor aria-label="Response">
             <header class="message-head">
-                <span class="message-by">"Response"</span>
+                <h2 class="message-by">"Response"</h2>
                 {template.map(|template| view! { <span class="message-template">{template.name}</span> })}
                 <span class="message-time"><RelativeTime at=created/></span>
             </header>
