@@ -35,7 +35,7 @@ pub fn NewRolePage() -> impl IntoView {
     });
     view! {
         <PageHeader title="New role"/>
-        <RoleEditor project form version=None/>
+        <RoleEditor project form version=None on_saved=Callback::new(|()| {})/>
     }
     .into_any()
 }
@@ -50,7 +50,11 @@ pub fn EditRolePage() -> impl IntoView {
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card/> }>
                 {move || Suspend::new(async move {
                     match role.await {
-                        Ok(role) => view! { <Loaded project role/> }.into_any(),
+                        Ok(loaded) => {
+                            // The address stays the same, so what is shown has to be asked for.
+                            let on_saved = Callback::new(move |()| role.refetch());
+                            view! { <Loaded project role=loaded on_saved/> }.into_any()
+                        }
                         Err(fault) => view! { <FaultPage fault/> }.into_any(),
                     }
                 })}
@@ -60,7 +64,7 @@ pub fn EditRolePage() -> impl IntoView {
 }
 
 #[component]
-fn Loaded(project: Memo<ProjectKey>, role: Role) -> impl IntoView {
+fn Loaded(project: Memo<ProjectKey>, role: Role, on_saved: Callback<()>) -> impl IntoView {
     let form = RoleForm::of(&role);
     let version = Some(role.version);
     let (key, name) = (role.key.clone(), role.name.clone());
@@ -71,14 +75,24 @@ fn Loaded(project: Memo<ProjectKey>, role: Role) -> impl IntoView {
             <Badge>{format!("version {}", role.version)}</Badge>
             <span class="page-fact">"saved " <RelativeTime at=role.updated_at/></span>
         </PageHeader>
-        <RoleEditor project form version/>
+        <RoleEditor project form version on_saved/>
     }
 }
 
 /// `version` none: a new role.
 #[component]
-fn RoleEditor(project: Memo<ProjectKey>, form: RoleForm, version: Option<u32>) -> impl IntoView {
+fn RoleEditor(
+    project: Memo<ProjectKey>,
+    form: RoleForm,
+    version: Option<u32>,
+    on_saved: Callback<()>,
+) -> impl IntoView {
     let action = ServerAction::<SaveRole>::new();
+    Effect::new(move |_| {
+        if action.value().with(|saved| matches!(saved, Some(Ok(_)))) {
+            on_saved.run(());
+        }
+    });
     let fault = fault_of(action);
     let node = NodeRef::<html::Form>::new();
     let based_on = RwSignal::new(version);

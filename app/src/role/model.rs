@@ -3,7 +3,7 @@
 use super::server::{Offered, offered_models};
 use crate::{
     form::sentence,
-    ui::{Field, TextField},
+    ui::{Field, Glyph, Icon, TextField},
 };
 use domain::key::ModelName;
 use leptos::prelude::*;
@@ -119,6 +119,7 @@ fn ModelSelect(offered: Offered, value: String, error: MaybeProp<String>) -> imp
                     {groups.into_iter().map(group).collect_view()}
                     <option value=OTHER>"Another model…"</option>
                 </select>
+                <Icon glyph=Glyph::ChevronDown/>
             </div>
         </Field>
         {move || other.get().then(type_name)}

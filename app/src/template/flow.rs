@@ -70,7 +70,7 @@ fn FlowStep(step: Step, body: Body, waits: Vec<String>) -> impl IntoView {
     view! {
         <article class="flow-step">
             <header class="flow-step-head">
-                <h3 class="flow-step-name">{step.name.clone()}</h3>
+                <h2 class="flow-step-name">{step.name.clone()}</h2>
                 {uses}
                 {facts}
                 {role}
