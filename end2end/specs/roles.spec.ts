@@ -65,5 +65,5 @@ test("a trial that fails says why", async ({ member, models }) => {
   await member.goto("/p/work/roles/senior_reviewer");
   await member.getByRole("textbox", { name: "Message" }).fill("Who are you?");
   await member.getByRole("button", { name: "Try it" }).click();
-  await expect(member.getByRole("main")).toContainText("no such key");
+  await expect(member.getByRole("main")).toContainText("does not accept the API key");
 });
