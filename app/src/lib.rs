@@ -10,6 +10,7 @@ mod gallery;
 pub mod keyboard;
 pub mod layout;
 pub mod live;
+pub mod load;
 pub mod project;
 pub mod role;
 pub mod router;

@@ -6,6 +6,7 @@ use crate::{
     keyboard::use_shortcut,
     layout::PageHeader,
     live::{LiveNotice, Refresh, use_live},
+    load::load,
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status,
@@ -25,7 +26,7 @@ pub fn ConversationsPage() -> impl IntoView {
     let project = use_project();
     let query = use_query_map();
     let cursor = Memo::new(move |_| query.read().get("cursor"));
-    let drawn = Resource::new(
+    let drawn = load(
         move || (project.get(), cursor.get()),
         |(project, cursor)| async move {
             let list = list_conversations(project.clone(), cursor.clone()).await?;

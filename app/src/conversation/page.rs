@@ -13,6 +13,7 @@ use crate::{
     form::FaultPage,
     layout::{PageHeader, use_crumb},
     live::{LiveNotice, Refresh, use_live},
+    load::load,
     project::use_project,
     run::ASK,
     ui::Skeleton,
@@ -32,7 +33,7 @@ pub fn ConversationPage() -> impl IntoView {
     let query = use_query_map();
     let task = Memo::new(move |_| params.read().get("task").and_then(|task| task.parse::<TaskId>().ok()));
     let cursor = Memo::new(move |_| query.read().get("cursor"));
-    let drawn = Resource::new(
+    let drawn = load(
         move || (project.get(), task.get(), cursor.get()),
         |(project, task, cursor)| async move {
             let task = task.ok_or_else(|| crate::fault::Fault::NotFound {
@@ -61,7 +62,7 @@ pub fn ConversationPage() -> impl IntoView {
 #[component]
 pub fn NewConversationPage() -> impl IntoView {
     let project = use_project();
-    let choices = Resource::new(move || project.get(), composer_choices);
+    let choices = load(move || project.get(), composer_choices);
     let live = use_live();
     let navigate = use_navigate();
     use_crumb(|| Some("New conversation".to_owned()));

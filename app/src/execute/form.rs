@@ -12,6 +12,7 @@ use super::{
 use crate::{
     fault::Fault,
     form::{FaultNotice, FaultPage, fault_of, sentence},
+    load::load,
     ui::{
         Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, EmptyState, Glyph, Kbd, Notice, Skeleton,
         SkeletonShape, Tone,
@@ -39,7 +40,7 @@ pub fn ExecuteForm(
     on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let place = StoredValue::new((project, template));
-    let ready = Resource::new(move || place.get_value(), |(project, template)| load_form(project, template));
+    let ready = load(move || place.get_value(), |(project, template)| load_form(project, template));
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
             {move || Suspend::new(async move {

@@ -1,5 +1,6 @@
 //! The roles chosen last time for a template, kept in the browser.
 
+use crate::load::parse;
 use domain::key::{ProjectKey, TemplateKey};
 use leptos::prelude::window;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ fn place(project: &ProjectKey, template: &TemplateKey) -> String {
 pub fn read(project: &ProjectKey, template: &TemplateKey) -> BTreeMap<String, String> {
     let storage = window().local_storage().ok().flatten();
     let text = storage.and_then(|storage| storage.get_item(&place(project, template)).ok().flatten());
-    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    text.and_then(|text| parse(&text).ok()).unwrap_or_default()
 }
 
 pub fn write(project: &ProjectKey, template: &TemplateKey, roles: &BTreeMap<String, String>) {

@@ -13,6 +13,7 @@ mod server;
 mod tab;
 mod text;
 
+use crate::load::parse;
 pub use feed::LiveRun;
 pub use notice::LiveNotice;
 pub use refresh::Refresh;
@@ -210,7 +211,7 @@ impl Live {
             Heard::Frame(json) => {
                 self.well();
                 // A frame this version does not know (the server is newer) is not for this page.
-                let Ok(frame) = serde_json::from_str(&json) else { return };
+                let Ok(frame) = parse(&json) else { return };
                 let ask = tab.try_update_value(|tab| tab.queue(frame));
                 if ask == Some(true) {
                     request_animation_frame(move || self.flush());

@@ -5,11 +5,14 @@ use super::{
     use_project_here,
 };
 use crate::{
+    fault,
     form::{FaultNotice, FaultPage, error_at, fault_of},
     layout::PageHeader,
+    load::{Loaded, load, load_first},
     session::current_user,
     ui::{Button, ButtonKind, ButtonLink, ButtonVariant, EmptyState, Glyph, TextField},
 };
+use domain::view::User;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::components::Redirect;
@@ -17,7 +20,7 @@ use leptos_router::components::Redirect;
 #[component]
 pub fn HomePage() -> impl IntoView {
     let here = use_project_here();
-    let project = Resource::new_blocking(
+    let project = load_first(
         move || here.get(),
         |here| async move {
             match here {
@@ -26,13 +29,14 @@ pub fn HomePage() -> impl IntoView {
             }
         },
     );
+    let user = load(|| (), |()| current_user());
     view! {
         <Title text="Start"/>
         <Suspense>
             {move || Suspend::new(async move {
                 match project.await {
                     Ok(Some(key)) => view! { <Redirect path=format!("/p/{key}/conversations")/> }.into_any(),
-                    Ok(None) => view! { <NoProject/> }.into_any(),
+                    Ok(None) => view! { <NoProject user/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
@@ -42,8 +46,7 @@ pub fn HomePage() -> impl IntoView {
 }
 
 #[component]
-fn NoProject() -> impl IntoView {
-    let user = Resource::new(|| (), |()| current_user());
+fn NoProject(user: Loaded<fault::Result<Option<User>>>) -> impl IntoView {
     let action = || {
         view! {
             <ButtonLink href="/projects/new" variant=ButtonVariant::Primary glyph=Glyph::Plus>

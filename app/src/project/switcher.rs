@@ -2,6 +2,7 @@
 
 use super::{server::list_projects, use_project_here};
 use crate::{
+    load::load,
     session::current_user,
     ui::{ButtonVariant, Glyph, Menu, MenuHeading, MenuItem, MenuSeparator},
 };
@@ -11,8 +12,8 @@ use leptos::prelude::*;
 #[component]
 pub fn ProjectSwitcher() -> impl IntoView {
     let here = use_project_here();
-    let projects = Resource::new(|| (), |()| list_projects());
-    let user = Resource::new(|| (), |()| current_user());
+    let projects = load(|| (), |()| list_projects());
+    let user = load(|| (), |()| current_user());
     let name = move || {
         let here = here.get();
         let key = here.as_ref().map(ToString::to_string);
@@ -24,7 +25,7 @@ pub fn ProjectSwitcher() -> impl IntoView {
         view! {
             <span class="project-current">
                 <span class="project-name">
-                    <Transition fallback=move || here.get().map(|key| key.to_string())>{name}</Transition>
+                    <Transition fallback=move || move || here.get().map(|key| key.to_string())>{name}</Transition>
                 </span>
             </span>
         }

@@ -2,13 +2,15 @@
 
 use super::{
     model::ModelField,
-    server::{DeleteRole, RoleForm, SaveRole, load_role},
+    server::{DeleteRole, Offered, RoleForm, SaveRole, load_role, offered_models},
     stale::StaleRole,
     try_it::TryIt,
 };
 use crate::{
+    fault,
     form::{FaultNotice, FaultPage, error_at, fault_of},
     layout::PageHeader,
+    load::{Loaded, load},
     project::use_project,
     ui::{
         Badge, Button, ButtonKind, ButtonVariant, ConfirmDialog, Glyph, InputKind, RelativeTime, RoleChip,
@@ -33,9 +35,10 @@ pub fn NewRolePage() -> impl IntoView {
         base_prompt: "You are ".to_owned(),
         ..RoleForm::default()
     });
+    let offered = load(|| (), |()| offered_models());
     view! {
         <PageHeader title="New role"/>
-        <RoleEditor project form version=None on_saved=Callback::new(|()| {})/>
+        <RoleEditor project offered form version=None on_saved=Callback::new(|()| {})/>
     }
     .into_any()
 }
@@ -45,7 +48,8 @@ pub fn EditRolePage() -> impl IntoView {
     let project = use_project();
     let params = use_params_map();
     let key = Memo::new(move |_| RoleKey::from_title(&params.read().get("key").unwrap_or_default()));
-    let role = Resource::new(move || (project.get(), key.get()), |(project, key)| load_role(project, key));
+    let role = load(move || (project.get(), key.get()), |(project, key)| load_role(project, key));
+    let offered = load(|| (), |()| offered_models());
     view! {
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card/> }>
                 {move || Suspend::new(async move {
@@ -53,7 +57,7 @@ pub fn EditRolePage() -> impl IntoView {
                         Ok(loaded) => {
                             // The address stays the same, so what is shown has to be asked for.
                             let on_saved = Callback::new(move |()| role.refetch());
-                            view! { <Loaded project role=loaded on_saved/> }.into_any()
+                            view! { <SavedRole project offered role=loaded on_saved/> }.into_any()
                         }
                         Err(fault) => view! { <FaultPage fault/> }.into_any(),
                     }
@@ -64,7 +68,12 @@ pub fn EditRolePage() -> impl IntoView {
 }
 
 #[component]
-fn Loaded(project: Memo<ProjectKey>, role: Role, on_saved: Callback<()>) -> impl IntoView {
+fn SavedRole(
+    project: Memo<ProjectKey>,
+    offered: Loaded<fault::Result<Offered>>,
+    role: Role,
+    on_saved: Callback<()>,
+) -> impl IntoView {
     let form = RoleForm::of(&role);
     let version = Some(role.version);
     let (key, name) = (role.key.clone(), role.name.clone());
@@ -75,7 +84,7 @@ fn Loaded(project: Memo<ProjectKey>, role: Role, on_saved: Callback<()>) -> impl
             <Badge>{format!("version {}", role.version)}</Badge>
             <span class="page-fact">"saved " <RelativeTime at=role.updated_at/></span>
         </PageHeader>
-        <RoleEditor project form version on_saved/>
+        <RoleEditor project offered form version on_saved/>
     }
 }
 
@@ -83,6 +92,7 @@ fn Loaded(project: Memo<ProjectKey>, role: Role, on_saved: Callback<()>) -> impl
 #[component]
 fn RoleEditor(
     project: Memo<ProjectKey>,
+    offered: Loaded<fault::Result<Offered>>,
     form: RoleForm,
     version: Option<u32>,
     on_saved: Callback<()>,
@@ -142,7 +152,7 @@ fn RoleEditor(
                         rows=14
                         class="role-prompt"
                     />
-                    <ModelField value=form.model error=error_at(fault, "model")/>
+                    <ModelField offered value=form.model error=error_at(fault, "model")/>
                     <div class="form-row">
                         <TextField
                             label="Temperature"

@@ -4,6 +4,7 @@ use super::server::list_roles;
 use crate::{
     form::FaultPage,
     layout::PageHeader,
+    load::load,
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Notice, Pager, RelativeTime, RoleChip, RowLink,
@@ -23,8 +24,7 @@ pub fn RolesPage() -> impl IntoView {
     let project = use_project();
     let query = use_query_map();
     let cursor = Memo::new(move |_| query.read().get("cursor"));
-    let roles =
-        Resource::new(move || (project.get(), cursor.get()), |(project, cursor)| list_roles(project, cursor));
+    let roles = load(move || (project.get(), cursor.get()), |(project, cursor)| list_roles(project, cursor));
     let actions = move || {
         let href = Signal::derive(move || format!("/p/{}/roles/new", project.get()));
         view! {

@@ -1,8 +1,10 @@
 //! Choosing a model out of what the providers really offer, or naming one they don't.
 
-use super::server::{Offered, offered_models};
+use super::server::Offered;
 use crate::{
+    fault,
     form::sentence,
+    load::Loaded,
     ui::{Field, Glyph, Icon, TextField},
 };
 use domain::key::ModelName;
@@ -15,8 +17,11 @@ const ID: &str = "field-model";
 
 /// The control named `role[model]`. Until the providers have answered it is a plain text field.
 #[component]
-pub fn ModelField(#[prop(into)] value: String, error: MaybeProp<String>) -> impl IntoView {
-    let offered = Resource::new(|| (), |()| offered_models());
+pub fn ModelField(
+    offered: Loaded<fault::Result<Offered>>,
+    #[prop(into)] value: String,
+    error: MaybeProp<String>,
+) -> impl IntoView {
     let waiting = value.clone();
     let fallback = move || {
         let hint = "Asking the providers what they offer…".to_owned();

@@ -4,6 +4,7 @@ use super::server::{RoleForm, load_role};
 use crate::{
     fault::Fault,
     form::reload,
+    load::ask_in_browser,
     ui::{Button, ButtonVariant, Notice, Tone},
 };
 use domain::{
@@ -25,7 +26,7 @@ pub fn StaleRole(
         }
         _ => None,
     });
-    let theirs = LocalResource::new(move || {
+    let theirs = ask_in_browser(move || {
         let wanted = newest.get().is_some();
         let key = form.get_untracked().map(|form| RoleForm::in_page(&form).key);
         let project = project.get_untracked();

@@ -1,7 +1,7 @@
 //! Trying a role: one message to a role as drafted, answered as it is written. Nothing of it is recorded.
 
 use super::stream::Frames;
-use crate::form::sentence;
+use crate::{form::sentence, load::parse};
 use domain::{key::ProjectKey, usage::Usage, view::RoleDraft};
 use leptos::{prelude::*, task::spawn_local};
 use serde::Deserialize;
@@ -41,17 +41,22 @@ impl Trial {
             running: RwSignal::new(false),
             abort: (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(None)),
         };
-        on_cleanup(move || trial.stop());
+        // Whoever draws the answer is going away as well: the signals must not call them up again.
+        on_cleanup(move || trial.hang_up());
         trial
     }
 
     /// Ends the call; what has come stays.
     pub fn stop(&self) {
+        self.hang_up();
+        self.running.set(false);
+    }
+
+    fn hang_up(&self) {
         let open = self.abort.and_then(|abort| abort.try_update_value(Option::take).flatten());
         if let Some(open) = open {
             open.abort();
         }
-        let _ = self.running.try_set(false);
     }
 
     pub fn start(&self, project: &ProjectKey, draft: &RoleDraft, message: &str) {
@@ -101,7 +106,7 @@ impl Trial {
     }
 
     fn take(&self, frame: &str) {
-        match serde_json::from_str(frame) {
+        match parse(frame) {
             Ok(Frame::Text(text)) => drop(self.answer.try_update(|answer| answer.text.push_str(&text))),
             Ok(Frame::Usage(usage)) => drop(self.answer.try_update(|answer| answer.usage = Some(usage))),
             Ok(Frame::Error(error)) => self.fail(words_of(&error)),
@@ -134,7 +139,7 @@ async fn refusal(response: &web_sys::Response) -> String {
         Ok(promise) => JsFuture::from(promise).await.ok().and_then(|text| text.as_string()),
         Err(_) => None,
     };
-    let problem = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let problem = text.and_then(|text| parse::<Value>(&text).ok());
     problem
         .map_or_else(|| format!("The server answered {}.", response.status()), |problem| words_of(&problem))
 }

@@ -2,36 +2,55 @@
 
 use super::server::list_events;
 use crate::{
+    fault,
     form::FaultPage,
     live::{LiveRun, Refresh},
+    load::{Loaded, load},
     ui::{Column, CopyButton, Skeleton, SkeletonShape, Table, format_duration},
 };
 use domain::{
     event::{Event, EventKind},
-    id::Timestamp,
+    id::{RunNumber, Timestamp},
     key::ProjectKey,
     view::Page,
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 
-#[component]
-pub fn Events(project: ProjectKey, run: LiveRun) -> impl IntoView {
+/// The events after a sequence number.
+pub type EventsPage = fault::Result<(u64, Page<Event>)>;
+
+/// Those of the run in the address, while this tab is open (`shown`).
+pub fn load_events(
+    project: Memo<ProjectKey>,
+    number: Memo<Option<RunNumber>>,
+    shown: Memo<bool>,
+) -> Loaded<Option<EventsPage>> {
     let query = use_query_map();
-    let after =
-        Memo::new(move |_| query.read().get("after").and_then(|after| after.parse().ok()).unwrap_or(0));
+    let asked = Memo::new(move |_| {
+        let after = query.read().get("after").and_then(|after| after.parse().ok()).unwrap_or(0);
+        number.get().filter(|_| shown.get()).map(|number| (project.get(), number, after))
+    });
+    load(
+        move || asked.get(),
+        |asked| async move {
+            let (project, number, after) = asked?;
+            Some(list_events(project, number, after).await.map(|page| (after, page)))
+        },
+    )
+}
+
+#[component]
+pub fn Events(project: ProjectKey, run: LiveRun, events: Loaded<Option<EventsPage>>) -> impl IntoView {
     let project = StoredValue::new(project);
-    let drawn =
-        Resource::new(move || after.get(), move |after| list_events(project.get_value(), run.number, after));
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
             {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok(page) => {
-                        let after = after.get_untracked();
-                        view! { <EventList project=project.get_value() run page after/> }.into_any()
+                match events.await? {
+                    Ok((after, page)) => {
+                        Some(view! { <EventList project=project.get_value() run page after/> }.into_any())
                     }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                    Err(fault) => Some(view! { <FaultPage fault/> }.into_any()),
                 }
             })}
         </Transition>

@@ -8,6 +8,7 @@ use crate::{
     form::FaultPage,
     layout::PageHeader,
     live::{LiveNotice, Refresh, use_live},
+    load::load,
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Icon, Pager, RelativeTime, RowLink, Skeleton,
@@ -54,7 +55,7 @@ pub fn RunsPage() -> impl IntoView {
             cursor: query.get("cursor"),
         }
     });
-    let drawn = Resource::new(
+    let drawn = load(
         move || (project.get(), asked.get()),
         |(project, asked)| async move {
             let Asked { status, template, cursor } = asked;

@@ -3,6 +3,7 @@
 use super::server::count_live;
 use crate::{
     live::{Refresh, use_live},
+    load::load,
     project::use_project_here,
     ui::{Glyph, Icon},
 };
@@ -12,7 +13,7 @@ use leptos::{prelude::*, task::spawn_local};
 #[component]
 pub fn LiveRuns() -> impl IntoView {
     let project = use_project_here();
-    let counted = Resource::new(
+    let counted = load(
         move || project.get(),
         |project| async move {
             let project = project?;

@@ -1,7 +1,7 @@
 //! The page of one run: who did what, when, with what, and to what end. Tab and step are in the address.
 
 use super::{
-    events::Events,
+    events::{Events, EventsPage, load_events},
     inputs::Inputs,
     panel::StepPanel,
     server::{self, open_run},
@@ -13,6 +13,7 @@ use crate::{
     form::FaultPage,
     layout::PageHeader,
     live::{LiveNotice, LiveRun, use_live},
+    load::{Loaded, load},
     project::use_project,
     ui::{RelativeTime, RoleChip, Skeleton, SkeletonShape, Tab, Tabs, format_count},
 };
@@ -63,21 +64,26 @@ impl Part {
 pub fn RunPage() -> impl IntoView {
     let project = use_project();
     let params = use_params_map();
-    let number = Memo::new(move |_| params.read().get("number").and_then(|number| number.parse().ok()));
-    let drawn = Resource::new(
+    let number =
+        Memo::new(move |_| params.read().get("number").and_then(|number| number.parse().ok()).map(RunNumber));
+    let drawn = load(
         move || (project.get(), number.get()),
         |(project, number)| async move {
             match number {
-                Some(number) => open_run(project, RunNumber(number)).await,
+                Some(number) => open_run(project, number).await,
                 None => Err(Fault::NotFound { message: "a run's address ends with its number".to_owned() }),
             }
         },
     );
+    let query = use_query_map();
+    let part =
+        Memo::new(move |_| query.read().get("tab").and_then(|tab| Part::parse(&tab)).unwrap_or(Part::Steps));
+    let events = load_events(project, number, Memo::new(move |_| part.get() == Part::Events));
     view! {
         <Suspense fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
-                    Ok(page) => view! { <Run project=project.get_untracked() page/> }.into_any(),
+                    Ok(page) => view! { <Run project=project.get_untracked() page part events/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
@@ -87,10 +93,13 @@ pub fn RunPage() -> impl IntoView {
 }
 
 #[component]
-fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
+fn Run(
+    project: ProjectKey,
+    page: server::RunPage,
+    part: Memo<Part>,
+    events: Loaded<Option<EventsPage>>,
+) -> impl IntoView {
     let query = use_query_map();
-    let part =
-        Memo::new(move |_| query.read().get("tab").and_then(|tab| Part::parse(&tab)).unwrap_or(Part::Steps));
     let tabs = Part::ALL.map(Part::tab).to_vec();
     let step = Memo::new(move |_| query.read().get("step").and_then(|step| step.parse::<StepRunId>().ok()));
     let now = page.now;
@@ -140,7 +149,7 @@ fn Run(project: ProjectKey, page: server::RunPage) -> impl IntoView {
                         .into_any()
                 }
                 Part::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
-                Part::Events => view! { <Events project=project.get_value() run/> }.into_any(),
+                Part::Events => view! { <Events project=project.get_value() run events/> }.into_any(),
             }}
         </div>
     }

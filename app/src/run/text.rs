@@ -1,6 +1,7 @@
 //! A stored text on demand: the link that opens the whole works without script, the fold loads it in place.
 
 use super::server::{TEXT_LIMIT, read_text};
+use crate::load::parse;
 use crate::{fault::Fault, ui::format_bytes};
 use domain::{event::TextRef, id::RunNumber, key::ProjectKey, view::Content};
 use leptos::{ev, prelude::*, task::spawn_local};
@@ -98,7 +99,7 @@ fn drawn(text: &str, kind: TextKind) -> AnyView {
     match kind {
         TextKind::Plain => view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any(),
         TextKind::Json => view! { <pre class="run-text run-text-code">{indented(text)}</pre> }.into_any(),
-        TextKind::Prompt => match serde_json::from_str::<Sent>(text) {
+        TextKind::Prompt => match parse::<Sent>(text) {
             Ok(sent) => sent_messages(sent).into_any(),
             Err(_) => drawn(text, TextKind::Json),
         },
@@ -128,7 +129,7 @@ fn sent_messages(sent: Sent) -> impl IntoView {
 
 /// JSON with its lines broken; any other text as it is.
 fn indented(text: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(text)
+    parse::<serde_json::Value>(text)
         .ok()
         .and_then(|value| serde_json::to_string_pretty(&value).ok())
         .unwrap_or_else(|| text.to_owned())

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
+    load::load,
     ui::{
         Badge, Button, ButtonKind, ButtonSize, ButtonVariant, Card, Column, EmptyState, Glyph, InputKind,
         Select, SelectOption, Skeleton, SkeletonShape, Table, TextField,
@@ -20,7 +21,7 @@ pub fn MembersPage() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| query.read().get("project").and_then(|key| ProjectKey::parse(&key).ok()));
     let changes = RwSignal::new(0_u32);
-    let members = Resource::new(move || (asked.get(), changes.get()), |(project, _)| list_members(project));
+    let members = load(move || (asked.get(), changes.get()), |(project, _)| list_members(project));
     view! {
         <SettingsHead current="members"/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=4/> }>

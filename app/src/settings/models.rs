@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     form::{FaultPage, fault_of},
+    load::load,
     ui::{Card, Notice, Skeleton, SkeletonShape, Tone},
 };
 use leptos::prelude::*;
@@ -15,7 +16,7 @@ use leptos::prelude::*;
 #[component]
 pub fn ModelsPage() -> impl IntoView {
     let changes = RwSignal::new(0_u32);
-    let providers = Resource::new(move || changes.get(), |_| list_providers());
+    let providers = load(move || changes.get(), |_| list_providers());
     view! {
         <SettingsHead current="models"/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     fault,
     form::{FaultNotice, fault_of, sentence},
+    load::ask_in_browser,
     ui::{Badge, Button, ButtonSize, Card, ConfirmDialog, Glyph, Icon, Tone},
 };
 use domain::{
@@ -23,7 +24,7 @@ pub fn ProviderCard(provider: Provider, may_change: bool, changes: RwSignal<u32>
     let asked = RwSignal::new(0_u32);
     let status = {
         let key = key.clone();
-        LocalResource::new(move || {
+        ask_in_browser(move || {
             asked.track();
             changes.track();
             ask_provider(key.clone())
@@ -53,18 +54,12 @@ pub fn ProviderCard(provider: Provider, may_change: bool, changes: RwSignal<u32>
             </p>
         }
     });
-    let last = StoredValue::new(None::<fault::Result<ProviderStatus>>);
     view! {
         <Card title=key.to_string() actions class="provider">
             <div class="provider-status" aria-live="polite">
-                {move || {
-                    if let Some(outcome) = status.get() {
-                        last.set_value(Some(outcome));
-                    }
-                    match last.get_value() {
-                        Some(outcome) => view! { <Status outcome/> }.into_any(),
-                        None => view! { <p class="provider-state">"Asking…"</p> }.into_any(),
-                    }
+                {move || match status.get() {
+                    Some(outcome) => view! { <Status outcome/> }.into_any(),
+                    None => view! { <p class="provider-state">"Asking…"</p> }.into_any(),
                 }}
             </div>
             {facts}

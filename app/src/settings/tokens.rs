@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
+    load::load,
     ui::{
         Button, ButtonKind, ButtonSize, ButtonVariant, Card, CodeBlock, Column, ConfirmDialog, EmptyState,
         Glyph, Notice, RelativeTime, Skeleton, SkeletonShape, Table, TextField, Tone,
@@ -18,7 +19,7 @@ use leptos::prelude::*;
 pub fn TokensPage() -> impl IntoView {
     let create = ServerAction::<CreateToken>::new();
     let changes = RwSignal::new(0_u32);
-    let tokens = Resource::new(move || (create.version().get(), changes.get()), |_| list_api_tokens());
+    let tokens = load(move || (create.version().get(), changes.get()), |_| list_api_tokens());
     view! {
         <SettingsHead current="tokens"/>
         <div class="stack">

@@ -2,6 +2,7 @@
 
 use super::server::SignOut;
 use crate::{
+    load::load,
     session::current_user,
     ui::{ButtonVariant, Glyph, Menu, MenuHeading, MenuItem},
 };
@@ -12,7 +13,7 @@ const FORM: &str = "sign-out";
 
 #[component]
 pub fn AccountMenu() -> impl IntoView {
-    let user = Resource::new(|| (), |()| current_user());
+    let user = load(|| (), |()| current_user());
     let initials = move || {
         let user = user.get().and_then(Result::ok).flatten();
         let name = user.map(|user| user.name).unwrap_or_default();

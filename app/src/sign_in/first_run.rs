@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
+    load::load,
     ui::{Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, InputKind, TextField},
 };
 use leptos::prelude::*;
@@ -17,7 +18,7 @@ pub fn FirstRunPage() -> impl IntoView {
     let query = use_query_map();
     let token = Memo::new(move |_| query.read().get("token").unwrap_or_default());
     let made = Memo::new(move |_| query.read().get("made").is_some());
-    let valid = Resource::new(
+    let valid = load(
         move || (token.get(), made.get()),
         |(token, made)| async move { if made { Ok(true) } else { first_run_valid(token).await } },
     );

@@ -1,6 +1,7 @@
 //! The end of the first run: a model of this installation says a sentence, or the page says why none can.
 
 use crate::{
+    load::load,
     role::{Trial, load_role},
     ui::{Button, ButtonLink, ButtonSize, ButtonVariant, Notice, Tone},
 };
@@ -16,7 +17,7 @@ const MESSAGE: &str = "Say hello to somebody who opens this app for the first ti
 
 #[component]
 pub fn Greeting() -> impl IntoView {
-    let role = Resource::new(
+    let role = load(
         || (),
         |()| async {
             let project = ProjectKey::from_title(DEMO);

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     form::FaultPage,
     layout::PageHeader,
+    load::load,
     project::use_project,
     ui::{Badge, ButtonLink, Skeleton, SkeletonShape},
 };
@@ -21,7 +22,7 @@ pub fn NewTemplatePage() -> impl IntoView {
     let project = use_project();
     let query = use_query_map();
     let from = Memo::new(move |_| query.read().get("from"));
-    let begun = Resource::new(
+    let begun = load(
         move || from.get(),
         |from| async move {
             match from {
@@ -73,7 +74,7 @@ fn Choose() -> impl IntoView {
 #[component]
 pub fn EditTemplatePage() -> impl IntoView {
     let (project, at) = (use_project(), use_template());
-    let loaded = Resource::new(
+    let loaded = load(
         move || (project.get(), at.get().key),
         |(project, key)| async move {
             let detail = load_template(project, key, None).await?;

@@ -4,6 +4,7 @@ use super::server::list_templates;
 use crate::{
     form::FaultPage,
     layout::PageHeader,
+    load::load,
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, IconLink, Pager, RelativeTime, RowLink,
@@ -22,10 +23,8 @@ pub fn TemplatesPage() -> impl IntoView {
     let project = use_project();
     let query = use_query_map();
     let cursor = Memo::new(move |_| query.read().get("cursor"));
-    let templates = Resource::new(
-        move || (project.get(), cursor.get()),
-        |(project, cursor)| list_templates(project, cursor),
-    );
+    let templates =
+        load(move || (project.get(), cursor.get()), |(project, cursor)| list_templates(project, cursor));
     let actions = move || {
         let href = Signal::derive(move || format!("/p/{}/templates/new", project.get()));
         view! {

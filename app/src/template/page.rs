@@ -9,6 +9,7 @@ use super::{
 use crate::{
     form::{FaultNotice, FaultPage, fault_of, sentence},
     layout::PageHeader,
+    load::load,
     project::use_project,
     ui::{
         Badge, ButtonLink, ButtonVariant, CodeBlock, Column, ConfirmDialog, Glyph, Menu, MenuItem, Notice,
@@ -26,10 +27,8 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn TemplatePage() -> impl IntoView {
     let (project, at) = (use_project(), use_template());
-    let shown = Resource::new(
-        move || (project.get(), at.get()),
-        |(project, at)| show_template(project, at.key, at.version),
-    );
+    let shown =
+        load(move || (project.get(), at.get()), |(project, at)| show_template(project, at.key, at.version));
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>
             {move || Suspend::new(async move {

@@ -1,5 +1,6 @@
 //! What is being written, kept in this browser until it is saved, so that a closed tab loses nothing.
 
+use crate::load::parse;
 use domain::key::{ProjectKey, TemplateKey};
 use leptos::prelude::window;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ fn storage() -> Option<web_sys::Storage> {
 
 pub fn read(project: &ProjectKey, key: Option<&TemplateKey>) -> Option<Draft> {
     let text = storage()?.get_item(&place(project, key)).ok().flatten()?;
-    serde_json::from_str(&text).ok()
+    parse(&text).ok()
 }
 
 /// A full or forbidden storage costs the draft, nothing else.

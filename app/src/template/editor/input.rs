@@ -2,7 +2,10 @@
 //! the schema has it.
 
 use super::{focus, json::JsonField, state::Editor};
-use crate::ui::{Button, ButtonSize, Checkbox, Glyph, IconButton, Select, SelectOption, TextField};
+use crate::{
+    load::parse,
+    ui::{Button, ButtonSize, Checkbox, Glyph, IconButton, Select, SelectOption, TextField},
+};
 use domain::{
     schema::{FieldKind, FormField, form_fields},
     template::Template,
@@ -194,7 +197,7 @@ fn set_kind(property: &mut Map<String, Value>, kind: &str) {
         ["title", "description"].map(|word| property.remove(word).map(|value| (word.to_owned(), value)));
     property.clear();
     property.extend(said.into_iter().flatten());
-    if let Ok(Value::Object(schema)) = serde_json::from_str(schema) {
+    if let Ok(Value::Object(schema)) = parse(schema) {
         property.extend(schema);
     }
 }

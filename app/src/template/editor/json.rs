@@ -1,6 +1,6 @@
 //! A field whose text is JSON. What cannot be read stays in the field, with why, and out of the document.
 
-use crate::ui::TextArea;
+use crate::{load::parse, ui::TextArea};
 use leptos::prelude::*;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub fn JsonField(
             error.set(None);
             on_change.run(None);
         }
-        text => match serde_json::from_str(text) {
+        text => match parse(text) {
             Ok(value) => {
                 error.set(None);
                 on_change.run(Some(value));

@@ -1,7 +1,10 @@
 //! Rows of names and expressions: a step's inputMapping or outputMapping.
 
 use super::{focus, step::StepEdit};
-use crate::ui::{Button, ButtonSize, Glyph, IconButton, TextField};
+use crate::{
+    load::parse,
+    ui::{Button, ButtonSize, Glyph, IconButton, TextField},
+};
 use domain::template::Step;
 use leptos::{ev, prelude::*};
 use serde_json::{Map, Value};
@@ -83,7 +86,7 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
     let set = move |text: String| {
         let name = key.get_value();
         // A literal of another type stays one as long as it reads as JSON.
-        let literal = (!is_text).then(|| serde_json::from_str(&text).ok()).flatten();
+        let literal = (!is_text).then(|| parse(&text).ok()).flatten();
         step.edit(move |step| drop(mapping.of(step).insert(name, literal.unwrap_or(Value::String(text)))));
     };
     let removed = move || {

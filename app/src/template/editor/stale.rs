@@ -3,6 +3,7 @@
 use super::{compare::compare, state::Editor};
 use crate::{
     fault::Fault,
+    load::ask_in_browser,
     template::server::load_template,
     ui::{Button, ButtonVariant, Notice, Tone},
 };
@@ -24,7 +25,7 @@ pub fn Stale(
         }
         _ => None,
     });
-    let theirs = LocalResource::new(move || {
+    let theirs = ask_in_browser(move || {
         let wanted = newest.get().and(key.get_value());
         let project = project.get_untracked();
         async move { load_template(project, wanted?, None).await.ok() }
