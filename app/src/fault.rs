@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fault", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Fault {
     /// Nobody is signed in, or the e-mail or password is wrong.
     Unauthenticated {

@@ -325,9 +325,10 @@ pub enum Subject {
     },
 }
 
-/// What the live connection of a tab carries.
+/// What the live connection of a tab carries. Not tagged inside, as events are: the browser reads thousands of these,
+/// and would hold each in an intermediate form to find its tag.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "frame", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum LiveFrame {
     Event { run: RunNumber, event: Event },
     Delta { run: RunNumber, delta: Delta },

@@ -35,7 +35,8 @@ enum Frame {
 }
 
 impl Trial {
-    pub fn new() -> Self {
+    /// One that has not begun; it ends with the calling component.
+    pub fn idle() -> Self {
         let trial = Self {
             answer: RwSignal::new(Answer::default()),
             running: RwSignal::new(false),

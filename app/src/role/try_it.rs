@@ -10,7 +10,7 @@ use leptos::{ev, html, prelude::*};
 
 #[component]
 pub fn TryIt(project: Memo<ProjectKey>, form: NodeRef<html::Form>) -> impl IntoView {
-    let trial = Trial::new();
+    let trial = Trial::idle();
     let message = RwSignal::new(String::new());
     let refused = RwSignal::new(None::<String>);
     let start = move || {

@@ -60,7 +60,7 @@ fn Speaks(role: Role) -> impl IntoView {
         max_tokens: Some(60),
         tools: Vec::new(),
     };
-    let trial = Trial::new();
+    let trial = Trial::idle();
     let ask = move || trial.start(&ProjectKey::from_title(DEMO), &draft, MESSAGE);
     let ask = StoredValue::new(ask);
     Effect::new(move |_| ask.with_value(|ask| ask()));

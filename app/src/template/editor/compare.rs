@@ -3,8 +3,11 @@
 /// Lines beyond this are not compared: the table would grow with the product of both lengths.
 const MOST_LINES: usize = 2_000;
 
-/// Each line of `mine` and of `theirs`, and whether the other has it at that place of their common order.
-pub fn compare<'a>(mine: &'a str, theirs: &'a str) -> (Vec<(&'a str, bool)>, Vec<(&'a str, bool)>) {
+/// A line, and whether the other text has it at that place of their common order.
+type Compared<'a> = Vec<(&'a str, bool)>;
+
+/// The lines of `mine` and of `theirs`.
+pub fn compare<'a>(mine: &'a str, theirs: &'a str) -> (Compared<'a>, Compared<'a>) {
     let (left, right): (Vec<_>, Vec<_>) = (mine.lines().collect(), theirs.lines().collect());
     if left.len() > MOST_LINES || right.len() > MOST_LINES {
         let plain = |lines: Vec<&'a str>| lines.into_iter().map(|line| (line, true)).collect();
