@@ -7,6 +7,7 @@
 mod compress;
 mod css;
 mod front;
+mod prune;
 mod site;
 mod wasm;
 mod workspace;

@@ -1,5 +1,5 @@
-//! The `frontend` crate as WebAssembly: cargo, then wasm-bindgen (a library here, so the lockfile pins it), then, for
-//! a release, wasm-opt. The last two are skipped when cargo's output is the one they worked on before.
+//! The `frontend` crate as WebAssembly: cargo, then wasm-bindgen (a library here, so the lockfile pins it); a release
+//! is pruned before and given to wasm-opt after. All but cargo is skipped when cargo's output is the one they worked on before.
 
 use std::{
     fs,
@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::workspace::{OUTPUT_NAME, Profile, Workspace, run};
+use crate::{
+    prune::prune,
+    workspace::{OUTPUT_NAME, Profile, Workspace, run},
+};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -47,7 +50,13 @@ pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     if key_file.exists() {
         fs::remove_file(&key_file)?;
     }
-    bind(&input, &pkg, profile)?;
+    if profile == Profile::Release {
+        let pruned = stage.join("pruned.wasm");
+        prune(&input, &pruned)?;
+        bind(&pruned, &pkg, profile)?;
+    } else {
+        bind(&input, &pkg, profile)?;
+    }
     let bound = pkg.join(format!("{OUTPUT_NAME}_bg.wasm"));
     if profile == Profile::Release {
         optimise(workspace, &bound)?;
@@ -78,6 +87,7 @@ fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
 fn key(input: &Path, profile: Profile) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(fs::read(input).with_context(|| format!("cannot read {}", input.display()))?);
+    hash.update(include_bytes!("prune.rs"));
     hash.update(include_bytes!("wasm.rs"));
     hash.update(profile.folder());
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
