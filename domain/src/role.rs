@@ -108,12 +108,9 @@ pub fn resolve(
 pub fn fallback_warning(step: &str, role: &RoleKey, reason: Reason) -> Option<String> {
     match reason {
         Reason::Assigned => None,
-        Reason::GeneralWorker => {
-            Some(format!("general_worker stands in for '{step}': no role was assigned to it"))
-        }
+        Reason::GeneralWorker => Some(format!("'{step}' has no role assigned: general_worker stands in")),
         Reason::FirstRole => Some(format!(
-            "{role} stands in for '{step}': no role was assigned to it and the project has no general_worker, \
-             so its first role was taken"
+            "'{step}' has no role assigned and the project has no general_worker: its first role, {role}, stands in"
         )),
     }
 }

@@ -105,6 +105,8 @@ steps:
     let detail = stage.end(launched.run).await;
     assert_eq!(status(&detail), RunStatus::Completed);
     assert_eq!(detail.state.output.unwrap().shown, "end: done and done");
+    let templates = stage.engine.templates(&stage.admin, &stage.project, None).await.unwrap();
+    assert_eq!(templates.items[0].runs, 1, "the launch counts itself");
 }
 
 /// C5: each fallback is a warning; what cannot be met is refused, with nothing written and no model called.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     fault::Fault,
     form::{FaultNotice, FaultPage, fault_of, sentence},
+    layout::{PageHeader, use_crumb},
     load::load,
     ui::{
         Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, EmptyState, Glyph, Kbd, Notice, Skeleton,
@@ -37,6 +38,9 @@ pub fn ExecuteForm(
     /// The conversation to go on with; none: the launch begins one.
     #[prop(optional_no_strip)]
     task: Option<TaskId>,
+    /// It is a page of its own, so it has the page's title.
+    #[prop(optional)]
+    page: bool,
     on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let place = StoredValue::new((project, template));
@@ -45,15 +49,32 @@ pub fn ExecuteForm(
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
             {move || Suspend::new(async move {
                 let (project, template) = place.get_value();
-                match ready.await {
+                let ready = ready.await;
+                let title = ready.as_ref().ok().filter(|_| page).map(|ready| {
+                    let name = ready.template.document.name.clone();
+                    view! { <Title name href=format!("/p/{project}/templates/{template}")/> }
+                });
+                let form = match ready {
                     Ok(ready) if ready.roles.is_empty() => view! { <NoRoles project/> }.into_any(),
                     Ok(ready) => view! { <Filled project template ready task on_launched/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                };
+                view! {
+                    {title}
+                    {form}
                 }
             })}
         </Transition>
     }
     .into_any()
+}
+
+#[component]
+fn Title(name: String, href: String) -> impl IntoView {
+    let title = format!("Execute {name}");
+    use_crumb(move || Some(name.clone()));
+    let actions = move || view! { <ButtonLink href>"Show the template"</ButtonLink> };
+    view! { <PageHeader title actions/> }
 }
 
 #[component]

@@ -1,7 +1,7 @@
 //! `/p/demo/templates/code-review/execute`, with `?task=` for a conversation that exists.
 
 use super::form::ExecuteForm;
-use crate::{layout::PageHeader, project::use_project, ui::ButtonLink};
+use crate::project::use_project;
 use domain::{key::TemplateKey, view::Launched};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
@@ -21,12 +21,7 @@ pub fn ExecutePage() -> impl IntoView {
         {move || {
             let (project, template) = (project.get(), key.get());
             let task = query.read().get("task").and_then(|task| task.parse().ok());
-            let href = format!("/p/{project}/templates/{template}");
-            let actions = move || view! { <ButtonLink href>"Show the template"</ButtonLink> };
-            view! {
-                <PageHeader title=format!("Execute {template}") actions/>
-                <ExecuteForm project template task on_launched=launched/>
-            }
+            view! { <ExecuteForm project template task page=true on_launched=launched/> }
         }}
     }
     .into_any()

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     fault,
     form::{FaultNotice, FaultPage, error_at, fault_of},
-    layout::PageHeader,
+    layout::{PageHeader, use_crumb},
     load::{Loaded, load},
     project::use_project,
     ui::{
@@ -77,6 +77,8 @@ fn SavedRole(
     let form = RoleForm::of(&role);
     let version = Some(role.version);
     let (key, name) = (role.key.clone(), role.name.clone());
+    let crumb = name.clone();
+    use_crumb(move || Some(crumb.clone()));
     let actions = move || view! { <Delete project key name/> };
     view! {
         <PageHeader title=role.name.clone() actions>

@@ -65,9 +65,9 @@ fn RoleTable(project: ProjectKey, page: Page<Role>) -> impl IntoView {
                 <td class="clip">
                     <RowLink href>{role.name}</RowLink>
                 </td>
-                <td class="mono clip wide-only">{role.model.to_string()}</td>
+                <td class="mono tight wide-only">{role.model.to_string()}</td>
                 <td class="num wide-only">{role.version}</td>
-                <td class="muted tight">
+                <td class="muted tight wide-only">
                     <RelativeTime at=role.updated_at/>
                 </td>
             </tr>
@@ -78,7 +78,7 @@ fn RoleTable(project: ProjectKey, page: Page<Role>) -> impl IntoView {
         Column::new("Name"),
         Column::new("Model").wide_only(),
         Column::new("Version").num().wide_only(),
-        Column::new("Updated").tight(),
+        Column::new("Updated").tight().wide_only(),
     ];
     view! {
         {(!general)

@@ -63,7 +63,8 @@ fn All(members: Members, changes: RwSignal<u32>) -> impl IntoView {
     let may_change = project.permission == Permission::Admin;
     let key = StoredValue::new(project.key.clone());
     let row = move |member: Member| view! { <Row project=key.get_value() member may_change changes/> };
-    let mut columns = vec![Column::new("Name"), Column::new("E-mail").wide_only(), Column::new("May")];
+    let mut columns =
+        vec![Column::new("Name"), Column::new("E-mail").wide_only(), Column::new("May").tight()];
     if may_change {
         columns.push(Column::new("Remove").hidden());
     }
@@ -122,7 +123,7 @@ fn Row(project: ProjectKey, member: Member, may_change: bool, changes: RwSignal<
         <tr>
             <td class="clip">{member.name.clone()} <FaultNotice fault/></td>
             <td class="muted clip wide-only">{member.email.clone()}</td>
-            <td>{permission}</td>
+            <td class="tight">{permission}</td>
             {remove}
         </tr>
     }

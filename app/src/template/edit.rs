@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     form::FaultPage,
-    layout::PageHeader,
+    layout::{PageHeader, use_crumb},
     load::load,
     project::use_project,
     ui::{Badge, ButtonLink, Skeleton, SkeletonShape},
@@ -88,6 +88,8 @@ pub fn EditTemplatePage() -> impl IntoView {
                 match loaded.await {
                     Ok((detail, checked)) => {
                         let version = detail.version;
+                        let name = detail.document.name.clone();
+                        use_crumb(move || Some(name.clone()));
                         let href = format!("/p/{}/templates/{}", project.get_untracked(), detail.key);
                         let actions = move || view! { <ButtonLink href>"Close"</ButtonLink> };
                         view! {

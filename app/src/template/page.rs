@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, fault_of, sentence},
-    layout::PageHeader,
+    layout::{PageHeader, use_crumb},
     load::load,
     project::use_project,
     ui::{
@@ -45,6 +45,8 @@ pub fn TemplatePage() -> impl IntoView {
 #[component]
 fn One(project: ProjectKey, shown: Shown) -> impl IntoView {
     let Shown { detail, plan } = shown;
+    let name = detail.document.name.clone();
+    use_crumb(move || Some(name.clone()));
     let base = format!("/p/{project}/templates/{}", detail.key);
     let here = format!("{base}@{}", detail.version);
     let old = detail.version < detail.newest;

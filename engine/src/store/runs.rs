@@ -131,8 +131,18 @@ pub async fn insert(tx: &mut SqliteConnection, run: &NewRun, number: RunNumber) 
     .bind(key)
     .bind(digest)
     .bind(run.at.0)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if let Some(template) = run.template_id {
+        sqlx::query(
+            "INSERT INTO template_use (template_id, version, runs) VALUES ($1, $2, 1) \
+             ON CONFLICT (template_id, version) DO UPDATE SET runs = runs + 1",
+        )
+        .bind(template.0)
+        .bind(run.template.version)
+        .execute(tx)
+        .await?;
+    }
     Ok(())
 }
 

@@ -33,8 +33,7 @@ pub async fn list(
     let rows: Vec<SummaryRow> = sqlx::query_as(
         "SELECT t.id, t.key, v.name, v.description, t.version, v.steps, v.created_at AS updated_at, \
          coalesce(u.name, '') AS updated_by, \
-         (SELECT count(*) FROM run r \
-          WHERE r.project_id = t.project_id AND r.template_key = t.key AND r.template_id = t.id) AS runs \
+         (SELECT coalesce(sum(n.runs), 0) FROM template_use n WHERE n.template_id = t.id) AS runs \
          FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
          LEFT JOIN user u ON u.id = v.created_by \
          WHERE t.project_id = $1 AND t.deleted_at IS NULL AND (v.created_at, t.id) < ($2, $3) \
@@ -101,11 +100,9 @@ pub async fn source(tx: &mut SqliteConnection, id: TemplateId, version: u32) -> 
 /// The newest `limit` versions, newest first.
 pub async fn versions(db: &SqlitePool, id: TemplateId, limit: u32) -> Result<Vec<TemplateVersionInfo>> {
     let rows: Vec<(u32, i64, String, u32)> = sqlx::query_as(
-        "SELECT v.version, v.created_at, coalesce(u.name, ''), coalesce(c.runs, 0) \
+        "SELECT v.version, v.created_at, coalesce(u.name, ''), coalesce(n.runs, 0) \
          FROM template_version v LEFT JOIN user u ON u.id = v.created_by \
-         LEFT JOIN (SELECT r.template_version AS version, count(*) AS runs FROM template t JOIN run r \
-          ON r.project_id = t.project_id AND r.template_key = t.key AND r.template_id = t.id \
-          WHERE t.id = $1 GROUP BY r.template_version) c ON c.version = v.version \
+         LEFT JOIN template_use n ON n.template_id = v.template_id AND n.version = v.version \
          WHERE v.template_id = $1 ORDER BY v.version DESC LIMIT $2",
     )
     .bind(id.0)
@@ -118,13 +115,10 @@ pub async fn versions(db: &SqlitePool, id: TemplateId, limit: u32) -> Result<Vec
 
 /// How many runs there are of all its versions.
 pub async fn runs(db: &SqlitePool, id: TemplateId) -> Result<u32> {
-    Ok(sqlx::query_scalar(
-        "SELECT count(*) FROM template t JOIN run r \
-         ON r.project_id = t.project_id AND r.template_key = t.key AND r.template_id = t.id WHERE t.id = $1",
-    )
-    .bind(id.0)
-    .fetch_one(db)
-    .await?)
+    Ok(sqlx::query_scalar("SELECT coalesce(sum(runs), 0) FROM template_use WHERE template_id = $1")
+        .bind(id.0)
+        .fetch_one(db)
+        .await?)
 }
 
 /// A new template with its version 1.
