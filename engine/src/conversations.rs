@@ -102,7 +102,7 @@ fn rendered(mut page: Page<Message>) -> Page<Message> {
     for message in &mut page.items {
         let length = message.content.len();
         if message.author == Author::Assistant && (1..=MAX_RENDERED).contains(&length) {
-            message.html = Some(markdown::to_html(&message.content));
+            message.html = Some(markdown::of_answer(&message.content));
         }
     }
     page

@@ -61,6 +61,13 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
+/// What a run came to: JSON as code, all else as Markdown.
+pub(crate) fn of_answer(text: &str) -> String {
+    let is_json = text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    // A fence of four: no JSON document has a line that begins with one.
+    if is_json { to_html(&format!("````json\n{text}\n````")) } else { to_html(text) }
+}
+
 /// Sanitised HTML. Headings begin at the third level: pages have the two above.
 pub(crate) fn to_html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;

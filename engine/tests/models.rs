@@ -78,6 +78,7 @@ async fn an_answer_comes_with_usage_and_a_reason_to_end() {
                 turns: vec![Turn::user("Hello"), Turn::assistant("Yes?"), Turn::user("Ada\nLovelace")],
                 temperature: Some(0.5),
                 max_tokens: Some(100),
+                schema: None,
             };
             let heard = ask(&client, request).await;
             assert!(heard.error.is_none(), "{kind}: {:?}", heard.error);

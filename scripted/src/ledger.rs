@@ -26,6 +26,8 @@ pub struct Entry {
     /// Without the system texts.
     pub messages: Vec<Message>,
     pub stream: bool,
+    /// What form the answer must have: a JSON Schema, or the word `json`.
+    pub format: Option<serde_json::Value>,
     /// The key that came along, in whichever header the protocol has for it.
     pub api_key: Option<String>,
     /// Milliseconds since 1970.
@@ -83,6 +85,7 @@ impl Ledger {
             system: request.system,
             messages: request.messages,
             stream: request.stream,
+            format: request.format,
             api_key,
             received_at: received.as_millis() as u64,
             received_micros: received.as_micros() as u64,

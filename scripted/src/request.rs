@@ -1,6 +1,7 @@
 //! What a client asked for, whichever protocol it spoke.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::shape::Shape;
 
@@ -22,8 +23,26 @@ pub(crate) struct Request {
     /// The turns, without the system texts.
     pub messages: Vec<Message>,
     pub stream: bool,
+    /// What form the answer must have: a JSON Schema, or the word `json`.
+    pub format: Option<Value>,
     /// OpenAI sends token usage in a stream only when asked.
     pub usage_in_stream: bool,
+}
+
+/// Where each protocol says what form the answer must have.
+const FORMATS: [&str; 4] = [
+    "/response_format/json_schema/schema",
+    "/output_config/format/schema",
+    "/generationConfig/responseJsonSchema",
+    "/format",
+];
+
+/// Read apart from the rest, because few requests have one.
+pub(crate) fn format_of(body: &[u8]) -> Option<Value> {
+    let text =
+        std::str::from_utf8(body).ok().filter(|text| text.contains("format") || text.contains("Schema"))?;
+    let body: Value = serde_json::from_str(text).ok()?;
+    FORMATS.iter().find_map(|place| body.pointer(place)).cloned()
 }
 
 impl Request {

@@ -97,6 +97,7 @@ pub fn content_url(project: &ProjectKey, run: RunNumber, text: &TextRef) -> Stri
 
 fn drawn(text: &str, kind: TextKind) -> AnyView {
     match kind {
+        TextKind::Plain if is_json(text) => drawn(text, TextKind::Json),
         TextKind::Plain => view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any(),
         TextKind::Json => view! { <pre class="run-text run-text-code">{indented(text)}</pre> }.into_any(),
         TextKind::Prompt => match parse::<Sent>(text) {
@@ -125,6 +126,11 @@ fn sent_messages(sent: Sent) -> impl IntoView {
         <p class="prompt-parameters">{parameters.into_iter().flatten().collect::<Vec<_>>().join(", ")}</p>
         {turns.collect_view()}
     }
+}
+
+/// What a step with an output schema answered.
+fn is_json(text: &str) -> bool {
+    text.starts_with(['{', '[']) && parse::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// JSON with its lines broken; any other text as it is.

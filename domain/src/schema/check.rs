@@ -21,13 +21,13 @@ pub struct SchemaError(String);
 
 /// A schema that was found to be one, ready to judge values. Making it costs more than using it.
 #[derive(Debug)]
-pub struct InputSchema {
+pub struct Schema {
     validator: Validator,
     /// The schema itself, where references may make judging dear.
     refers: Option<Value>,
 }
 
-impl InputSchema {
+impl Schema {
     /// Refuses what is no schema, and references that lead outside or nowhere.
     pub fn new(schema: &Value) -> Result<Self, SchemaError> {
         let refers = check_references(schema).map_err(SchemaError)?;
@@ -59,7 +59,7 @@ impl InputSchema {
 
 /// What is wrong with an input: paths such as `input.code`. A schema that is none is a problem of its own.
 pub fn validate(schema: &Value, instance: &Value) -> Vec<Problem> {
-    match InputSchema::new(schema) {
+    match Schema::new(schema) {
         Ok(schema) => schema.problems(instance, "input"),
         Err(error) => vec![Problem::new("input", error.to_string())],
     }
@@ -109,7 +109,7 @@ fn bare_field(map: &Map<String, Value>) -> Option<&str> {
 
 /// Checks any schema.
 pub(crate) fn check_schema(schema: &Value, path: &Path<'_>, problems: &mut Problems<'_>) {
-    if let Err(error) = InputSchema::new(schema) {
+    if let Err(error) = Schema::new(schema) {
         problems.add(path, error.to_string());
     }
 }
@@ -264,7 +264,7 @@ mod tests {
         ];
         let shown: Vec<String> = refused
             .iter()
-            .map(|schema| match InputSchema::new(schema) {
+            .map(|schema| match Schema::new(schema) {
                 Ok(_) => panic!("{schema} was accepted"),
                 Err(error) => error.to_string(),
             })

@@ -13,8 +13,6 @@ pub fn unsupported(template: &Template) -> Option<String> {
 fn unsupported_field(step: &Step) -> Option<String> {
     if step.for_each.is_some() {
         Some("forEach".to_owned())
-    } else if step.output_schema.is_some() {
-        Some("outputSchema".to_owned())
     } else if !step.tools.is_empty() {
         Some("tools".to_owned())
     } else {

@@ -8,11 +8,12 @@ use domain::provider::ProviderKind;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use genai::chat::{ChatMessage, ChatOptions, ChatRequest};
+use genai::chat::{ChatMessage, ChatOptions, ChatRequest, ChatResponseFormat, JsonSpec};
 use genai::resolver::{AuthData, Endpoint};
 use genai::{Headers, ModelIden, ServiceTarget};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use super::error::{ModelError, Redactor};
 use super::event::ModelEvent;
@@ -145,11 +146,12 @@ impl ModelClient for ProviderClient {
 
 impl Inner {
     async fn open(&self, request: ModelRequest) -> Result<AnswerStream, ModelError> {
-        let ModelRequest { model, system, turns, temperature, max_tokens } = request;
+        let ModelRequest { model, system, turns, temperature, max_tokens, schema } = request;
         let frames = Arc::new(FrameWatch::default());
         let mut options = self.options.clone();
         options.temperature = temperature;
         options.max_tokens = max_tokens;
+        options.response_format = schema.and_then(|schema| structured(self.kind, schema));
         options.raw_frame_sink = Some(frames.clone());
 
         let messages = turns.into_iter().map(|turn| match turn.author {
@@ -183,6 +185,16 @@ impl Inner {
         names.sort();
         Ok(names)
     }
+}
+
+/// How the provider is made to answer in JSON. Schemas of anything but an object are refused by all of them.
+fn structured(kind: ProviderKind, schema: Value) -> Option<ChatResponseFormat> {
+    let is_object = schema.get("type").and_then(Value::as_str) == Some("object");
+    is_object.then(|| match kind {
+        // Its schemas are not spoken by `genai`.
+        ProviderKind::Ollama => ChatResponseFormat::JsonMode,
+        _ => JsonSpec::new("output", schema).into(),
+    })
 }
 
 /// `genai` takes what stands before a `::` for its own and cuts it off; a name that holds one gets another before it.

@@ -1,6 +1,7 @@
 //! What is asked of a model.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One request for an answer, the same for every provider. It is stored as the text of the prompt event, so that what
 /// was sent can be read later word by word.
@@ -18,6 +19,9 @@ pub struct ModelRequest {
     /// Upper bound of the answer's length in tokens; by default the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// The JSON Schema that the answer has to meet, for the provider's structured mode where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
 }
 
 impl ModelRequest {
@@ -29,6 +33,7 @@ impl ModelRequest {
             turns: vec![Turn::user(question)],
             temperature: None,
             max_tokens: None,
+            schema: None,
         }
     }
 }

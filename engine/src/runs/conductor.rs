@@ -5,6 +5,7 @@
 
 use super::{
     attempt::{self, Answer, CallFailure, DEFAULT_TIMEOUT},
+    output,
     recipe::Recipe,
     request,
     turn::{Append, Start, Turn, Wait, derived},
@@ -375,8 +376,13 @@ impl Conductor {
             }
         };
         let name = self.state().name(step).to_owned();
-        let output = Value::String(answer.text);
-        let mapped = self.recipe.aside(output.as_str().map_or(0, str::len), || {
+        let schema = self.recipe.outputs[step.index()].as_ref();
+        let read = self.recipe.aside(answer.text.len(), || output::of_answer(schema, &answer));
+        let (output, text) = match read {
+            Ok(read) => read,
+            Err(failure) => return self.fail(step, attempt, failure, None, false, turn),
+        };
+        let mapped = self.recipe.aside(text.len(), || {
             self.recipe.evaluator.output_mapping(&self.recipe.template.steps[step.index()], &output)
         });
         match mapped {
@@ -386,8 +392,7 @@ impl Conductor {
                 return self.fail(step, attempt, failure, None, false, turn);
             }
         }
-        let Value::String(text) = &output else { return };
-        let reference = self.keep(turn, text.clone());
+        let reference = self.keep(turn, text);
         self.outputs.insert(name, output);
         let usage = answer.usage;
         self.record(turn, EventKind::Finished { step, attempt, output: reference, usage, cut: answer.cut });
@@ -471,6 +476,9 @@ impl Conductor {
                 return self.fail(step, attempt, failure, None, false, turn);
             }
         };
+        if let Some(schema) = &self.recipe.outputs[step.index()] {
+            schema.ask(&mut request, self.state().steps[step.index()].failure());
+        }
         if self.recipe.is_ask {
             request::with_conversation(&mut request, &role, &self.earlier);
         }

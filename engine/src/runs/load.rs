@@ -2,6 +2,7 @@
 
 use super::{
     conductor::{Conductor, Report},
+    output,
     turn::{Append, Turn, derived},
 };
 use crate::{
@@ -146,7 +147,8 @@ impl Conductor {
             let name = self.state().plan.steps[index].name.clone();
             let output = match (step.status, &step.output) {
                 (StepStatus::Completed, Some(output)) => {
-                    Value::String(self.engine.stored_text(self.run, output.id).await?)
+                    let text = self.engine.stored_text(self.run, output.id).await?;
+                    output::of_stored(self.recipe.outputs[index].as_ref(), text)?
                 }
                 (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
                 _ => continue,

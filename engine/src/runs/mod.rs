@@ -12,6 +12,7 @@ mod care;
 mod conductor;
 mod launch;
 mod load;
+mod output;
 mod recipe;
 mod request;
 mod turn;

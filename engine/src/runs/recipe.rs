@@ -1,5 +1,6 @@
 //! What a run executes: a template version, compiled, and shared by all runs of it.
 
+use super::output::OutputSchema;
 use crate::{Engine, Error, Result, store::versions};
 use domain::{
     expression::Evaluator,
@@ -19,6 +20,8 @@ const LARGE: usize = 256 * 1024;
 pub(super) struct Recipe {
     pub template: Template,
     pub plan: Arc<Plan>,
+    /// Per step: what its answer has to meet.
+    pub outputs: Vec<Option<OutputSchema>>,
     /// Holds the compiled expressions.
     pub evaluator: Evaluator,
     /// Free text: its prompt carries the conversation.
@@ -32,13 +35,14 @@ pub(super) struct Recipe {
 impl Recipe {
     pub fn new(template: Template) -> Result<Self> {
         let plan = template::compile(&template).map_err(Error::Invalid)?;
+        let outputs = OutputSchema::all(&template)?;
         let is_ask = template.key.as_ref() == ASK;
         // A text search may load the conversation where no expression reads it, never the other way round.
         let text = template.to_json();
         let reads_conversation = is_ask || text.contains("conversation");
         let loops = text.contains("{%") || text.contains("range");
         let evaluator = Evaluator::new();
-        Ok(Self { template, plan: Arc::new(plan), evaluator, is_ask, reads_conversation, loops })
+        Ok(Self { template, plan: Arc::new(plan), outputs, evaluator, is_ask, reads_conversation, loops })
     }
 
     /// Evaluates. What may take long is kept from holding up other runs; anything else is done at once, which is cheaper.

@@ -35,6 +35,7 @@ pub(super) fn of_step(
         turns: vec![Turn::user(prompt)],
         temperature: role.temperature,
         max_tokens,
+        schema: None,
     })
 }
 

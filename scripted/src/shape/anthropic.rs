@@ -33,6 +33,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Request, String> {
         messages: Vec::with_capacity(body.messages.len()),
         stream: body.stream,
         usage_in_stream: true,
+        format: None,
     };
     request.set_messages(
         body.messages.into_iter().map(|turn| Message { role: turn.role, content: turn.content.into_text() }),

@@ -41,6 +41,7 @@ pub(super) fn parse(uri: &Uri, body: &[u8]) -> Result<Request, String> {
         messages: Vec::with_capacity(body.contents.len()),
         stream,
         usage_in_stream: true,
+        format: None,
     };
     request.set_messages(
         body.contents.into_iter().map(|turn| Message { role: turn.role, content: join(turn.parts) }),

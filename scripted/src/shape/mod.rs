@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::deliver::{ErrorBody, Wire};
-use crate::request::Request;
+use crate::request::{Request, format_of};
 
 mod anthropic;
 mod gemini;
@@ -26,12 +26,13 @@ pub enum Shape {
 impl Shape {
     /// Takes a request apart; an error says what is wrong with it.
     pub(crate) fn parse(self, uri: &Uri, body: &[u8]) -> Result<Request, String> {
-        match self {
+        let request = match self {
             Self::OpenAi => openai::parse(body),
             Self::Anthropic => anthropic::parse(body),
             Self::Gemini => gemini::parse(uri, body),
             Self::Ollama => ollama::parse(body),
-        }
+        };
+        request.map(|request| Request { format: format_of(body), ..request })
     }
 
     /// The frames of a streamed answer.

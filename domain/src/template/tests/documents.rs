@@ -2,11 +2,11 @@ use serde_json::{Value, json};
 
 use super::super::{Format, Step, Template, Uses, check, compile, parse, shipped, unsupported};
 use super::{shown, with_steps, yaml};
-use crate::schema::{InputSchema, form_fields};
+use crate::schema::{Schema, form_fields};
 
 #[test]
 fn shipped_documents_are_sound() {
-    let published = InputSchema::new(&serde_json::from_str(shipped::DOCUMENT_SCHEMA).unwrap()).unwrap();
+    let published = Schema::new(&serde_json::from_str(shipped::DOCUMENT_SCHEMA).unwrap()).unwrap();
     for source in [shipped::CODE_REVIEW, shipped::ASK] {
         let checked = yaml(source);
         assert_eq!(checked.problems, vec![]);
@@ -94,7 +94,7 @@ fn every_field_is_read_written_and_published() {
     insta::assert_json_snapshot!(checked.plan.unwrap());
 
     let schema: Value = serde_json::from_str(shipped::DOCUMENT_SCHEMA).unwrap();
-    let published = InputSchema::new(&schema).unwrap();
+    let published = Schema::new(&schema).unwrap();
     assert_eq!(published.problems(&value, ""), vec![]);
     // The schema knows exactly the fields that the document has.
     for (pointer, words) in [("/properties", TEMPLATE_WORDS), ("/$defs/step/properties", STEP_WORDS)] {
@@ -113,7 +113,7 @@ const STEP_WORDS: &str = "name description prompt order stepType dependsOn paral
 
 #[test]
 fn the_published_schema_refuses_what_reading_refuses() {
-    let published = InputSchema::new(&serde_json::from_str(shipped::DOCUMENT_SCHEMA).unwrap()).unwrap();
+    let published = Schema::new(&serde_json::from_str(shipped::DOCUMENT_SCHEMA).unwrap()).unwrap();
     let good = json!({"apiVersion": "troupe/v1", "key": "k", "name": "N", "steps": [{"name": "A"}]});
     let change = |pointer: &str, value: Value| {
         let mut document = good.clone();
@@ -298,7 +298,7 @@ fn what_cannot_be_executed_yet_is_named() {
     for (field, expected) in [
         (plain, None),
         ("forEach: '[1]'", Some("not supported yet: step 'X' uses forEach")),
-        ("outputSchema: {}", Some("not supported yet: step 'X' uses outputSchema")),
+        ("outputSchema: {}", None),
         ("tools: [t]", Some("not supported yet: step 'X' uses tools")),
         ("uses: approval", Some("not supported yet: step 'X' uses approval")),
         ("uses: template:other", Some("not supported yet: step 'X' uses template:other")),
