@@ -2,7 +2,11 @@
 //!
 //! Always true: it is a function of the state alone, so a message's stored metadata equals the fold of its run's log.
 
-use super::state::{LogLine, Phase, RunState, RunStatus, StepStatus};
+use super::{
+    phase::{Phase, RunStatus},
+    state::{LogLine, RunState},
+    step::StepStatus,
+};
 use crate::{id::Timestamp, key::RoleKey, role::Reason, usage::Usage};
 use serde::{Deserialize, Serialize};
 

@@ -7,14 +7,15 @@
 //! ```
 
 mod metadata;
+mod phase;
 mod planner;
 mod retry;
 mod state;
+mod step;
 
 pub use metadata::{MessageMetadata, Orchestration, OrchestrationDetails, OrchestrationStatus, StepEntry};
+pub use phase::{Phase, RunStatus};
 pub use planner::{Effect, Planner};
 pub use retry::{Verdict, backoff};
-pub use state::{
-    Attempt, AttemptEnd, LOG_LIMIT, Level, LogLine, Phase, RunFailure, RunOutput, RunState, RunStatus,
-    StepState, StepStatus,
-};
+pub use state::{LOG_LIMIT, Level, LogLine, RunFailure, RunOutput, RunState};
+pub use step::{Attempt, AttemptEnd, StepState, StepStatus};

@@ -4,7 +4,7 @@
 //! Each effect is given once. After a restart a planner made from the replayed state gives those still owed again, and
 //! the store's fence refuses what was done already.
 
-use super::state::{RunState, StepStatus};
+use super::{state::RunState, step::StepStatus};
 use crate::{
     error::ErrorClass,
     event::{Event, EventKind, Failure},

@@ -15,6 +15,7 @@ mod load;
 mod output;
 mod recipe;
 mod request;
+mod steps;
 mod turn;
 
 use crate::{
