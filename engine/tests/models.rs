@@ -255,6 +255,31 @@ async fn the_key_shows_in_no_error() {
     }
 }
 
+/// A schema goes along in each protocol's own place; without one there is nothing there.
+#[tokio::test]
+async fn a_schema_is_asked_for_in_the_providers_own_mode() {
+    let schema =
+        serde_json::json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
+    let list = serde_json::json!({"type": "array"});
+    for kind in KINDS {
+        let server = Server::start().await;
+        server.script(vec![Rule::text(r#"{"n": 1}"#)]);
+        let client = client(kind, &base_url(kind, &server));
+        for schema in [Some(schema.clone()), Some(list.clone()), None] {
+            let request = ModelRequest { schema, ..ModelRequest::new("scripted", "Hello") };
+            let heard = ask(&client, request).await;
+            assert!(heard.error.is_none(), "{kind}: {:?}", heard.error);
+        }
+        let [asked, list, plain] = &server.ledger()[..] else { panic!() };
+        let format = asked.format.as_ref().unwrap_or_else(|| panic!("{kind} was not told"));
+        match kind {
+            ProviderKind::Ollama => assert_eq!(format, "json"),
+            _ => assert_eq!(format["properties"]["n"]["type"], "integer", "{kind}"),
+        }
+        assert_eq!((&list.format, &plain.format), (&None, &None), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_listening_is_a_network_error_that_says_where() {
     // A port whose server is gone.

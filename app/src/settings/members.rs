@@ -122,7 +122,7 @@ fn Row(project: ProjectKey, member: Member, may_change: bool, changes: RwSignal<
     view! {
         <tr>
             <td class="clip">{member.name.clone()} <FaultNotice fault/></td>
-            <td class="muted clip wide-only">{member.email.clone()}</td>
+            <td class="muted tight wide-only">{member.email.clone()}</td>
             <td class="tight">{permission}</td>
             {remove}
         </tr>
