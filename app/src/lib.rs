@@ -38,9 +38,11 @@ use crate::{
 /// The document around the app, drawn on the server only.
 #[cfg(feature = "ssr")]
 pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let drawn = layout::Drawn::here();
+    let (theme, sidebar, project) = (drawn.theme.as_str(), drawn.sidebar(), drawn.project());
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=layout::requested_theme().as_str()>
+        <html lang="en" data-theme=theme data-sidebar=sidebar data-troupe_project=project>
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>

@@ -30,6 +30,19 @@ test("a provider that went away is found out by the test button", async ({ membe
   await expect(scripted).not.toContainText("Reachable");
 });
 
+test("a page comes to life as it was drawn, whatever has been remembered since", async ({ member }) => {
+  await member.goto("about:blank");
+  await member.context().clearCookies({ name: /^(troupe_project|sidebar)$/ });
+  // As another tab, or the page before, may do between the server's answer and the start of the script.
+  await member.addInitScript(() => {
+    document.cookie = "troupe_project=work; Path=/";
+    document.cookie = "sidebar=collapsed; Path=/";
+  });
+  await member.goto("/settings/models");
+  // The script asks for this, so it is running; a page that broke off would say so on the console.
+  await expect(card(member, "scripted")).toContainText("Reachable");
+});
+
 test("a provider's key is nowhere to be seen: page, answers, events, log (B10)", async ({
   member,
   models,

@@ -12,7 +12,7 @@ mod top_bar;
 pub use frame::{BareFrame, Frame};
 pub use page_header::PageHeader;
 #[cfg(feature = "ssr")]
-pub(crate) use preferences::requested_theme;
+pub(crate) use preferences::Drawn;
 pub use preferences::{Preferences, ThemePreference};
 pub use section::Section;
 pub use theme_toggle::ThemeToggle;

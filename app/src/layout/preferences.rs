@@ -1,4 +1,7 @@
 //! How a person wants the app to look, kept in cookies so that the server's first paint is already right.
+//!
+//! The browser takes up what the server drew, which stands on the root element, and not the cookies: another tab, or the
+//! page before, may have changed those in between, and hydration must find the page as it was drawn.
 
 use domain::key::ProjectKey;
 use leptos::prelude::*;
@@ -6,6 +9,7 @@ use leptos::prelude::*;
 const THEME: &str = "theme";
 const SIDEBAR: &str = "sidebar";
 const PROJECT: &str = "troupe_project";
+const COLLAPSED: &str = "collapsed";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ThemePreference {
@@ -49,13 +53,12 @@ pub struct Preferences {
 }
 
 impl Preferences {
-    /// Server and browser read the same cookies, so that hydration finds the page as the server drew it.
     pub fn provide() -> Self {
-        let cookies = cookies();
+        let Drawn { theme, sidebar_collapsed, last_project } = Drawn::here();
         let preferences = Self {
-            theme: RwSignal::new(theme_of(&cookies)),
-            sidebar_collapsed: RwSignal::new(find(&cookies, SIDEBAR) == Some("collapsed")),
-            last_project: RwSignal::new(find(&cookies, PROJECT).and_then(|key| ProjectKey::parse(key).ok())),
+            theme: RwSignal::new(theme),
+            sidebar_collapsed: RwSignal::new(sidebar_collapsed),
+            last_project: RwSignal::new(last_project),
         };
         provide_context(preferences);
         preferences
@@ -94,34 +97,62 @@ impl Preferences {
     pub fn toggle_sidebar(self) {
         let collapsed = !self.sidebar_collapsed.get_untracked();
         self.sidebar_collapsed.set(collapsed);
-        remember(SIDEBAR, if collapsed { "collapsed" } else { "open" });
+        remember(SIDEBAR, if collapsed { COLLAPSED } else { "open" });
     }
 }
 
-/// The theme of the request, for the root element, which stands outside `App`.
-#[cfg(feature = "ssr")]
-pub(crate) fn requested_theme() -> ThemePreference {
-    theme_of(&cookies())
+/// What a page is drawn by: the request's cookies on the server, the root element's attributes in the browser.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Drawn {
+    pub theme: ThemePreference,
+    pub sidebar_collapsed: bool,
+    pub last_project: Option<ProjectKey>,
 }
 
-fn theme_of(cookies: &str) -> ThemePreference {
-    find(cookies, THEME).and_then(ThemePreference::parse).unwrap_or_default()
+impl Drawn {
+    fn by<'a>(setting: impl Fn(&str) -> Option<&'a str>) -> Self {
+        Self {
+            theme: setting(THEME).and_then(ThemePreference::parse).unwrap_or_default(),
+            sidebar_collapsed: setting(SIDEBAR) == Some(COLLAPSED),
+            last_project: setting(PROJECT).and_then(|key| ProjectKey::parse(key).ok()),
+        }
+    }
+
+    #[cfg(feature = "ssr")]
+    pub fn here() -> Self {
+        let parts = use_context::<axum::http::request::Parts>();
+        let cookies =
+            parts.as_ref().and_then(|parts| parts.headers.get(axum::http::header::COOKIE)?.to_str().ok());
+        Self::by(|name| find(cookies?, name))
+    }
+
+    #[cfg(not(feature = "ssr"))]
+    pub fn here() -> Self {
+        let root = document().document_element();
+        let attribute = |name: &str| root.as_ref()?.get_attribute(&format!("data-{name}"));
+        let [theme, sidebar, project] = [THEME, SIDEBAR, PROJECT].map(attribute);
+        Self::by(|name| match name {
+            THEME => theme.as_deref(),
+            SIDEBAR => sidebar.as_deref(),
+            _ => project.as_deref(),
+        })
+    }
+
+    /// The values of the root element's attributes `data-sidebar` and `data-troupe_project`.
+    #[cfg(feature = "ssr")]
+    pub fn sidebar(&self) -> Option<&'static str> {
+        self.sidebar_collapsed.then_some(COLLAPSED)
+    }
+
+    #[cfg(feature = "ssr")]
+    pub fn project(&self) -> Option<String> {
+        self.last_project.as_ref().map(ToString::to_string)
+    }
 }
 
+#[cfg(any(feature = "ssr", test))]
 fn find<'a>(cookies: &'a str, name: &str) -> Option<&'a str> {
     cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
-}
-
-#[cfg(feature = "ssr")]
-fn cookies() -> String {
-    use_context::<axum::http::request::Parts>()
-        .and_then(|parts| parts.headers.get(axum::http::header::COOKIE)?.to_str().ok().map(str::to_owned))
-        .unwrap_or_default()
-}
-
-#[cfg(not(feature = "ssr"))]
-fn cookies() -> String {
-    html_document().and_then(|document| document.cookie().ok()).unwrap_or_default()
 }
 
 #[cfg(not(feature = "ssr"))]
@@ -147,9 +178,11 @@ mod tests {
 
     #[test]
     fn cookies_are_read_by_their_whole_name() {
-        assert_eq!(theme_of("a=b; theme=dark; sidebar=open"), ThemePreference::Dark);
-        assert_eq!(theme_of("mytheme=dark"), ThemePreference::System);
-        assert_eq!(theme_of("theme=purple"), ThemePreference::System);
-        assert_eq!(find("sidebar=collapsed", SIDEBAR), Some("collapsed"));
+        let drawn = |cookies: &'static str| Drawn::by(|name| find(cookies, name));
+        assert_eq!(drawn("a=b; theme=dark; sidebar=open").theme, ThemePreference::Dark);
+        assert_eq!(drawn("mytheme=dark").theme, ThemePreference::System);
+        assert_eq!(drawn("theme=purple").theme, ThemePreference::System);
+        assert!(drawn("sidebar=collapsed").sidebar_collapsed);
+        assert_eq!(drawn("x=1; troupe_project=demo").last_project, ProjectKey::parse("demo").ok());
     }
 }
