@@ -54,19 +54,6 @@ where
     Resource::new_with_options(source, boxed(ask), false)
 }
 
-/// As [`load`]; the response's head waits for it, because it may become a redirect.
-pub fn load_first<S, T, F>(
-    source: impl Fn() -> S + Send + Sync + 'static,
-    ask: impl Fn(S) -> F + Send + Sync + 'static,
-) -> Loaded<T>
-where
-    S: Clone + PartialEq + Send + Sync + 'static,
-    T: Serialize + DeserializeOwned + Send + Sync + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    Resource::new_with_options(source, boxed(ask), true)
-}
-
 /// What comes of a question does not depend on how it was asked: one set of code per type of answer.
 fn boxed<S, T, F>(
     ask: impl Fn(S) -> F + Send + Sync + 'static,

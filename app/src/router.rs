@@ -28,9 +28,9 @@ pub fn AppRoutes() -> impl IntoView {
             <Route path=path!("/sign-in") view=SignInPage/>
             <Route path=path!("/first-run") view=FirstRunPage ssr=SsrMode::Async/>
             <ParentRoute path=path!("") view=Framed>
-                <Route path=path!("/") view=HomePage/>
+                <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
                 <Route path=path!("/projects/new") view=NewProjectPage/>
-                <Route path=path!("/p/:project") view=HomePage/>
+                <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>

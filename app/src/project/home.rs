@@ -8,7 +8,7 @@ use crate::{
     fault,
     form::{FaultNotice, FaultPage, error_at, fault_of},
     layout::PageHeader,
-    load::{Loaded, load, load_first},
+    load::{Loaded, load},
     session::current_user,
     ui::{Button, ButtonKind, ButtonLink, ButtonVariant, EmptyState, Glyph, TextField},
 };
@@ -20,7 +20,7 @@ use leptos_router::components::Redirect;
 #[component]
 pub fn HomePage() -> impl IntoView {
     let here = use_project_here();
-    let project = load_first(
+    let project = load(
         move || here.get(),
         |here| async move {
             match here {

@@ -97,9 +97,12 @@ pub fn content_url(project: &ProjectKey, run: RunNumber, text: &TextRef) -> Stri
 
 fn drawn(text: &str, kind: TextKind) -> AnyView {
     match kind {
-        TextKind::Plain if is_json(text) => drawn(text, TextKind::Json),
-        TextKind::Plain => view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any(),
-        TextKind::Json => view! { <pre class="run-text run-text-code">{indented(text)}</pre> }.into_any(),
+        // What a step with an output schema answered is JSON, and shown as such.
+        TextKind::Plain if !text.starts_with(['{', '[']) => plain(text),
+        TextKind::Plain | TextKind::Json => match indented(text) {
+            Some(json) => view! { <pre class="run-text run-text-code">{json}</pre> }.into_any(),
+            None => plain(text),
+        },
         TextKind::Prompt => match parse::<Sent>(text) {
             Ok(sent) => sent_messages(sent).into_any(),
             Err(_) => drawn(text, TextKind::Json),
@@ -128,15 +131,12 @@ fn sent_messages(sent: Sent) -> impl IntoView {
     }
 }
 
-/// What a step with an output schema answered.
-fn is_json(text: &str) -> bool {
-    text.starts_with(['{', '[']) && parse::<serde::de::IgnoredAny>(text).is_ok()
+fn plain(text: &str) -> AnyView {
+    view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any()
 }
 
-/// JSON with its lines broken; any other text as it is.
-fn indented(text: &str) -> String {
-    parse::<serde_json::Value>(text)
-        .ok()
-        .and_then(|value| serde_json::to_string_pretty(&value).ok())
-        .unwrap_or_else(|| text.to_owned())
+/// JSON with its lines broken; none for any other text.
+fn indented(text: &str) -> Option<String> {
+    let value: serde_json::Value = parse(text).ok()?;
+    serde_json::to_string_pretty(&value).ok()
 }
