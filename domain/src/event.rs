@@ -5,11 +5,13 @@
 //!
 //! The order a viewer may rely on:
 //! `acknowledged` → `submitted` → `rolesResolved` → per step: `ready` → `started` → `prompt` → (text, transient) →
-//! `finished` | `stepFailed` | `timedOut` | `interrupted` | `skipped` | `waiting` → `completed` | `failed` | `cancelled`.
+//! `fileWritten` → `finished` | `stepFailed` | `timedOut` | `interrupted` | `skipped` | `waiting` → `completed` | `failed`
+//! | `cancelled`. Under forEach a step is `ready` → `itemsResolved`, then each item goes its own way, then `gathered`.
 
 use crate::{
     error::ErrorClass,
-    id::{ContentId, EventId, OwnerId, StepRunId, Timestamp},
+    file::FilePath,
+    id::{ContentId, EventId, OwnerId, RunNumber, StepRunId, Timestamp},
     key::TemplateKey,
     plan::Plan,
     role::StepRole,
@@ -40,6 +42,9 @@ pub struct TextRef {
     /// The first [`TextRef::HEAD`] bytes or less, cut at a character.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub head: String,
+    /// It is the JSON of a value; otherwise it is text as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub json: bool,
 }
 
 impl TextRef {
@@ -47,7 +52,11 @@ impl TextRef {
     pub const HEAD: usize = 240;
 
     pub fn new(id: ContentId, text: &str) -> Self {
-        Self { id, bytes: text.len() as u64, head: head(text, Self::HEAD).to_owned() }
+        Self { id, bytes: text.len() as u64, head: head(text, Self::HEAD).to_owned(), json: false }
+    }
+
+    pub fn of_json(id: ContentId, text: &str) -> Self {
+        Self { json: true, ..Self::new(id, text) }
     }
 }
 
@@ -69,8 +78,42 @@ pub struct TemplateVersion {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parent {
-    pub run: u32,
+    pub run: RunNumber,
     pub from_step: String,
+}
+
+/// The step of another run that launched this one (a child run).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Caller {
+    pub run: RunNumber,
+    pub step: StepRunId,
+    /// The step's name, for people.
+    pub name: String,
+    /// How many runs stand above this one, from 1.
+    pub depth: u32,
+}
+
+/// What a person, or the time limit in a person's place, decides about a step that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Decision {
+    /// What was proposed is the output.
+    Approve,
+    /// The step fails.
+    Reject,
+    /// What the person gave is the output.
+    Edit,
+}
+
+impl Decision {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Edit => "edit",
+        }
+    }
 }
 
 /// What went wrong, for a person: plain words, no key, no SQL, no path of the server.
@@ -106,6 +149,8 @@ pub enum EventKind {
         by: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
     },
     /// One entry per step of the plan that needs a role, with its reason.
     RolesResolved {
@@ -119,6 +164,26 @@ pub enum EventKind {
         step: StepRunId,
         holds: bool,
     },
+    /// The step's list is known; each item is a step run of its own from here on.
+    ItemsResolved {
+        step: StepRunId,
+        count: u32,
+        /// The list, as JSON.
+        items: TextRef,
+    },
+    /// Every item is settled: their outputs in item order, as a JSON list, null for one that failed.
+    Gathered {
+        step: StepRunId,
+        output: TextRef,
+        /// Items that failed where the run goes on.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        failed: u32,
+    },
+    /// The output of the same step run in the run that this one was forked from; nothing is called for it.
+    Reused {
+        step: StepRunId,
+        output: TextRef,
+    },
     /// An attempt is claimed by `owner`; the first one of a run is what "processing" means.
     Started {
         step: StepRunId,
@@ -130,6 +195,54 @@ pub enum EventKind {
         step: StepRunId,
         attempt: u32,
         prompt: TextRef,
+    },
+    /// The attempt is a run of its own.
+    ChildLaunched {
+        step: StepRunId,
+        attempt: u32,
+        run: RunNumber,
+    },
+    /// The answer, as it streams, has come to a file of this name.
+    FileRequested {
+        step: StepRunId,
+        attempt: u32,
+        path: FilePath,
+    },
+    /// The step has written a file: a new version of it stands in the conversation.
+    FileWritten {
+        step: StepRunId,
+        attempt: u32,
+        path: FilePath,
+        content: TextRef,
+        /// Made from the version before by edits.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        edited: bool,
+    },
+    /// A person has to decide.
+    Waiting {
+        step: StepRunId,
+        /// What they are asked.
+        question: TextRef,
+        /// What they decide about, as JSON.
+        proposal: TextRef,
+        /// When the time limit decides; none: it waits for as long as it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What the time limit decides.
+        on_timeout: Decision,
+    },
+    /// Somebody has decided, or the time limit has.
+    Answered {
+        step: StepRunId,
+        decision: Decision,
+        /// The member's name; none: the time limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+        /// None: rejected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<TextRef>,
     },
     Finished {
         step: StepRunId,
@@ -200,8 +313,16 @@ impl EventKind {
             Self::RolesResolved { .. } => "rolesResolved",
             Self::Ready { .. } => "ready",
             Self::ConditionEvaluated { .. } => "conditionEvaluated",
+            Self::ItemsResolved { .. } => "itemsResolved",
+            Self::Gathered { .. } => "gathered",
+            Self::Reused { .. } => "reused",
             Self::Started { .. } => "started",
             Self::Prompt { .. } => "prompt",
+            Self::ChildLaunched { .. } => "childLaunched",
+            Self::FileRequested { .. } => "fileRequested",
+            Self::FileWritten { .. } => "fileWritten",
+            Self::Waiting { .. } => "waiting",
+            Self::Answered { .. } => "answered",
             Self::Finished { .. } => "finished",
             Self::StepFailed { .. } => "stepFailed",
             Self::TimedOut { .. } => "timedOut",
@@ -219,8 +340,16 @@ impl EventKind {
         match self {
             Self::Ready { step }
             | Self::ConditionEvaluated { step, .. }
+            | Self::ItemsResolved { step, .. }
+            | Self::Gathered { step, .. }
+            | Self::Reused { step, .. }
             | Self::Started { step, .. }
             | Self::Prompt { step, .. }
+            | Self::ChildLaunched { step, .. }
+            | Self::FileRequested { step, .. }
+            | Self::FileWritten { step, .. }
+            | Self::Waiting { step, .. }
+            | Self::Answered { step, .. }
             | Self::Finished { step, .. }
             | Self::StepFailed { step, .. }
             | Self::TimedOut { step, .. }
@@ -230,6 +359,10 @@ impl EventKind {
             _ => None,
         }
     }
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Text of an open attempt, as it streams. Never stored: a finished attempt's text is its output.

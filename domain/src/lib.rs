@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 #[cfg(feature = "evaluate")]
 pub mod expression;
+pub mod file;
 pub mod id;
 pub mod key;
 pub mod plan;

@@ -76,6 +76,15 @@ impl Body {
     }
 }
 
+impl PlannedStep {
+    /// Whether a role assignment to `name` is meant for this step, or, as `Step/Step of the child`, for one of its child
+    /// run.
+    pub fn takes(&self, name: &str) -> bool {
+        let below = name.strip_prefix(self.name.as_str());
+        below.is_some_and(|below| below.is_empty() || (self.body == Body::Template && below.starts_with('/')))
+    }
+}
+
 impl Plan {
     /// For every step the indexes of the steps that wait for it, ascending.
     pub fn dependents(&self) -> Vec<Vec<u32>> {

@@ -67,7 +67,7 @@ pub fn resolve(
 ) -> Result<Vec<StepRole>, Vec<ResolveError>> {
     let mut errors = Vec::new();
     for (step, role) in assignments {
-        if !plan.steps.iter().any(|planned| &planned.name == step) {
+        if !plan.steps.iter().any(|planned| planned.takes(step)) {
             let known = names(plan.steps.iter().map(|planned| planned.name.as_str()));
             errors.push(ResolveError::UnknownStep { step: step.clone(), known });
         } else if !roles.iter().any(|candidate| &candidate.key == role) {

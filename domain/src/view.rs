@@ -4,7 +4,8 @@
 use crate::{
     access::Permission,
     event::{Delta, Event, TemplateVersion},
-    id::{EventId, MessageId, RunNumber, TaskId, Timestamp, TokenId, UserId},
+    file::FilePath,
+    id::{ContentId, EventId, MessageId, RunNumber, TaskId, Timestamp, TokenId, UserId},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
     problem::Problem,
     provider::ProviderKind,
@@ -241,6 +242,31 @@ pub struct RunSummary {
     pub usage: Usage,
     pub warnings: u32,
     pub error: Option<String>,
+    /// The run that launched this one.
+    pub caller: Option<RunNumber>,
+}
+
+/// One version of a file in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileVersion {
+    pub path: FilePath,
+    /// From 1, per path, in the conversation.
+    pub version: u32,
+    /// The run that wrote it.
+    pub run: RunNumber,
+    pub content: ContentId,
+    pub bytes: u64,
+    pub created_at: Timestamp,
+}
+
+/// A file's text, and the text of the version before it, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileText {
+    pub file: FileVersion,
+    pub text: String,
+    pub before: Option<String>,
 }
 
 /// A run with its folded state; `state.seq` is the cursor from which to follow it.

@@ -5,16 +5,19 @@
 
 use domain::{
     error::ErrorClass,
-    event::{Event, EventKind, Failure, TemplateVersion, TextRef},
+    event::{Decision, Event, EventKind, Failure, TemplateVersion, TextRef},
     id::{ContentId, EventId, OwnerId, StepRunId, Timestamp},
     key::TemplateKey,
-    plan::{Plan, PlannedStep},
+    plan::{Body, Plan, PlannedStep},
     run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus, Verdict, backoff},
     template::OnFailure,
     usage::Usage,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 /// A small generator, so that one number reproduces a whole world.
@@ -43,12 +46,15 @@ fn random_plan(dice: &mut Dice) -> Plan {
         condition: dice.one_in(5),
         max_retries: dice.roll(3) as u32,
         on_failure: if dice.one_in(3) { OnFailure::Continue } else { OnFailure::Fail },
+        for_each: dice.one_in(4),
+        max_parallel: dice.one_in(2).then(|| 1 + dice.roll(3) as u32),
+        body: if dice.one_in(6) { Body::Approval } else { Body::Prompt },
         ..PlannedStep::default()
     });
     Plan { steps: steps.collect() }
 }
 
-/// What is on its way to the server: the end of an attempt, or the time of a retry.
+/// What is on its way to the server: the end of an attempt, the time of a retry, a person's answer.
 #[derive(Clone, Debug)]
 struct Parcel {
     at: i64,
@@ -63,6 +69,8 @@ enum What {
     Succeeded,
     Failed(ErrorClass),
     Due,
+    /// None: the time limit's.
+    Answered(Option<Decision>),
 }
 
 struct World {
@@ -96,7 +104,7 @@ impl World {
             TemplateVersion { key: TemplateKey::parse("t").unwrap(), version: 1, name: "T".to_owned() };
         world.record(EventKind::Acknowledged { event_id: EventId(Uuid::nil()), queue_position: 0 });
         let (input, by) = (text("{}"), "a member".to_owned());
-        world.record(EventKind::Submitted { template, plan, input, by, parent: None });
+        world.record(EventKind::Submitted { template, plan, input, by, parent: None, caller: None });
         world.record(EventKind::RolesResolved { roles: Vec::new() });
         world.plan();
         world
@@ -130,6 +138,34 @@ impl World {
                         }
                         _ => self.start(step, attempt),
                     },
+                    Effect::ResolveItems { step } if self.dice.one_in(8) => {
+                        let error = Failure::new(ErrorClass::Expression, "not a list");
+                        self.record(EventKind::StepFailed { step, attempt: 0, error, retry_at: None });
+                    }
+                    Effect::ResolveItems { step } => {
+                        let count = self.dice.roll(6) as u32;
+                        self.record(EventKind::ItemsResolved { step, count, items: text("[]") });
+                    }
+                    Effect::AwaitAnswer { step, until } => {
+                        // A person may answer before or after the time limit, or never.
+                        if self.dice.one_in(2) || until.is_none() {
+                            let decision = [Decision::Approve, Decision::Reject, Decision::Edit];
+                            let decision = decision[self.dice.roll(3) as usize];
+                            let at = self.now + 1 + self.dice.roll(9_000) as i64;
+                            let what = What::Answered(Some(decision));
+                            self.send(Parcel { at, step, attempt: 1, owner: self.owner, what });
+                        }
+                        if let Some(until) = until {
+                            let what = What::Answered(None);
+                            self.send(Parcel { at: until.0, step, attempt: 1, owner: self.owner, what });
+                        }
+                    }
+                    Effect::Gather { step, failed } => {
+                        self.record(EventKind::Gathered { step, output: text("[]"), failed });
+                    }
+                    Effect::FailItems { step, error } => {
+                        self.record(EventKind::StepFailed { step, attempt: 0, error, retry_at: None });
+                    }
                     Effect::Complete => {
                         self.record(EventKind::Completed { output: text("done"), shown: "done".to_owned() });
                     }
@@ -143,16 +179,22 @@ impl World {
 
     fn start(&mut self, step: StepRunId, attempt: u32) {
         let state = self.planner.state();
+        let run = state.step_run(step).unwrap();
         let wanted = !state.phase.is_end()
             && !self.planner.is_winding_down()
-            && state.steps[step.index()].status == StepStatus::Ready
-            && state.steps[step.index()].attempts.len() as u32 + 1 == attempt;
+            && run.status == StepStatus::Ready
+            && run.attempts.len() as u32 + 1 == attempt;
         if !wanted {
             return;
         }
+        if state.plan.steps[step.index()].body == Body::Approval {
+            let until = self.dice.one_in(2).then(|| Timestamp(self.now + 4_000));
+            let (question, proposal, on_timeout) = (text("?"), text("{}"), Decision::Reject);
+            return self.record(EventKind::Waiting { step, question, proposal, until, on_timeout });
+        }
         let owner = self.owner;
         self.record(EventKind::Started { step, attempt, owner });
-        if self.planner.state().steps[step.index()].output.is_some() {
+        if self.planner.state().step_run(step).unwrap().output.is_some() {
             self.calls_after_success += 1;
         }
         let what = match self.dice.roll(6) {
@@ -195,7 +237,17 @@ impl World {
         if let What::Due = parcel.what {
             return self.start(step, attempt);
         }
-        let open = self.planner.state().steps[step.index()].open_attempt();
+        let run = self.planner.state().step_run(step).unwrap();
+        if let What::Answered(decision) = &parcel.what {
+            if run.status == StepStatus::Waiting {
+                let by = decision.map(|_| "a member".to_owned());
+                let decision = decision.unwrap_or(Decision::Reject);
+                let output = (decision != Decision::Reject).then(|| text("yes"));
+                self.record(EventKind::Answered { step, decision, by, note: String::new(), output });
+            }
+            return;
+        }
+        let open = run.open_attempt();
         if !open.is_some_and(|open| open.number == attempt && open.owner == owner) {
             return;
         }
@@ -229,12 +281,10 @@ impl World {
         self.on_the_way.retain(|parcel| !matches!(parcel.what, What::Due));
         self.owner = OwnerId(Uuid::from_u128(1 + u128::from(self.crashes)));
         self.planner = Planner::new(RunState::replay(&self.log));
-        let steps = self.planner.state().steps.len();
-        for step in 0..steps {
-            let open = self.planner.state().steps[step].open_attempt().map(|open| open.number);
-            if let Some(attempt) = open {
-                self.fail(StepRunId::of(step), attempt, ErrorClass::Interrupted);
-            }
+        let open =
+            self.planner.state().step_runs().filter_map(|(id, run)| Some((id, run.open_attempt()?.number)));
+        for (step, attempt) in open.collect::<Vec<_>>() {
+            self.fail(step, attempt, ErrorClass::Interrupted);
         }
         self.plan();
     }
@@ -257,30 +307,49 @@ fn text(body: &str) -> TextRef {
 fn check(log: &[Event], state: &RunState) {
     let plan = &state.plan;
     let mut settled = vec![false; plan.steps.len()];
-    let mut finished: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut finished: BTreeMap<StepRunId, u32> = BTreeMap::new();
+    let mut under_way: BTreeMap<u32, BTreeSet<StepRunId>> = BTreeMap::new();
     let mut failed_for_good = false;
     for (index, event) in log.iter().enumerate() {
         assert_eq!(event.seq, index as u64 + 1, "the log has a gap");
+        let Some(step) = event.kind.step() else { continue };
+        let planned = &plan.steps[step.index()];
         match &event.kind {
-            EventKind::Started { step, attempt, .. } => {
-                assert!(!failed_for_good, "a step started after the run was lost");
-                assert!(!finished.contains_key(&step.step), "a completed step was started again");
-                for &dependency in &plan.steps[step.index()].depends_on {
+            EventKind::Ready { .. } => {
+                for &dependency in &planned.depends_on {
                     assert!(settled[dependency as usize], "a step started before what it depends on");
                 }
+                if step.item.is_some() {
+                    let items = under_way.entry(step.step).or_default();
+                    items.insert(step);
+                    let limit = planned.max_parallel.map_or(usize::MAX, |limit| limit as usize);
+                    assert!(items.len() <= limit, "more items at once than maxParallel");
+                }
+            }
+            EventKind::Started { attempt, .. } => {
+                assert!(!failed_for_good, "a step started after the run was lost");
+                assert!(!finished.contains_key(&step), "a completed step was started again");
                 let earlier = log[..index].iter().filter(
-                    |event| matches!(&event.kind, EventKind::Started { step: other, .. } if other == step),
+                    |event| matches!(&event.kind, EventKind::Started { step: other, .. } if *other == step),
                 );
                 assert_eq!(*attempt as usize, earlier.count() + 1);
             }
-            EventKind::Finished { step, .. } => {
-                *finished.entry(step.step).or_default() += 1;
-                settled[step.index()] = true;
+            EventKind::Finished { .. }
+            | EventKind::Gathered { .. }
+            | EventKind::Answered { output: Some(_), .. } => {
+                *finished.entry(step).or_default() += 1;
+                under_way.entry(step.step).or_default().remove(&step);
+                if step.item.is_none() {
+                    settled[step.index()] = true;
+                }
             }
-            EventKind::Skipped { step, .. } => settled[step.index()] = true,
-            EventKind::StepFailed { step, retry_at: None, .. }
-            | EventKind::Interrupted { step, retry_at: None, .. } => {
-                match plan.steps[step.index()].on_failure {
+            EventKind::Skipped { .. } => settled[step.index()] = true,
+            EventKind::StepFailed { retry_at: None, .. }
+            | EventKind::Interrupted { retry_at: None, .. }
+            | EventKind::Answered { output: None, .. } => {
+                under_way.entry(step.step).or_default().remove(&step);
+                match planned.on_failure {
+                    _ if step.item.is_some() => {}
                     OnFailure::Continue => settled[step.index()] = true,
                     OnFailure::Fail => failed_for_good = true,
                 }
@@ -298,7 +367,7 @@ fn check(log: &[Event], state: &RunState) {
     assert_eq!(ends.count(), 1, "a run ends exactly once");
     match state.phase {
         Phase::Complete => {
-            assert!(state.steps.iter().all(|step| step.status.is_end()) && !failed_for_good);
+            assert!(state.step_runs().all(|(_, run)| run.status.is_end()) && !failed_for_good);
         }
         Phase::Failed => assert!(failed_for_good && state.error.is_some()),
         other => panic!("ended as {other:?}"),
@@ -345,7 +414,7 @@ fn a_poisoned_step_is_given_up() {
         TemplateVersion { key: TemplateKey::parse("t").unwrap(), version: 1, name: "T".to_owned() };
     world.record(EventKind::Acknowledged { event_id: EventId(Uuid::nil()), queue_position: 0 });
     let (input, by) = (text("{}"), "a member".to_owned());
-    world.record(EventKind::Submitted { template, plan, input, by, parent: None });
+    world.record(EventKind::Submitted { template, plan, input, by, parent: None, caller: None });
     world.plan();
     let mut crashes = 0;
     while !world.planner.state().phase.is_end() {

@@ -44,7 +44,7 @@ impl Engine {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    messages::insert_task(tx, id, project, &title, store::now()).await?;
+                    messages::insert_task(tx, id, project, None, &title, store::now()).await?;
                     store::change(tx, project, &Subject::Task { id }).await
                 })
             })

@@ -98,7 +98,7 @@ pub(crate) async fn demo(engine: &Engine) -> Result<()> {
                 }
                 template_rows::insert(tx, project, &code_review, None).await?;
                 let task = TaskId(store::mint());
-                messages::insert_task(tx, task, project, FIRST_TASK, store::now()).await?;
+                messages::insert_task(tx, task, project, None, FIRST_TASK, store::now()).await?;
                 let message = MessageId(store::mint());
                 conversations::insert_system(tx, message, task, FIRST_MESSAGE, store::now()).await?;
                 store::change(tx, project, &Subject::Task { id: task }).await

@@ -158,12 +158,12 @@ apiVersion: troupe/v1
 key: fan
 name: Fan
 steps:
-  - {name: X, prompt: one, forEach: '[1, 2]'}
+  - {name: X, prompt: one, tools: [web]}
 ",
         )
         .await;
     let Err(Error::Invalid(problems)) = stage.try_launch(&key, Launch::default()).await else { panic!() };
-    assert_eq!(problems[0].message, "not supported yet: step 'X' uses forEach");
+    assert_eq!(problems[0].message, "not supported yet: step 'X' uses tools");
     assert!(stage.models.ledger().is_empty());
 }
 

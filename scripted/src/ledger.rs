@@ -39,6 +39,14 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
+impl Entry {
+    /// The last message of the user, as the script's rules see it.
+    pub fn last_user(&self) -> &str {
+        let user = self.messages.iter().rev().find(|message| message.role == "user");
+        user.map_or("", |message| &message.content)
+    }
+}
+
 /// How the exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -144,7 +144,7 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
 
 #[component]
 fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
-    let step = event.kind.step().map(|step| run.state.with_untracked(|state| state.name(step).to_owned()));
+    let step = event.kind.step().map(|step| run.state.with_untracked(|state| state.label(step)));
     let json = serde_json::to_string_pretty(&event).unwrap_or_default();
     view! {
         <tr>
@@ -179,6 +179,22 @@ fn what(kind: &EventKind) -> String {
         EventKind::Started { attempt, .. } => format!("attempt {attempt}"),
         EventKind::Prompt { attempt, prompt, .. } => {
             format!("attempt {attempt}, {} bytes sent", prompt.bytes)
+        }
+        EventKind::ItemsResolved { count, .. } => format!("{count} items"),
+        EventKind::Gathered { output, failed: 0, .. } => format!("{} bytes", output.bytes),
+        EventKind::Gathered { output, failed, .. } => {
+            format!("{} bytes, {failed} items without an output", output.bytes)
+        }
+        EventKind::Reused { output, .. } => format!("{} bytes, with no call", output.bytes),
+        EventKind::ChildLaunched { run, .. } => format!("run {run}"),
+        EventKind::FileRequested { path, .. } => path.to_string(),
+        EventKind::FileWritten { path, content, edited, .. } => {
+            let how = if *edited { "edited" } else { "written" };
+            format!("{path} {how}, {} bytes", content.bytes)
+        }
+        EventKind::Waiting { question, .. } => question.head.clone(),
+        EventKind::Answered { decision, by, .. } => {
+            format!("{} by {}", decision.as_str(), by.as_deref().unwrap_or("the time limit"))
         }
         EventKind::Finished { output, usage, .. } => {
             format!("{} bytes, {} tokens", output.bytes, usage.total())

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::sandbox::{self, Bounded, MAX_GROWN, MAX_TEXT, absent, explain, explain_in};
 use super::syntax::{Analysis, Form};
-use super::{Context, ExpressionError};
+use super::{Context, ExpressionError, MAX_ITEMS};
 use crate::plan::Plan;
 use crate::template::{Step, Template};
 
@@ -48,6 +48,31 @@ impl Evaluator {
         })
     }
 
+    /// The items of a forEach: an expression with or without braces that gives a list, of at most [`MAX_ITEMS`].
+    pub fn items(&self, text: &str, context: &Context<'_>) -> Result<Vec<Value>, ExpressionError> {
+        let analysis = Analysis::of_bare(text)?;
+        match self.evaluate(text, &analysis, Some(context), &Map::new())? {
+            Value::Array(items) if items.len() > MAX_ITEMS => Err(ExpressionError::new(format!(
+                "gives {} items; a step runs for at most {MAX_ITEMS}",
+                items.len()
+            ))),
+            Value::Array(items) => Ok(items),
+            other => Err(ExpressionError::new(format!("gives {}, not a list", kind(&other)))),
+        }
+    }
+
+    /// The arguments of the step's body, with the texts in them evaluated.
+    pub fn arguments(
+        &self,
+        step: &Step,
+        context: &Context<'_>,
+    ) -> Result<Map<String, Value>, ExpressionError> {
+        match &step.with {
+            Some(with) => self.mapping("with", with, Some(context), &Map::new()),
+            None => Ok(Map::new()),
+        }
+    }
+
     /// The value of a mapping's text: of its own type where it is one `{{ }}` alone, else a string.
     pub fn value(&self, text: &str, context: &Context<'_>) -> Result<Value, ExpressionError> {
         self.text_value(text, Some(context), &Map::new())
@@ -80,21 +105,11 @@ impl Evaluator {
         mapped: &Map<String, Value>,
         context: &Context<'_>,
     ) -> Result<String, ExpressionError> {
-        let (field, text) = match (&step.prompt, &step.description) {
-            (Some(prompt), _) => ("prompt", prompt.as_str()),
-            (None, Some(description)) => ("description", description.as_str()),
-            // A name is a name, whatever stands in it.
-            (None, None) => ("name", ""),
-        };
-        let analysis = Analysis::of_text(text).map_err(|error| error.at(field))?;
-        let mut prompt = if field == "name" {
-            step.name.clone()
-        } else {
-            // A prompt is text even where it is one expression alone.
-            let value =
-                self.evaluate(text, &analysis, Some(context), mapped).map_err(|error| error.at(field))?;
-            into_text(value)
-        };
+        let (text, mut prompt) = self.rendered(step, mapped, context)?;
+        if mapped.is_empty() {
+            return Ok(prompt);
+        }
+        let analysis = Analysis::of_text(text)?;
         for (name, value) in mapped.iter().filter(|(name, _)| !analysis.reads.names.contains(name.as_str())) {
             let text = into_text(value.clone());
             prompt.truncate(prompt.trim_end().len());
@@ -104,6 +119,35 @@ impl Evaluator {
             prompt.push_str(&text);
         }
         Ok(prompt)
+    }
+
+    /// What a person is asked: as [`prompt`](Self::prompt), without the mapped inputs, which they are shown apart.
+    pub fn question(
+        &self,
+        step: &Step,
+        mapped: &Map<String, Value>,
+        context: &Context<'_>,
+    ) -> Result<String, ExpressionError> {
+        self.rendered(step, mapped, context).map(|(_, question)| question)
+    }
+
+    /// The step's prompt (or description, or name): as it stands in the document, and rendered.
+    fn rendered<'s>(
+        &self,
+        step: &'s Step,
+        mapped: &Map<String, Value>,
+        context: &Context<'_>,
+    ) -> Result<(&'s str, String), ExpressionError> {
+        let (field, text) = match (&step.prompt, &step.description) {
+            (Some(prompt), _) => ("prompt", prompt.as_str()),
+            (None, Some(description)) => ("description", description.as_str()),
+            // A name is a name, whatever stands in it.
+            (None, None) => return Ok(("", step.name.clone())),
+        };
+        let analysis = Analysis::of_text(text).map_err(|error| error.at(field))?;
+        // A prompt is text even where it is one expression alone.
+        let value = self.evaluate(text, &analysis, Some(context), mapped).map_err(|error| error.at(field))?;
+        Ok((text, into_text(value)))
     }
 
     /// The run's output: the template's expression, else the output of its one last step, else those of all its
@@ -242,7 +286,7 @@ fn follow<'v>(path: &[String], context: Option<&'v Context<'_>>, names: Names<'v
             let (key, rest) = rest.split_first()?;
             (context_value(context, key)?, rest)
         }
-        _ => (names.get(root)?, rest),
+        _ => (names.get(root).or_else(|| item_value(context, root))?, rest),
     };
     rest.iter().try_fold(start, |value, name| value.as_object()?.get(name))
 }
@@ -252,6 +296,27 @@ fn context_value<'v>(context: &Context<'v>, key: &str) -> Option<&'v Value> {
         "input" => Some(context.input),
         "conversation" => Some(context.conversation),
         key => context.outputs.get(key).or_else(|| context.mapped.get(key)),
+    }
+}
+
+/// `item` and `index`, in a step run of a forEach.
+fn item_value<'v>(context: Option<&Context<'v>>, name: &str) -> Option<&'v Value> {
+    let item = context?.item?;
+    match name {
+        "item" => Some(item.value),
+        "index" => Some(item.index),
+        _ => None,
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -265,7 +330,7 @@ fn hand_over(analysis: &Analysis, context: Option<&Context<'_>>, names: Names<'_
             let entries = keys.iter().filter_map(|key| Some((key.as_str(), context_value(context, key)?)));
             let entries = entries.map(|(key, value)| (key, convert(value, &mut bytes)));
             root.push((name.as_str(), Jinja::from_pairs(entries)));
-        } else if let Some(value) = names.get(name) {
+        } else if let Some(value) = names.get(name).or_else(|| item_value(context, name)) {
             root.push((name.as_str(), convert(value, &mut bytes)));
         }
     }

@@ -38,7 +38,21 @@ pub struct Context<'a> {
     pub mapped: &'a BTreeMap<String, Value>,
     /// `context.conversation`
     pub conversation: &'a Value,
+    /// Which item of a forEach it is for.
+    pub item: Option<Item<'a>>,
 }
+
+/// An item of a forEach, as its step run sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// `item`
+    pub value: &'a Value,
+    /// `index`: its place in the list, from 0.
+    pub index: &'a Value,
+}
+
+/// How many items a forEach may have.
+pub const MAX_ITEMS: usize = 1_000;
 
 /// An expression that does not parse, reads what is not there, or asks for too much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -36,6 +36,7 @@ impl World {
             outputs: &self.outputs,
             mapped: &self.mapped,
             conversation: &self.conversation,
+            item: None,
         }
     }
 }

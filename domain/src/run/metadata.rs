@@ -4,8 +4,8 @@
 
 use super::{
     phase::{Phase, RunStatus},
-    state::{LogLine, RunState},
-    step::StepStatus,
+    state::{FILE_LIMIT, LogLine, RunState},
+    step::{StepState, StepStatus},
 };
 use crate::{id::Timestamp, key::RoleKey, role::Reason, usage::Usage};
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,35 @@ pub struct StepEntry {
     pub duration: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Under forEach, once its list is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
     pub usage: Usage,
+}
+
+/// How far the items of a step are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemCounts {
+    pub total: u32,
+    pub running: u32,
+    pub completed: u32,
+    pub failed: u32,
+}
+
+impl ItemCounts {
+    pub fn of(runs: &[StepState]) -> Self {
+        let mut counts = Self { total: runs.len() as u32, ..Self::default() };
+        for run in runs {
+            match run.status {
+                StepStatus::Completed => counts.completed += 1,
+                StepStatus::Failed => counts.failed += 1,
+                StepStatus::Running | StepStatus::Waiting => counts.running += 1,
+                StepStatus::Pending | StepStatus::Ready | StepStatus::Skipped | StepStatus::Cancelled => {}
+            }
+        }
+        counts
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +84,7 @@ pub struct Orchestration {
     pub status: RunStatus,
     /// Seconds.
     pub elapsed: f64,
-    /// UTF-8 bytes of finished outputs.
+    /// UTF-8 bytes of finished outputs and of files.
     pub bytes_generated: u64,
     pub files_requested: Vec<String>,
     pub warnings: Vec<String>,
@@ -89,11 +117,12 @@ impl From<&RunState> for MessageMetadata {
             error: (step.status == StepStatus::Failed)
                 .then(|| step.failure().map(|failure| failure.message.clone()))
                 .flatten(),
+            items: step.items.as_ref().map(|items| ItemCounts::of(&items.runs)),
             usage: step.usage,
         });
         Self {
             orchestration_status: OrchestrationStatus {
-                files: Vec::new(),
+                files: state.files.iter().take(FILE_LIMIT).map(|file| file.path.to_string()).collect(),
                 log: state.log.iter().cloned().collect(),
                 steps: steps.collect(),
             },
@@ -102,7 +131,7 @@ impl From<&RunState> for MessageMetadata {
                 status: state.status(),
                 elapsed: seconds(state.elapsed_ms()),
                 bytes_generated: state.bytes_generated,
-                files_requested: Vec::new(),
+                files_requested: state.files_requested.iter().map(ToString::to_string).collect(),
                 warnings: state.warnings.clone(),
                 error: state.error.as_ref().map(|failure| failure.error.message.clone()),
                 usage: state.usage,

@@ -13,9 +13,11 @@ mod retry;
 mod state;
 mod step;
 
-pub use metadata::{MessageMetadata, Orchestration, OrchestrationDetails, OrchestrationStatus, StepEntry};
+pub use metadata::{
+    ItemCounts, MessageMetadata, Orchestration, OrchestrationDetails, OrchestrationStatus, StepEntry,
+};
 pub use phase::{Phase, RunStatus};
 pub use planner::{Effect, Planner};
 pub use retry::{Verdict, backoff};
-pub use state::{LOG_LIMIT, Level, LogLine, RunFailure, RunOutput, RunState};
-pub use step::{Attempt, AttemptEnd, StepState, StepStatus};
+pub use state::{FILE_LIMIT, LOG_LIMIT, Level, LogLine, RunFailure, RunFile, RunOutput, RunState};
+pub use step::{Answer, Attempt, AttemptEnd, Items, Question, StepState, StepStatus};

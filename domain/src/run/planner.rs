@@ -4,14 +4,17 @@
 //! Each effect is given once. After a restart a planner made from the replayed state gives those still owed again, and
 //! the store's fence refuses what was done already.
 
-use super::{state::RunState, step::StepStatus};
+use super::{
+    state::RunState,
+    step::{StepState, StepStatus},
+};
 use crate::{
     error::ErrorClass,
     event::{Event, EventKind, Failure},
     id::{StepRunId, Timestamp},
     template::OnFailure,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the engine has to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +25,31 @@ pub enum Effect {
     Skip { step: StepRunId },
     /// Record `Ready`.
     MakeReady { step: StepRunId },
+    /// Evaluate the step's forEach and record `ItemsResolved`.
+    ResolveItems { step: StepRunId },
     /// Claim the attempt and execute it, not before the given time.
     Start { step: StepRunId, attempt: u32, not_before: Option<Timestamp> },
+    /// Somebody has to decide about the step, or, from the given time on, its time limit does.
+    AwaitAnswer { step: StepRunId, until: Option<Timestamp> },
+    /// Every item is settled: record `Gathered` with their outputs. `failed`: how many have none.
+    Gather { step: StepRunId, failed: u32 },
+    /// Record `StepFailed` for a step under forEach whose items failed.
+    FailItems { step: StepRunId, error: Failure },
     /// Every step is settled: evaluate the output and record `Completed`.
     Complete,
     /// Record `Failed`.
     Fail { error: Failure, step: String },
+}
+
+/// How far the items of one step are.
+#[derive(Debug, Default)]
+struct Fan {
+    /// The first item that was never made ready; those before it are under way or settled.
+    next: u32,
+    under_way: u32,
+    settled: u32,
+    failed: u32,
+    first_failed: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -37,8 +59,10 @@ pub struct Planner {
     dependents: Vec<Vec<u32>>,
     /// Per step: how many of its dependencies are not settled.
     unmet: Vec<u32>,
-    /// Steps that something happened to since the last `decide`.
-    touched: BTreeSet<u32>,
+    /// Per step under forEach whose list is known.
+    fans: BTreeMap<u32, Fan>,
+    /// Step runs that something happened to since the last `decide`.
+    touched: BTreeSet<StepRunId>,
     /// Steps that are settled: completed, skipped, or failed where the run goes on.
     settled: usize,
     /// The first step that failed for good.
@@ -54,6 +78,7 @@ impl Planner {
             state,
             dependents: Vec::new(),
             unmet: Vec::new(),
+            fans: BTreeMap::new(),
             touched: BTreeSet::new(),
             settled: 0,
             failed: None,
@@ -69,14 +94,24 @@ impl Planner {
 
     pub fn apply(&mut self, event: &Event) {
         let before = self.state.seq;
+        let step = event.kind.step();
+        let was = step.and_then(|step| self.state.step_run(step)).map(|run| run.status);
         self.state.apply(event);
         if self.state.seq == before {
             return;
         }
         if let EventKind::Submitted { .. } = event.kind {
-            self.index();
-        } else if let Some(step) = event.kind.step() {
-            self.touched.insert(step.step);
+            return self.index();
+        }
+        let (Some(step), Some(was)) = (step, was) else { return };
+        self.touched.insert(step);
+        if step.item.is_some() {
+            self.move_item(step, was);
+        } else if was.is_end() {
+            // What comes after a step's end (the log of a fork) changes nothing any more.
+        } else if let EventKind::ItemsResolved { .. } = event.kind {
+            self.fans.insert(step.step, Fan::default());
+        } else {
             self.settle(step.step);
         }
     }
@@ -95,7 +130,10 @@ impl Planner {
         if let Some(failed) = self.failed {
             return self.wind_down(failed);
         }
-        let mut effects: Vec<_> = touched.into_iter().filter_map(|step| self.next(step)).collect();
+        let mut effects = Vec::new();
+        for step in touched {
+            self.next(step, &mut effects);
+        }
         if self.settled == self.state.steps.len() {
             self.ended = true;
             effects.push(Effect::Complete);
@@ -103,25 +141,57 @@ impl Planner {
         effects
     }
 
-    /// The next thing to do for one step, if anything.
-    fn next(&self, index: u32) -> Option<Effect> {
-        let step = StepRunId { step: index, item: None };
-        let state = &self.state.steps[index as usize];
+    /// The next things to do for one step run, if any.
+    fn next(&self, step: StepRunId, effects: &mut Vec<Effect>) {
+        let Some(state) = self.state.step_run(step) else { return };
+        let planned = &self.state.plan.steps[step.index()];
+        let whole = step.item.is_none();
         match state.status {
-            StepStatus::Pending if self.unmet[index as usize] == 0 => {
-                match (self.state.plan.steps[index as usize].condition, state.condition) {
-                    (true, None) => Some(Effect::Evaluate { step }),
-                    (true, Some(false)) => Some(Effect::Skip { step }),
-                    _ => Some(Effect::MakeReady { step }),
-                }
+            StepStatus::Pending if whole && self.unmet[step.index()] == 0 => {
+                effects.push(match (planned.condition, state.condition) {
+                    (true, None) => Effect::Evaluate { step },
+                    (true, Some(false)) => Effect::Skip { step },
+                    _ => Effect::MakeReady { step },
+                });
             }
-            StepStatus::Ready => Some(Effect::Start {
+            StepStatus::Ready if whole && planned.for_each => effects.push(Effect::ResolveItems { step }),
+            StepStatus::Ready => effects.push(Effect::Start {
                 step,
                 attempt: state.attempts.len() as u32 + 1,
                 not_before: state.retry_at,
             }),
-            _ => None,
+            StepStatus::Running if whole && state.items.is_some() => self.next_items(step, state, effects),
+            StepStatus::Waiting => {
+                let until = state.question.as_ref().and_then(|question| question.until);
+                effects.push(Effect::AwaitAnswer { step, until });
+            }
+            _ => {}
         }
+    }
+
+    /// Makes as many items ready as may run at once; when all are settled, brings the step to its end.
+    fn next_items(&self, step: StepRunId, state: &StepState, effects: &mut Vec<Effect>) {
+        let Some(fan) = self.fans.get(&step.step) else { return };
+        let runs = state.item_runs();
+        let planned = &self.state.plan.steps[step.index()];
+        if fan.settled as usize == runs.len() {
+            let fatal = fan.first_failed.filter(|_| planned.on_failure == OnFailure::Fail);
+            effects.push(match fatal {
+                None => Effect::Gather { step, failed: fan.failed },
+                Some(first) => {
+                    let error = items_failure(fan, runs.len(), first, runs[first as usize].failure());
+                    Effect::FailItems { step, error }
+                }
+            });
+            return;
+        }
+        let free = planned.max_parallel.unwrap_or(u32::MAX).saturating_sub(fan.under_way);
+        let fresh = (fan.next..).zip(&runs[fan.next as usize..]);
+        let fresh = fresh.filter(|(_, run)| run.status == StepStatus::Pending).take(free as usize);
+        effects.extend(fresh.map(|(item, _)| {
+            let step = StepRunId { step: step.step, item: Some(item) };
+            Effect::MakeReady { step }
+        }));
     }
 
     /// A step failed for good: nothing new starts, what is in flight finishes, then the run is failed.
@@ -144,11 +214,35 @@ impl Planner {
         let plan = self.state.plan.clone();
         self.dependents = plan.dependents();
         self.unmet = plan.steps.iter().map(|step| step.depends_on.len() as u32).collect();
-        self.touched = (0..plan.steps.len() as u32).collect();
+        self.touched = self.state.step_runs().map(|(id, _)| id).collect();
+        self.fans = BTreeMap::new();
         self.settled = 0;
         self.failed = None;
+        for (step, state) in (0u32..).zip(&self.state.steps) {
+            if state.items.is_some() {
+                self.fans.insert(step, Fan::of(state.item_runs()));
+            }
+        }
         for step in 0..plan.steps.len() as u32 {
             self.settle(step);
+        }
+    }
+
+    /// Keeps count of a step's items.
+    fn move_item(&mut self, step: StepRunId, was: StepStatus) {
+        let (Some(run), Some(item)) = (self.state.step_run(step), step.item) else { return };
+        let now = run.status;
+        let Some(fan) = self.fans.get_mut(&step.step) else { return };
+        if was == StepStatus::Pending && now == StepStatus::Ready {
+            fan.under_way += 1;
+            fan.next = fan.next.max(item + 1);
+        }
+        if !was.is_end() && now.is_end() {
+            fan.settle(item, now);
+            if was != StepStatus::Pending {
+                fan.under_way -= 1;
+            }
+            self.touched.insert(StepRunId { step: step.step, item: None });
         }
     }
 
@@ -172,7 +266,41 @@ impl Planner {
         self.settled += 1;
         for &dependent in &self.dependents[index as usize] {
             self.unmet[dependent as usize] -= 1;
-            self.touched.insert(dependent);
+            self.touched.insert(StepRunId { step: dependent, item: None });
         }
     }
+}
+
+impl Fan {
+    fn of(runs: &[StepState]) -> Self {
+        let mut fan = Self::default();
+        for (item, run) in (0u32..).zip(runs) {
+            if run.status.is_end() {
+                fan.settle(item, run.status);
+            } else if run.status != StepStatus::Pending {
+                fan.under_way += 1;
+            }
+        }
+        let fresh = runs.iter().position(|run| run.status == StepStatus::Pending);
+        fan.next = fresh.unwrap_or(runs.len()) as u32;
+        fan
+    }
+
+    fn settle(&mut self, item: u32, status: StepStatus) {
+        self.settled += 1;
+        if status == StepStatus::Failed {
+            self.failed += 1;
+            self.first_failed = Some(self.first_failed.map_or(item, |first| first.min(item)));
+        }
+    }
+}
+
+fn items_failure(fan: &Fan, of: usize, first: u32, cause: Option<&Failure>) -> Failure {
+    let class = cause.map_or(ErrorClass::Interrupted, |cause| cause.class);
+    let why = cause.map_or_else(String::new, |cause| format!(": {}", cause.message));
+    let message = match fan.failed {
+        1 => format!("1 of {of} items failed, item {first}{why}"),
+        n => format!("{n} of {of} items failed, the first of them item {first}{why}"),
+    };
+    Failure::new(class, message)
 }

@@ -24,7 +24,7 @@ pub enum Verdict {
 impl RunState {
     /// What follows when the open attempt of `step` fails with `class`.
     pub fn verdict(&self, step: StepRunId, class: ErrorClass) -> Verdict {
-        let state = &self.steps[step.index()];
+        let Some(state) = self.step_run(step) else { return Verdict::Final };
         if class == ErrorClass::Interrupted && state.interruptions < FREE_INTERRUPTIONS {
             return Verdict::Retry { nth: 0 };
         }

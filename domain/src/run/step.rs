@@ -1,8 +1,8 @@
 //! One step of a run: its status, and its attempts.
 
 use crate::{
-    event::{Failure, TextRef},
-    id::{OwnerId, Timestamp},
+    event::{Decision, Failure, TextRef},
+    id::{OwnerId, RunNumber, Timestamp},
     role::StepRole,
     usage::Usage,
 };
@@ -74,8 +74,45 @@ pub struct Attempt {
     pub finished_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<TextRef>,
+    /// The run that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<RunNumber>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<AttemptEnd>,
+}
+
+/// What a step that waits for a person asks of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    pub asked_at: Timestamp,
+    pub question: TextRef,
+    pub proposal: TextRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    pub on_timeout: Decision,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub at: Timestamp,
+    pub decision: Decision,
+    /// None: the time limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// The items of a step under forEach: a step run for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Items {
+    /// The list, as JSON.
+    pub list: TextRef,
+    pub runs: Vec<StepState>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +141,21 @@ pub struct StepState {
     pub output: Option<TextRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Its output is that of the run that this one was forked from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
+    /// Why a step under forEach failed as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+    /// Under forEach, once its list is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Items>,
+    /// When it came to its end, where that is not the end of its last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Timestamp>,
+    /// Its items included.
     pub usage: Usage,
 }
 
@@ -112,21 +164,40 @@ pub(super) fn is_zero(n: &u32) -> bool {
 }
 
 impl StepState {
+    /// The run has ended before it did.
+    pub(super) fn close(&mut self, status: StepStatus, reason: Option<&str>) {
+        let began = matches!(self.status, StepStatus::Running | StepStatus::Waiting);
+        self.status = if began { StepStatus::Cancelled } else { status };
+        self.skipped = reason.filter(|_| !began).map(str::to_owned);
+    }
+
     /// The attempt that is open, if one is.
     pub fn open_attempt(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|attempt| attempt.end.is_none())
     }
 
+    /// When something was first done for it: an attempt, a question, or its list.
     pub fn started_at(&self) -> Option<Timestamp> {
-        self.attempts.first().map(|attempt| attempt.started_at)
+        let attempt = self.attempts.first().map(|attempt| attempt.started_at);
+        let question = || self.question.as_ref().map(|question| question.asked_at);
+        attempt.or_else(question).or_else(|| self.ready_at.filter(|_| self.items.is_some()))
     }
 
     pub fn finished_at(&self) -> Option<Timestamp> {
-        if self.status.is_end() { self.attempts.last().and_then(|attempt| attempt.finished_at) } else { None }
+        if !self.status.is_end() {
+            return None;
+        }
+        self.settled_at.or_else(|| self.attempts.last().and_then(|attempt| attempt.finished_at))
     }
 
     /// The last failure, whether it was tried again or not.
     pub fn failure(&self) -> Option<&Failure> {
-        self.attempts.iter().rev().find_map(|attempt| attempt.end.as_ref()?.failure())
+        let attempt = || self.attempts.iter().rev().find_map(|attempt| attempt.end.as_ref()?.failure());
+        self.error.as_ref().or_else(attempt)
+    }
+
+    /// Its item runs; none before its list is known.
+    pub fn item_runs(&self) -> &[StepState] {
+        self.items.as_ref().map_or(&[], |items| &items.runs)
     }
 }

@@ -232,6 +232,7 @@ fn check_step(step: &Step, index: usize, scope: &Scope<'_>, path: &Path<'_>, pro
             check_texts(value, reader, scope, &sees(&["context"]), "'with'", &arguments.key(name), problems);
         }
     }
+    check_arguments(step, path, problems);
     check_prompt(step, reader, scope, &sees(&["context"]), path, problems);
 
     let mapping = path.key("outputMapping");
@@ -256,6 +257,31 @@ fn check_step(step: &Step, index: usize, scope: &Scope<'_>, path: &Path<'_>, pro
     }
     if let Some(output_schema) = &step.output_schema {
         schema::check_schema(output_schema, &path.key("outputSchema"), problems);
+    }
+}
+
+/// The arguments of the bodies that have fixed ones. Those of a child run are its input, whatever they are.
+fn check_arguments(step: &Step, path: &Path<'_>, problems: &mut Problems<'_>) {
+    let (body, known): (&str, &[&str]) = match &step.uses {
+        None => ("a prompt", &["files"]),
+        Some(Uses::Aggregate) => ("aggregate", &["candidates"]),
+        Some(Uses::Approval) => ("approval", &["onTimeout"]),
+        Some(_) => return,
+    };
+    let path = path.key("with");
+    for (name, value) in step.with.iter().flatten() {
+        let path = path.key(name);
+        if !known.contains(&name.as_str()) {
+            let (shown, known) = (shorten(name, 80), known.join(", "));
+            problems.add(&path, format!("{body} has no argument '{shown}'; it takes {known}"));
+        } else if name == "files" && !value.is_boolean() {
+            problems.add(&path, "'files' is true or false");
+        } else if name == "onTimeout" && !matches!(value.as_str(), Some("approve" | "reject")) {
+            problems.add(&path, "'onTimeout' is approve or reject");
+        }
+    }
+    if step.writes_files() && step.output_schema.is_some() {
+        problems.add(&path, "a step that writes files has an output of its own: leave 'outputSchema' out");
     }
 }
 

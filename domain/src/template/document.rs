@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event::Decision;
 use crate::key::{ComponentKey, TemplateKey};
 
 /// The only version of the document format.
@@ -82,6 +83,26 @@ pub struct Step {
     pub on_failure: OnFailure,
     #[serde(default, skip_serializing_if = "is_default")]
     pub idempotent: bool,
+}
+
+impl Step {
+    /// `with: {files: true}` on a prompt: the answer holds files and edits, and the prompt the files that are there.
+    pub fn writes_files(&self) -> bool {
+        self.uses.is_none() && self.argument("files") == Some(&Value::Bool(true))
+    }
+
+    /// `with: {onTimeout: approve | reject}` on an approval: what its time limit decides; by default it rejects.
+    pub fn on_timeout(&self) -> Decision {
+        match self.argument("onTimeout").and_then(Value::as_str) {
+            Some("approve") => Decision::Approve,
+            _ => Decision::Reject,
+        }
+    }
+
+    /// An argument of the step's body, as it stands in the document.
+    pub fn argument(&self, name: &str) -> Option<&Value> {
+        self.with.as_ref()?.get(name)
+    }
 }
 
 /// How a step takes part in a template without `dependsOn`.

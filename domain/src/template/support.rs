@@ -1,6 +1,6 @@
 //! What this engine cannot execute yet. Such templates can be written, checked and kept; launching one says so.
 
-use super::document::{Step, Template};
+use super::document::{Step, Template, Uses};
 
 /// The first thing in the template that cannot be executed, in words for the person who launches it.
 pub fn unsupported(template: &Template) -> Option<String> {
@@ -11,11 +11,13 @@ pub fn unsupported(template: &Template) -> Option<String> {
 }
 
 fn unsupported_field(step: &Step) -> Option<String> {
-    if step.for_each.is_some() {
-        Some("forEach".to_owned())
-    } else if !step.tools.is_empty() {
-        Some("tools".to_owned())
-    } else {
-        step.uses.as_ref().map(ToString::to_string)
+    if !step.tools.is_empty() {
+        return Some("tools".to_owned());
+    }
+    match &step.uses {
+        None | Some(Uses::Template(_) | Uses::Approval | Uses::Aggregate) => None,
+        Some(other @ (Uses::Component(_) | Uses::Tool(_) | Uses::Agent | Uses::Decompose)) => {
+            Some(other.to_string())
+        }
     }
 }

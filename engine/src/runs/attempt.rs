@@ -2,11 +2,12 @@
 //!
 //! Always true: success needs a finish reason and some text; every other end is a failure with a class.
 
+use super::paths::Paths;
 use crate::{
     live::RunChannel,
     models::{FinishReason, ModelClient, ModelError, ModelEvent, ModelRequest},
 };
-use domain::{error::ErrorClass, event::Failure, id::StepRunId, usage::Usage};
+use domain::{error::ErrorClass, event::Failure, file::FilePath, id::StepRunId, usage::Usage};
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -59,7 +60,8 @@ impl CallFailure {
     }
 }
 
-/// Calls the model and hands on its text as it comes. Dropping the future ends the call on the wire.
+/// Calls the model and hands on its text as it comes, and the paths of the files that it comes to. Dropping the future
+/// ends the call on the wire.
 pub(super) async fn call(
     client: Arc<dyn ModelClient>,
     request: ModelRequest,
@@ -67,6 +69,7 @@ pub(super) async fn call(
     channel: &RunChannel,
     step: StepRunId,
     attempt: u32,
+    requested: impl Fn(FilePath),
 ) -> Result<Answer, CallFailure> {
     let end = Instant::now() + limit;
     let too_long = || {
@@ -82,6 +85,7 @@ pub(super) async fn call(
     let mut stream = timeout_at(next(), client.stream(request)).await.map_err(|_| too_long())??;
     let mut answer = Answer { text: String::new(), usage: Usage::default(), cut: false };
     let mut finish = None;
+    let mut paths = Paths::default();
     while let Some(event) = timeout_at(next(), stream.next()).await.map_err(|_| too_long())? {
         match event? {
             ModelEvent::Text(text) => {
@@ -94,6 +98,7 @@ pub(super) async fn call(
                 }
                 channel.push(step, attempt, &text);
                 answer.text.push_str(&text);
+                paths.read(&answer.text, &requested);
             }
             ModelEvent::Usage(usage) => answer.usage = usage,
             ModelEvent::Finish(reason) => finish = Some(reason),

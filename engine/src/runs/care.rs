@@ -25,7 +25,7 @@ impl Engine {
             loop {
                 setbacks += 1;
                 match result {
-                    Ok(Ok(End::Ended | End::Stopped)) => return,
+                    Ok(Ok(End::Ended | End::Stopped | End::Parked)) => return,
                     Ok(Ok(End::Fenced)) => {
                         tracing::warn!(%run, "the log moved on without this process; reading it again");
                         if setbacks >= SETBACKS {
@@ -92,6 +92,7 @@ pub(super) async fn take_up(
     }
     let mut conductor = engine.load(run, mail).await?;
     drop(turn);
+    conductor.stop_if_orphaned().await?;
     if !stopping.is_cancelled() && conductor.resume().await.is_err() && !stopping.is_cancelled() {
         return Ok(End::Fenced);
     }

@@ -5,6 +5,7 @@
 
 use super::{
     attempt::{self, Answer, CallFailure},
+    items::ItemValues,
     recipe::Recipe,
     turn::{Append, Start, Turn, Wait, derived},
 };
@@ -12,11 +13,13 @@ use crate::{
     Engine, Error, Result,
     live::RunChannel,
     models::Slot,
-    store::{self, messages::Earlier, versions::RoleVersion},
+    store::{self, messages::Earlier, runs::CallerKey, versions::RoleVersion},
 };
 use domain::{
-    event::{Event, EventKind, TextRef},
-    id::{ContentId, MessageId, ProjectId, RunId, RunNumber, StepRunId, TaskId},
+    event::{Decision, Event, EventKind, Failure, TextRef},
+    file::FilePath,
+    id::{ContentId, MessageId, ProjectId, RunId, RunNumber, StepRunId, TaskId, UserId},
+    key::RoleKey,
     run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus},
     view::Subject,
 };
@@ -62,6 +65,29 @@ pub(super) enum Report {
         step: StepRunId,
         attempt: u32,
     },
+    /// The attempt's child run is stored, or cannot be launched.
+    Launched {
+        step: StepRunId,
+        attempt: u32,
+        result: Result<RunNumber, Failure>,
+    },
+    /// The attempt's child run may have ended.
+    Child {
+        step: StepRunId,
+        attempt: u32,
+    },
+    /// The answer that streams has come to a file.
+    FileRequested {
+        step: StepRunId,
+        attempt: u32,
+        path: FilePath,
+    },
+    /// A person has decided.
+    Answer {
+        step: StepRunId,
+        decided: Decided,
+        reply: oneshot::Sender<Result<()>>,
+    },
     Cancel {
         by: String,
         reply: oneshot::Sender<Result<()>>,
@@ -70,6 +96,15 @@ pub(super) enum Report {
     Show {
         reply: oneshot::Sender<Box<RunState>>,
     },
+}
+
+/// What a person decides about a step that waits for them.
+#[derive(Clone, Debug)]
+pub(super) struct Decided {
+    pub decision: Decision,
+    pub by: String,
+    pub note: String,
+    pub output: Option<Value>,
 }
 
 pub(super) type Mailbox = mpsc::UnboundedReceiver<Report>;
@@ -81,6 +116,14 @@ pub(super) struct Conductor {
     pub project: ProjectId,
     pub task: TaskId,
     pub message: MessageId,
+    /// Who started it: child runs are started in their name.
+    pub user: Option<UserId>,
+    pub by: String,
+    /// The attempt that this run is.
+    pub caller: Option<CallerKey>,
+    /// How many runs stand above it.
+    pub depth: u32,
+    pub role_assignments: BTreeMap<String, RoleKey>,
     pub recipe: Arc<Recipe>,
     pub roles: BTreeMap<u32, Arc<RoleVersion>>,
     pub input: Value,
@@ -89,11 +132,18 @@ pub(super) struct Conductor {
     pub outputs: BTreeMap<String, Value>,
     /// What output mappings put into the context.
     pub mapped: BTreeMap<String, Value>,
+    /// Per step under forEach whose list is known.
+    pub items: HashMap<u32, ItemValues>,
+    /// The conversation's files as they stand, where the template writes any.
+    pub files: BTreeMap<FilePath, String>,
     pub conversation: Value,
     pub planner: Planner,
     pub channel: Arc<RunChannel>,
     pub mail: mpsc::UnboundedSender<Report>,
+    /// Calls under way.
     pub open: HashMap<StepRunId, CancellationToken>,
+    /// Other things that will report: waits for a slot, timers, launches of child runs.
+    pub pending: usize,
     /// When the message was last brought up to date.
     pub metadata_at: Instant,
     /// Events came since: the message follows within [`METADATA_EVERY`], also when nothing else happens.
@@ -107,6 +157,8 @@ pub(super) enum End {
     Ended,
     /// The server stops; the run goes on at the next start.
     Stopped,
+    /// Only a person, a time limit or a child run can move it on: until then nothing of it is in memory.
+    Parked,
     /// See [`Fenced`].
     Fenced,
 }
@@ -149,6 +201,10 @@ impl Conductor {
                 end = End::Stopped;
                 break;
             }
+            if self.may_park() {
+                end = End::Parked;
+                break;
+            }
         }
         self.ended.cancel();
         self.engine.0.runs.forget(self.run);
@@ -158,13 +214,31 @@ impl Conductor {
         }
         mailbox.close();
         while let Some(report) = mailbox.recv().await {
-            match report {
-                Report::Cancel { reply, .. } => drop(reply.send(Err(has_ended(self.number)))),
-                Report::Show { reply } => drop(reply.send(Box::new(self.state().clone()))),
+            match (report, &end) {
+                (Report::Show { reply }, _) => drop(reply.send(Box::new(self.state().clone()))),
+                // It came between the last look and the parking: the run is taken up again for it.
+                (report, End::Parked) => self.engine.deliver(self.run, report),
+                (Report::Cancel { reply, .. } | Report::Answer { reply, .. }, _) => {
+                    drop(reply.send(Err(has_ended(self.number))));
+                }
                 _ => {}
             }
         }
+        if let (End::Ended, Some(caller)) = (&end, self.caller) {
+            let CallerKey { run, step, attempt, .. } = caller;
+            self.engine.deliver(run, Report::Child { step, attempt });
+        }
         end
+    }
+
+    /// Whether everything that is under way lies elsewhere: with people, time limits and child runs.
+    fn may_park(&self) -> bool {
+        let state = self.state();
+        self.open.is_empty()
+            && self.pending == 0
+            && !self.metadata_stale
+            && !state.phase.is_end()
+            && (state.waiting > 0 || state.open > 0)
     }
 
     async fn turn(&mut self, reports: impl Iterator<Item = Report>) -> Result<(), Fenced> {
@@ -174,12 +248,32 @@ impl Conductor {
         let mut shows = Vec::new();
         for report in reports {
             match report {
-                Report::Wake => {}
+                Report::Wake => self.expire(&mut turn).await,
                 Report::Ended { step, attempt, outcome } => self.take(step, attempt, outcome, &mut turn),
                 Report::Slot { step, attempt, slot } => {
+                    self.pending -= 1;
                     self.start(step, attempt, Some(slot), &mut turn).await
                 }
-                Report::Due { step, attempt } => self.start(step, attempt, None, &mut turn).await,
+                Report::Due { step, attempt } => {
+                    self.pending -= 1;
+                    self.start(step, attempt, None, &mut turn).await
+                }
+                Report::Launched { step, attempt, result } => {
+                    self.pending -= 1;
+                    self.child_launched(step, attempt, result, &mut turn);
+                }
+                Report::Child { step, attempt } => self.look_at_child(step, attempt, &mut turn).await,
+                Report::FileRequested { step, attempt, path } => {
+                    if self.is_open(step, attempt) && !self.state().files_requested.contains(&path) {
+                        self.record(&mut turn, EventKind::FileRequested { step, attempt, path });
+                    }
+                }
+                Report::Answer { step, decided, reply } => {
+                    match self.answer(step, decided, &mut turn).await {
+                        Ok(()) => replies.push(reply),
+                        Err(error) => drop(reply.send(Err(error))),
+                    }
+                }
                 Report::Cancel { by, reply } => {
                     if self.state().phase.is_end() {
                         drop(reply.send(Err(has_ended(self.number))));
@@ -230,6 +324,11 @@ impl Conductor {
                         self.record(turn, EventKind::Skipped { step, reason });
                     }
                     Effect::MakeReady { step } => self.record(turn, EventKind::Ready { step }),
+                    Effect::ResolveItems { step } => self.resolve_items(step, turn),
+                    Effect::Gather { step, failed } => self.gather(step, failed, turn),
+                    Effect::FailItems { step, error } => self.fail_whole(step, error, turn),
+                    // Its time limit stands in the run's row, and wakes the run.
+                    Effect::AwaitAnswer { .. } => {}
                     Effect::Start { step, attempt, not_before } => match not_before {
                         Some(at) if at > turn.at => turn.timers.push((step, attempt, at)),
                         _ => self.start(step, attempt, None, turn).await,
@@ -255,6 +354,7 @@ impl Conductor {
         Append {
             run: self.run,
             project: self.project,
+            task: self.task,
             message: self.message,
             expected,
             events: Arc::new(std::mem::take(&mut turn.events)),
@@ -282,7 +382,12 @@ impl Conductor {
             let result =
                 self.engine.0.store.write(move |tx| Box::pin(async move { write.write(tx).await })).await;
             match result {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    if append.derived.wake_at.is_some() {
+                        self.engine.0.runs.alarm.notify_one();
+                    }
+                    return Ok(());
+                }
                 Ok(false) => return Err(Fenced),
                 Err(error) => {
                     tracing::error!(run = %self.run, %error, "a turn could not be stored; trying again");
@@ -302,8 +407,14 @@ impl Conductor {
             let abort = self.ended.child_token();
             self.open.insert(step, abort.clone());
             let (mail, channel) = (self.mail.clone(), self.channel.clone());
+            let paths = self.recipe.outputs[step.index()].writes_files().then(|| self.mail.clone());
             tokio::spawn(async move {
-                let call = attempt::call(client, request, limit, &channel, step, attempt);
+                let requested = |path| {
+                    if let Some(mail) = &paths {
+                        drop(mail.send(Report::FileRequested { step, attempt, path }));
+                    }
+                };
+                let call = attempt::call(client, request, limit, &channel, step, attempt, requested);
                 let outcome = tokio::select! {
                     // An attempt that never reported would keep its run waiting for ever.
                     outcome = AssertUnwindSafe(call).catch_unwind() => {
@@ -316,6 +427,7 @@ impl Conductor {
                 drop(mail.send(Report::Ended { step, attempt, outcome }));
             });
         }
+        self.pending += turn.waits.len() + turn.timers.len() + turn.children.len();
         for Wait { step, attempt, limits } in turn.waits {
             let (mail, ended) = (self.mail.clone(), self.ended.clone());
             tokio::spawn(async move {
@@ -336,15 +448,24 @@ impl Conductor {
                 }
             });
         }
+        for child in turn.children {
+            self.launch_child(child);
+        }
+        for attempt in turn.stops {
+            self.stop_children(Some(attempt));
+        }
         if self.state().phase.is_end() {
             self.ended.cancel();
+            if self.recipe.has_children {
+                self.stop_children(None);
+            }
         }
     }
 
     pub fn record(&mut self, turn: &mut Turn, kind: EventKind) {
         let event = Event { seq: self.state().seq + 1, at: turn.at, kind };
         self.planner.apply(&event);
-        if let Some(step) = event.kind.step() {
+        if let Some(step) = event.kind.step().filter(|step| step.item.is_none()) {
             let status = self.state().steps[step.index()].status;
             if matches!(status, StepStatus::Skipped | StepStatus::Failed) {
                 self.outputs.insert(self.state().name(step).to_owned(), Value::Null);
@@ -359,6 +480,11 @@ impl Conductor {
         let reference = TextRef::new(id, &text);
         turn.contents.push((id, text));
         reference
+    }
+
+    /// Stores the JSON of a value with the turn.
+    pub fn keep_json(&self, turn: &mut Turn, value: &Value) -> TextRef {
+        TextRef { json: true, ..self.keep(turn, value.to_string()) }
     }
 }
 

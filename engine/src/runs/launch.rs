@@ -2,102 +2,59 @@
 
 use super::{
     Launch, Subject,
+    child::CallerFrame,
     conductor::{Conductor, Mailbox, Report},
+    fork::Reuse,
     load::EARLIER,
-    recipe::{ASK, Recipe},
-    turn::{Turn, is_unique_violation},
+    opening,
+    settle::Settled,
+    turn::{ChildStart, Turn, is_unique_violation},
 };
 use crate::{
     Engine, Error, Result, User,
     store::{
-        self, messages,
-        runs::{self, NewRun, RunRow, Snapshot},
-        versions::{self, RoleVersion},
+        self, files, messages,
+        runs::{self, CallerKey, NewRun, RunRow, Snapshot},
     },
 };
 use domain::{
     access::Permission,
-    event::{EventKind, TemplateVersion, head},
-    id::{EventId, MessageId, ProjectId, RunId, RunNumber, TaskId, TemplateId},
-    key::{ProjectKey, TemplateKey},
-    problem::Problem,
-    role::{Candidate, ResolveError, StepRole, fallback_warning, resolve},
+    event::{Caller, EventKind, Parent},
+    id::{EventId, MessageId, RunId, RunNumber, TaskId, UserId},
+    key::ProjectKey,
+    role::StepRole,
     run::{Planner, RunState},
-    schema, template,
-    view::{LaunchPreview, Launched, RolePreview, StepPreview},
+    view::Launched,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt::Write,
     sync::Arc,
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// The largest input, in bytes of its JSON.
-const INPUT_LIMIT: usize = 8 * 1024 * 1024;
-/// How much of each input field the user's message repeats, in bytes.
-const SHOWN_FIELD: usize = 4 * 1024;
-const TITLE_LIMIT: usize = 80;
 const IDEMPOTENCY_KEY_LIMIT: usize = 200;
 /// How many of the steps that begin a run are asked how long their queue is.
 const FIRST_STEPS: usize = 20;
 
-/// A launch that passed every check.
-struct Settled {
-    project: ProjectId,
-    template_id: Option<TemplateId>,
-    version: TemplateVersion,
-    recipe: Arc<Recipe>,
-    roles: Vec<StepRole>,
-    role_versions: BTreeMap<u32, Arc<RoleVersion>>,
-    input: Value,
+/// Where a launch comes from and what it says where it stands.
+pub(super) struct Opening {
+    pub user: Option<UserId>,
+    pub by: String,
+    /// The user's message.
+    pub content: String,
+    /// Of its conversation, if that is new.
+    pub title: String,
+    /// The conversation that it is to stand in; none: a new one.
+    pub task: Option<TaskId>,
+    pub idempotency: Option<(String, Vec<u8>)>,
+    pub caller: Option<CallerFrame>,
+    pub reuse: Option<Reuse>,
 }
 
 impl Engine {
-    pub(super) async fn preview_launch(
-        &self,
-        user: &User,
-        project: &ProjectKey,
-        key: &TemplateKey,
-        launch: &Launch,
-    ) -> Result<LaunchPreview> {
-        let project = self.authorise(user, project, Permission::Viewer).await?;
-        let (_, _, recipe) = self.subject(project, &Subject::Template(key.clone())).await?;
-        let mut errors = input_problems(&recipe, &launch.input);
-        errors.extend(unsupported(&recipe));
-        let roles = versions::roles(self.0.store.read(), project).await?;
-        let resolved = match resolve(&recipe.plan, &candidates(&roles), &launch.role_assignments) {
-            Ok(resolved) => resolved,
-            Err(refused) => {
-                errors.extend(role_problems(&refused));
-                // What it would be without the assignments that cannot be met.
-                let mut known = launch.role_assignments.clone();
-                known.retain(|_, role| roles.iter().any(|version| &version.key == role));
-                known.retain(|step, _| recipe.plan.position(step).is_some());
-                resolve(&recipe.plan, &candidates(&roles), &known).unwrap_or_default()
-            }
-        };
-        let warnings = resolved.iter().filter_map(|role| {
-            fallback_warning(&recipe.plan.steps[role.step as usize].name, &role.key, role.reason)
-        });
-        let warnings = warnings.collect();
-        let mut by_step: HashMap<u32, StepRole> =
-            resolved.into_iter().map(|role| (role.step, role)).collect();
-        let steps = recipe.plan.steps.iter().enumerate().map(|(index, step)| StepPreview {
-            name: step.name.clone(),
-            role: by_step.remove(&(index as u32)).map(|role| RolePreview {
-                key: role.key,
-                version: role.version,
-                model: role.model,
-                reason: role.reason,
-            }),
-        });
-        Ok(LaunchPreview { steps: steps.collect(), warnings, errors })
-    }
-
     pub(super) async fn launch(
         &self,
         user: &User,
@@ -112,24 +69,84 @@ impl Engine {
             }
             launch.input = json!({ "question": text });
         }
-        let digest = request_digest(&subject, &launch)?;
+        let digest =
+            request_digest(&json!([said(&subject), launch.input, launch.role_assignments, launch.task_id]))?;
         let idempotency = launch.idempotency_key.clone().map(|key| (key, digest));
-        if let Some((key, digest)) = &idempotency {
-            if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LIMIT {
-                return Err(Error::invalid("idempotencyKey", format!("1 to {IDEMPOTENCY_KEY_LIMIT} bytes")));
-            }
-            // Before anything is checked: a repeat gets the first answer, whatever was changed or deleted since.
-            let earlier = runs::by_idempotency_key(self.0.store.read(), project, key).await?;
-            if let Some((row, earlier)) = earlier {
-                return self.launched_before(same_launch(&row, key, digest, &earlier)?).await;
-            }
+        if let Some(earlier) = self.launched_under(project, idempotency.as_ref()).await? {
+            return Ok(earlier);
         }
-        let settled = self.settle(project, &subject, &launch).await?;
+        let runnable = self.subject(project, &subject).await?;
+        let settled = self.settle(project, runnable, &launch).await?;
+        let content = match &subject {
+            Subject::Ask(text) => text.clone(),
+            Subject::Template(_) => opening::describe(&settled.version, &settled.input),
+        };
+        let title = opening::title(&subject, &settled.recipe.template.name, &settled.input);
+        let opening = Opening {
+            user: Some(user.id),
+            by: user.name.clone(),
+            content,
+            title,
+            task: launch.task_id,
+            idempotency,
+            caller: None,
+            reuse: None,
+        };
+        self.open_run(settled, &launch, opening).await
+    }
+
+    /// Launches the run that an attempt of another run is. Given again, it finds the run launched before.
+    pub(super) async fn launch_called(&self, frame: &CallerFrame, child: &ChildStart) -> Result<RunNumber> {
+        let CallerKey { run, step, attempt, .. } = frame.key;
+        if let Some(row) = runs::child(self.0.store.read(), run, step, attempt).await? {
+            return Ok(row.summary()?.number);
+        }
+        let launch = Launch {
+            input: child.input.clone(),
+            role_assignments: child.role_assignments.clone(),
+            ..Launch::default()
+        };
+        let runnable = self.subject(frame.project, &Subject::Template(child.template.clone())).await?;
+        let settled = self.settle(frame.project, runnable, &launch).await?;
+        let opening = Opening {
+            user: frame.user,
+            by: frame.by.clone(),
+            content: opening::describe(&settled.version, &settled.input),
+            title: format!("{} in run {}", frame.name, frame.key.number),
+            task: None,
+            idempotency: None,
+            caller: Some(frame.clone()),
+            reuse: None,
+        };
+        Ok(self.open_run(settled, &launch, opening).await?.run)
+    }
+
+    /// The answer to a launch that was given before under the same key. Before anything is checked: a repeat gets the
+    /// first answer, whatever was changed or deleted since.
+    pub(super) async fn launched_under(
+        &self,
+        project: domain::id::ProjectId,
+        idempotency: Option<&(String, Vec<u8>)>,
+    ) -> Result<Option<Launched>> {
+        let Some((key, digest)) = idempotency else { return Ok(None) };
+        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LIMIT {
+            return Err(Error::invalid("idempotencyKey", format!("1 to {IDEMPOTENCY_KEY_LIMIT} bytes")));
+        }
+        let earlier = runs::by_idempotency_key(self.0.store.read(), project, key).await?;
+        let Some((row, earlier)) = earlier else { return Ok(None) };
+        self.launched_before(same_launch(&row, key, digest, &earlier)?).await.map(Some)
+    }
+
+    /// Stores a run that passed every check, and lets it go.
+    pub(super) async fn open_run(
+        &self,
+        settled: Settled,
+        launch: &Launch,
+        opening: Opening,
+    ) -> Result<Launched> {
         let (mail, mailbox) = mpsc::unbounded_channel();
-        let (conductor, new, content) =
-            self.begin(user, &settled, &subject, &launch, idempotency, mail.clone()).await?;
-        let title = title(&subject, &settled.recipe.template.name, &settled.input);
-        let fresh = Fresh { conductor, new, content, title, task: launch.task_id, roles: settled.roles };
+        let (conductor, new) = self.begin(&settled, launch, &opening, mail.clone()).await?;
+        let fresh = Fresh { conductor, new, opening, roles: settled.roles };
         // In a task of its own: a caller who hangs up half-way must not leave a run that is stored and not conducted.
         let run = fresh.new.id;
         let stored = self.0.runs.tasks.spawn(self.clone().store_launch(fresh, mail, mailbox)).await;
@@ -146,12 +163,17 @@ impl Engine {
         mail: mpsc::UnboundedSender<Report>,
         mailbox: Mailbox,
     ) -> Result<Launched> {
-        let Fresh { mut conductor, new, content, title, task, roles } = fresh;
+        let Fresh { mut conductor, new, opening, roles } = fresh;
+        let Opening { content, title, task, caller, reuse, .. } = opening;
         let mut turn = Turn::new(new.at);
         let event_id = EventId(store::mint());
         let queue_position = self.queue_position(&conductor).await;
         conductor.record(&mut turn, EventKind::Acknowledged { event_id, queue_position });
-        conductor.submit(&mut turn, &new, roles)?;
+        let parent = reuse.as_ref().map(|reuse| reuse.parent.clone());
+        conductor.submit(&mut turn, &new, roles, parent, caller.as_ref())?;
+        if let Some(reuse) = reuse {
+            conductor.reuse(reuse, &mut turn);
+        }
         conductor.plan(&mut turn).await;
         let mut append = conductor.append(0, true, &mut turn);
         // The message is made with it.
@@ -173,8 +195,19 @@ impl Engine {
                     {
                         return same_launch(&row, key, digest, &earlier).map(Stored::Before);
                     }
+                    let mut above = None;
+                    if let Some(CallerFrame { key, task, .. }) = &caller {
+                        above = Some(*task);
+                        if let Some(row) = runs::child(&mut *tx, key.run, key.step, key.attempt).await? {
+                            return Ok(Stored::Before(row.id()));
+                        }
+                        // It was stopped in between: nobody would wait for this run, or stop it.
+                        if runs::has_ended(&mut *tx, key.run).await? != Some(false) {
+                            return Err(Error::Conflict(format!("run {} has ended", key.number)));
+                        }
+                    }
                     match task {
-                        None => messages::insert_task(tx, task_id, new.project, &title, at).await?,
+                        None => messages::insert_task(tx, task_id, new.project, above, &title, at).await?,
                         Some(id) => {
                             if !messages::touch_task(tx, id, new.project, at).await? {
                                 return Err(Error::not_found("conversation", id));
@@ -229,67 +262,39 @@ impl Engine {
         best.unwrap_or(0)
     }
 
-    /// The template to run: stored, or built in.
-    async fn subject(
-        &self,
-        project: ProjectId,
-        subject: &Subject,
-    ) -> Result<(Option<TemplateId>, u32, Arc<Recipe>)> {
-        match subject {
-            Subject::Ask(_) => Ok((None, 1, self.recipe(None, 1).await?)),
-            Subject::Template(key) if key.as_ref() == ASK => Ok((None, 1, self.recipe(None, 1).await?)),
-            Subject::Template(key) => {
-                let newest = versions::newest_template(self.0.store.read(), project, key).await?;
-                let (id, version) = newest.ok_or_else(|| Error::not_found("template", key))?;
-                Ok((Some(id), version, self.recipe(Some(id), version).await?))
-            }
-        }
-    }
-
-    async fn settle(&self, project: ProjectId, subject: &Subject, launch: &Launch) -> Result<Settled> {
-        let (template_id, version, recipe) = self.subject(project, subject).await?;
-        let mut problems = unsupported(&recipe);
-        problems.extend(input_problems(&recipe, &launch.input));
-        let all = versions::roles(self.0.store.read(), project).await?;
-        let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
-        if let Err(refused) = &resolved {
-            problems.extend(role_problems(refused));
-        }
-        let (true, Ok(roles)) = (problems.is_empty(), resolved) else { return Err(Error::Invalid(problems)) };
-        let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
-        let role_versions =
-            roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
-        let name = recipe.template.name.clone();
-        let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
-        let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
-        Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
-    }
-
-    /// The conductor of a run that is not stored yet, its row, and the user's message.
+    /// The conductor of a run that is not stored yet, and its row.
     async fn begin(
         &self,
-        user: &User,
         settled: &Settled,
-        subject: &Subject,
         launch: &Launch,
-        idempotency: Option<(String, Vec<u8>)>,
+        opening: &Opening,
         mail: mpsc::UnboundedSender<Report>,
-    ) -> Result<(Conductor, NewRun, String)> {
+    ) -> Result<(Conductor, NewRun)> {
         let user_message = MessageId(store::mint());
         let (run, message) = (RunId(store::mint()), MessageId(store::mint()));
-        let task = launch.task_id.unwrap_or_else(|| TaskId(store::mint()));
-        let earlier = if settled.recipe.reads_conversation && launch.task_id.is_some() {
-            messages::earlier(self.0.store.read(), task, user_message, EARLIER).await?
+        let task = opening.task.unwrap_or_else(|| TaskId(store::mint()));
+        let db = self.0.store.read();
+        let earlier = if settled.recipe.reads_conversation && opening.task.is_some() {
+            messages::earlier(db, task, user_message, EARLIER).await?
         } else {
             Vec::new()
         };
+        let files = if settled.recipe.writes_files && opening.task.is_some() {
+            self.files_of(files::newest(db, task).await?).await?
+        } else {
+            BTreeMap::new()
+        };
         let roles =
             settled.role_versions.iter().map(|(step, role)| (*step, (role.id, role.version))).collect();
+        let caller = opening.caller.as_ref();
+        let depth = caller.map_or(0, |caller| caller.depth);
+        let caller = caller.map(|caller| caller.key);
         let snapshot = Snapshot {
             input: domain::id::ContentId(store::mint()),
             role_assignments: launch.role_assignments.clone(),
             roles,
             message: user_message,
+            depth,
         };
         let new = NewRun {
             id: run,
@@ -298,15 +303,12 @@ impl Engine {
             template: settled.version.clone(),
             task,
             message,
-            user: user.id,
-            by: user.name.clone(),
+            user: opening.user,
+            by: opening.by.clone(),
             snapshot,
-            idempotency,
+            idempotency: opening.idempotency.clone(),
+            caller,
             at: store::now(),
-        };
-        let content = match subject {
-            Subject::Ask(text) => text.clone(),
-            Subject::Template(_) => describe(&settled.version, &settled.input),
         };
         let conductor = Conductor {
             engine: self.clone(),
@@ -315,6 +317,11 @@ impl Engine {
             project: settled.project,
             task,
             message,
+            user: opening.user,
+            by: opening.by.clone(),
+            caller,
+            depth,
+            role_assignments: launch.role_assignments.clone(),
             recipe: settled.recipe.clone(),
             roles: settled.role_versions.clone(),
             input: settled.input.clone(),
@@ -322,15 +329,18 @@ impl Engine {
             earlier,
             outputs: BTreeMap::new(),
             mapped: BTreeMap::new(),
+            items: HashMap::new(),
+            files,
             planner: Planner::new(RunState::default()),
             channel: self.0.live.channel(run),
             mail,
             open: HashMap::new(),
+            pending: 0,
             metadata_at: Instant::now(),
             metadata_stale: false,
             ended: CancellationToken::new(),
         };
-        Ok((conductor, new, content))
+        Ok((conductor, new))
     }
 
     /// The acknowledgement of a launch that was made before.
@@ -356,12 +366,7 @@ impl Engine {
 struct Fresh {
     conductor: Conductor,
     new: NewRun,
-    /// The user's message.
-    content: String,
-    /// Of its conversation, if that is new.
-    title: String,
-    /// The conversation that it is to stand in, if that is there.
-    task: Option<TaskId>,
+    opening: Opening,
     roles: Vec<StepRole>,
 }
 
@@ -380,99 +385,40 @@ enum Stored {
 }
 
 impl Conductor {
-    fn submit(&mut self, turn: &mut Turn, new: &NewRun, roles: Vec<StepRole>) -> Result<()> {
+    fn submit(
+        &mut self,
+        turn: &mut Turn,
+        new: &NewRun,
+        roles: Vec<StepRole>,
+        parent: Option<Parent>,
+        caller: Option<&CallerFrame>,
+    ) -> Result<()> {
         let input = serde_json::to_string(&self.input).map_err(Error::internal)?;
         let reference = domain::event::TextRef::new(new.snapshot.input, &input);
         turn.contents.push((new.snapshot.input, input));
         let (template, plan) = (new.template.clone(), self.recipe.plan.clone());
         let by = new.by.clone();
-        self.record(turn, EventKind::Submitted { template, plan, input: reference, by, parent: None });
+        let caller = caller.map(|caller| Caller {
+            run: caller.key.number,
+            step: caller.key.step,
+            name: caller.name.clone(),
+            depth: caller.depth,
+        });
+        self.record(turn, EventKind::Submitted { template, plan, input: reference, by, parent, caller });
         self.record(turn, EventKind::RolesResolved { roles });
         Ok(())
     }
 }
 
-fn candidates(roles: &[RoleVersion]) -> Vec<Candidate> {
-    let candidate = |role: &RoleVersion| Candidate {
-        key: role.key.clone(),
-        version: role.version,
-        model: role.model.clone(),
-    };
-    roles.iter().map(candidate).collect()
-}
-
-fn role_problems(refused: &[ResolveError]) -> Vec<Problem> {
-    let problem = |error: &ResolveError| match error {
-        ResolveError::NoRoles => Problem::new("", error.to_string()),
-        ResolveError::UnknownStep { step, .. } | ResolveError::UnknownRole { step, .. } => {
-            Problem::new(format!("roleAssignments.{step}"), error.to_string())
-        }
-    };
-    refused.iter().map(problem).collect()
-}
-
-fn unsupported(recipe: &Recipe) -> Vec<Problem> {
-    template::unsupported(&recipe.template).map(|why| Problem::new("steps", why)).into_iter().collect()
-}
-
-fn input_problems(recipe: &Recipe, input: &Value) -> Vec<Problem> {
-    let empty = json!({});
-    let input = if input.is_null() { &empty } else { input };
-    if input.to_string().len() > INPUT_LIMIT {
-        return vec![Problem::new(
-            "input",
-            format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024),
-        )];
-    }
-    match &recipe.template.input {
-        Some(schema) => schema::validate(schema, input),
-        None => Vec::new(),
-    }
-}
-
-/// What the launch asked for, without its idempotency key.
-fn request_digest(subject: &Subject, launch: &Launch) -> Result<Vec<u8>> {
-    let subject = match subject {
+/// What was launched, as a repeat has to say it again.
+fn said(subject: &Subject) -> Value {
+    match subject {
         Subject::Template(key) => json!({ "template": key }),
         Subject::Ask(text) => json!({ "ask": text }),
-    };
-    let body = json!([subject, launch.input, launch.role_assignments, launch.task_id]);
-    Ok(Sha256::digest(serde_json::to_vec(&body).map_err(Error::internal)?).to_vec())
-}
-
-fn title(subject: &Subject, template: &str, input: &Value) -> String {
-    let text = match subject {
-        Subject::Ask(text) => text.as_str(),
-        Subject::Template(_) => {
-            let first = input.as_object().and_then(|fields| fields.values().find_map(Value::as_str));
-            let line = first.map(first_line).unwrap_or_default();
-            if line.is_empty() {
-                return template.to_owned();
-            }
-            return format!("{template}: {}", head(line, TITLE_LIMIT));
-        }
-    };
-    let line = head(first_line(text), TITLE_LIMIT);
-    if line.is_empty() { "New conversation".to_owned() } else { line.to_owned() }
-}
-
-fn first_line(text: &str) -> &str {
-    text.trim().lines().next().unwrap_or_default().trim()
-}
-
-/// What the user's message says of a launch: the template and what it was given.
-fn describe(version: &TemplateVersion, input: &Value) -> String {
-    let mut text = format!("Run {} (version {})", version.name, version.version);
-    for (name, value) in input.as_object().into_iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let shown = head(&value, SHOWN_FIELD);
-        let rest = value.len() - shown.len();
-        let fence = if value.contains("```") { "~~~~" } else { "```" };
-        // Writing to a String does not fail.
-        _ = write!(text, "\n\n{name}:\n\n{fence}\n{shown}\n{fence}");
-        if rest > 0 {
-            _ = write!(text, "\n\n({rest} more bytes)");
-        }
     }
-    text
+}
+
+/// Tells a repeat of a launch from another one under the same idempotency key.
+pub(super) fn request_digest(body: &Value) -> Result<Vec<u8>> {
+    Ok(Sha256::digest(serde_json::to_vec(body).map_err(Error::internal)?).to_vec())
 }

@@ -2,16 +2,16 @@
 
 use super::{
     conductor::{Conductor, Report},
-    output,
+    items::ItemValues,
     turn::{Append, Turn, derived},
 };
 use crate::{
     Engine, Error, Result, store,
-    store::{messages, runs, versions},
+    store::{files, messages, runs, versions},
 };
 use domain::{
     error::ErrorClass,
-    event::{Event, EventKind, Failure},
+    event::{Event, EventKind, Failure, TextRef},
     id::{ProjectId, RunId, StepRunId, TemplateId},
     run::{MessageMetadata, Planner, RunState, StepStatus},
     view::Subject,
@@ -63,6 +63,11 @@ impl Engine {
         } else {
             Vec::new()
         };
+        let files = if recipe.writes_files {
+            self.files_of(files::newest(db, summary.task).await?).await?
+        } else {
+            BTreeMap::new()
+        };
         let mut conductor = Conductor {
             engine: self.clone(),
             run,
@@ -70,6 +75,11 @@ impl Engine {
             project: ProjectId(row.project_id),
             task: summary.task,
             message: summary.message,
+            user: row.user(),
+            by: summary.by,
+            caller: row.caller(),
+            depth: snapshot.depth,
+            role_assignments: snapshot.role_assignments,
             conversation: serde_json::to_value(&earlier).map_err(Error::internal)?,
             recipe,
             roles,
@@ -77,9 +87,12 @@ impl Engine {
             earlier,
             outputs: BTreeMap::new(),
             mapped: BTreeMap::new(),
+            items: HashMap::new(),
+            files,
             channel: self.0.live.channel(run),
             mail,
             open: HashMap::new(),
+            pending: 0,
             metadata_at: Instant::now(),
             // The last second before the process ended may be missing in it.
             metadata_stale: true,
@@ -106,7 +119,7 @@ impl Engine {
             state.apply(&event);
             events.push(event);
         };
-        for (step, attempt) in open_attempts(&state) {
+        for (step, attempt) in open_attempts(&state).collect::<Vec<_>>() {
             let error = error.clone();
             record(&mut state, EventKind::Interrupted { step, attempt, error, retry_at: None });
         }
@@ -115,6 +128,7 @@ impl Engine {
         let append = Append {
             run,
             project: ProjectId(row.project_id),
+            task: summary.task,
             message: summary.message,
             expected,
             events: events.clone(),
@@ -145,13 +159,13 @@ impl Conductor {
         for index in 0..self.state().steps.len() {
             let step = &self.state().steps[index];
             let name = self.state().plan.steps[index].name.clone();
-            let output = match (step.status, &step.output) {
-                (StepStatus::Completed, Some(output)) => {
-                    let text = self.engine.stored_text(self.run, output.id).await?;
-                    output::of_stored(self.recipe.outputs[index].as_ref(), text)?
-                }
+            let output = match (step.status, step.output.clone()) {
+                (StepStatus::Completed, Some(output)) => self.read_output(index, &output).await?,
                 (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
-                _ => continue,
+                _ => {
+                    self.read_items(index).await?;
+                    continue;
+                }
             };
             if !output.is_null() {
                 // It succeeded when the step finished, and expressions are pure.
@@ -165,9 +179,29 @@ impl Conductor {
         Ok(())
     }
 
+    async fn read_output(&self, step: usize, output: &TextRef) -> Result<Value> {
+        let text = self.engine.stored_text(self.run, output.id).await?;
+        self.recipe.outputs[step].of_stored(output.json, text)
+    }
+
+    /// The items of a step that is under way.
+    async fn read_items(&mut self, step: usize) -> Result<()> {
+        let Some(items) = self.state().steps[step].items.clone() else { return Ok(()) };
+        let list = self.engine.stored_text(self.run, items.list.id).await?;
+        let mut values = ItemValues::new(serde_json::from_str(&list).map_err(Error::internal)?);
+        for (run, output) in items.runs.iter().zip(&mut values.outputs) {
+            if let Some(reference) = &run.output {
+                *output = self.read_output(step, reference).await?;
+            }
+        }
+        self.items.insert(step as u32, values);
+        Ok(())
+    }
+
     /// Attempts that a process left open: it is gone, so they will never end by themselves.
     pub(super) fn interrupt(&mut self, turn: &mut Turn) {
-        for (step, attempt) in open_attempts(self.state()) {
+        let open = open_attempts(self.state()).filter(|(step, _)| !self.is_child(*step));
+        for (step, attempt) in open.collect::<Vec<_>>() {
             let failure = Failure::new(ErrorClass::Interrupted, "the server stopped while this attempt ran");
             self.fail(step, attempt, failure, None, false, turn);
         }
@@ -178,12 +212,13 @@ impl Conductor {
         let (expected, phase) = (self.state().seq, self.state().phase);
         let mut turn = Turn::new(store::now().max(self.state().last_at));
         self.interrupt(&mut turn);
+        self.expire(&mut turn).await;
+        self.rejoin_children(&mut turn).await;
         self.plan(&mut turn).await;
         self.finish_turn(expected, phase, turn).await
     }
 }
 
-fn open_attempts(state: &RunState) -> Vec<(StepRunId, u32)> {
-    let steps = state.steps.iter().enumerate();
-    steps.filter_map(|(index, step)| Some((StepRunId::of(index), step.open_attempt()?.number))).collect()
+fn open_attempts(state: &RunState) -> impl Iterator<Item = (StepRunId, u32)> {
+    state.step_runs().filter_map(|(id, run)| Some((id, run.open_attempt()?.number)))
 }

@@ -7,16 +7,27 @@
 //! Always true: a live run has one task that looks after it ([`care`]), from its launch or from being taken up until it
 //! has ended.
 
+mod approval;
 mod attempt;
 mod care;
+mod child;
 mod conductor;
+mod files;
+mod fork;
+mod items;
 mod launch;
 mod load;
+mod opening;
 mod output;
+mod paths;
 mod recipe;
 mod request;
+mod settle;
 mod steps;
 mod turn;
+
+pub use approval::AnswerDraft;
+pub use fork::Fork;
 
 use crate::{
     Engine, Error, Result, User,
@@ -41,7 +52,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{Notify, Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -96,6 +107,8 @@ pub(crate) struct Runs {
     tasks: TaskTracker,
     stopping: CancellationToken,
     taking_up: Semaphore,
+    /// A run has a time limit that was not there before.
+    alarm: Notify,
     recipes: Cache<(TemplateId, u32), Arc<Recipe>>,
     ask: Arc<Recipe>,
 }
@@ -108,6 +121,7 @@ impl Runs {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             taking_up: Semaphore::new(TAKEN_UP_AT_ONCE),
+            alarm: Notify::new(),
             recipes: Cache::new(RECIPES),
             ask: Arc::new(Recipe::ask()?),
         })
@@ -177,7 +191,7 @@ impl Engine {
             return Err(has_ended(run));
         }
         let (reply, answer) = oneshot::channel();
-        drop(self.mailbox(row.id()).send(Report::Cancel { by: user.name.clone(), reply }));
+        self.deliver(row.id(), Report::Cancel { by: user.name.clone(), reply });
         match timeout(CANCEL_LIMIT, answer).await {
             Ok(Ok(cancelled)) => cancelled?,
             Err(_) => {
@@ -269,7 +283,15 @@ impl Engine {
 
     /// Sees to it that the run goes on: its conductor looks again, or the run is taken up from its log.
     pub(crate) fn advance(&self, run: RunId) {
-        drop(self.mailbox(run).send(Report::Wake));
+        self.deliver(run, Report::Wake);
+    }
+
+    /// Brings a report to the run's conductor, whether that is here already or has to be called up.
+    fn deliver(&self, run: RunId, mut report: Report) {
+        // A mailbox that is closed was forgotten before: the next one is another.
+        while let Err(mpsc::error::SendError(back)) = self.mailbox(run).send(report) {
+            report = back;
+        }
     }
 
     /// Takes up every run that has not ended.
@@ -279,6 +301,7 @@ impl Engine {
             tracing::info!(runs = unfinished.len(), "taking up unfinished runs");
         }
         unfinished.into_iter().for_each(|run| self.advance(run));
+        self.0.runs.tasks.spawn(self.clone().watch_time_limits());
         Ok(())
     }
 

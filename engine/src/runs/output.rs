@@ -1,5 +1,6 @@
-//! What a step's answer becomes. Without an `outputSchema` it is text. With one it is JSON that meets the schema, or a
-//! failure: the model is told what was wrong when it is asked again.
+//! What a step's answer becomes. Without more it is text. With an `outputSchema` it is JSON that meets the schema, or a
+//! failure: the model is told what was wrong when it is asked again. An aggregate answers with one call of `final`, a
+//! step that writes files with files and edits; both are schemas of their own.
 //!
 //! The provider's structured mode is used where it has one, and trusted nowhere: some leave out what they do not
 //! support, and some models answer in prose all the same.
@@ -12,37 +13,99 @@ use crate::{
 use domain::{
     error::ErrorClass,
     event::Failure,
+    file::FileChange,
     problem::Problem,
     schema::Schema,
-    template::{Step, Template},
+    template::{Step, Template, Uses},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How many of an answer's problems the model is told.
 const TOLD: usize = 10;
 
-pub(super) struct OutputSchema {
+/// The form that a step's answers have.
+pub(super) struct OutputForm {
+    kind: Kind,
+    /// None: text as it comes.
+    schema: Option<OutputSchema>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The answer is the output.
+    Plain,
+    /// The answer is a call of `final`; its argument `text`, or all of them under an `outputSchema`, is the output.
+    Final { typed: bool },
+    /// The answer holds files; its summary is the output.
+    Files,
+}
+
+struct OutputSchema {
+    /// What is asked for.
     schema: Value,
+    /// What is taken.
     judge: Schema,
 }
 
-impl OutputSchema {
+/// What a good answer holds.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub value: Value,
+    /// What it is stored as.
+    pub text: String,
+    /// `text` is JSON.
+    pub json: bool,
+    pub changes: Vec<FileChange>,
+}
+
+impl OutputForm {
     /// One per step of the template, in its order.
-    pub fn all(template: &Template) -> Result<Vec<Option<Self>>> {
-        let of = |step: &Step| {
-            let Some(schema) = &step.output_schema else { return Ok(None) };
-            let judge = Schema::new(schema).map_err(Error::internal)?;
-            Ok(Some(Self { schema: schema.clone(), judge }))
+    pub fn all(template: &Template) -> Result<Vec<Self>> {
+        template.steps.iter().map(Self::of).collect()
+    }
+
+    fn of(step: &Step) -> Result<Self> {
+        let (kind, schema) = if step.writes_files() {
+            let judge = Schema::new(&files_schema(&["path"])).map_err(Error::internal)?;
+            (Kind::Files, Some(OutputSchema { schema: files_schema(&["path", "content", "edits"]), judge }))
+        } else if step.uses == Some(Uses::Aggregate) {
+            let typed = step.output_schema.is_some();
+            let schema = OutputSchema::new(final_schema(step.output_schema.as_ref()))?;
+            (Kind::Final { typed }, Some(schema))
+        } else {
+            (Kind::Plain, step.output_schema.clone().map(OutputSchema::new).transpose()?)
         };
-        template.steps.iter().map(of).collect()
+        Ok(Self { kind, schema })
+    }
+
+    pub fn writes_files(&self) -> bool {
+        self.kind == Kind::Files
+    }
+
+    /// Whether outputs are values of their own type, rather than text.
+    pub fn is_typed(&self) -> bool {
+        match self.kind {
+            Kind::Plain => self.schema.is_some(),
+            Kind::Final { typed } => typed,
+            Kind::Files => false,
+        }
     }
 
     /// Adds to a step's request what its answer must look like, and why the last one was not good enough.
     pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>) {
-        let mut wish = format!(
+        let Some(schema) = &self.schema else { return };
+        let mut wish = match self.kind {
+            Kind::Plain => String::new(),
+            Kind::Final { .. } => "Call the function `final` once, with what you conclude. ".to_owned(),
+            Kind::Files => "Give each file that is new, or that changes all over, with its whole `content`. Change a \
+                            file that is there with `edits`: each replaces the one place where `search` stands, word \
+                            for word, by `replace`. Say in `summary`, in a sentence or two, what you did.\n\n"
+                .to_owned(),
+        };
+        wish.push_str(&format!(
             "Answer with JSON alone: no other words, no code fence. It must meet this JSON Schema:\n{}",
-            self.schema
-        );
+            schema.schema
+        ));
         let refused = last.filter(|failure| {
             matches!(failure.class, ErrorClass::InvalidOutput | ErrorClass::Truncated | ErrorClass::Empty)
         });
@@ -56,7 +119,69 @@ impl OutputSchema {
             Some(turn) => turn.text = format!("{}\n\n{wish}", turn.text),
             None => request.turns.push(Turn::user(wish)),
         }
-        request.schema = Some(self.schema.clone());
+        request.schema = Some(schema.schema.clone());
+    }
+
+    /// The output that an answer gives.
+    pub fn read(&self, answer: &Answer) -> Result<Output, Failure> {
+        let Some(schema) = &self.schema else {
+            let (value, text) = (Value::String(answer.text.clone()), answer.text.clone());
+            return Ok(Output { value, text, json: false, changes: Vec::new() });
+        };
+        let mut value = schema.read(answer)?;
+        match self.kind {
+            Kind::Plain => Ok(Output::typed(value)),
+            Kind::Final { typed: true } => Ok(Output::typed(value["args"].take())),
+            Kind::Final { typed: false } => Ok(Output::text(value["args"]["text"].take())),
+            Kind::Files => {
+                let changes = serde_json::from_value(value["files"].take());
+                let changes = changes.map_err(|error| {
+                    Failure::new(ErrorClass::InvalidOutput, format!("the answer's files: {error}"))
+                })?;
+                Ok(Output { changes, ..Output::text(value["summary"].take()) })
+            }
+        }
+    }
+
+    /// What is wrong with a value that a person gave in place of an answer.
+    pub fn problems(&self, value: &Value) -> Vec<Problem> {
+        match &self.schema {
+            Some(schema) if self.kind == Kind::Plain => schema.judge.problems(value, "output"),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The output that was stored as this text.
+    pub fn of_stored(&self, json: bool, text: String) -> Result<Value> {
+        if json || self.is_typed() {
+            serde_json::from_str(&text).map_err(Error::internal)
+        } else {
+            Ok(text.into())
+        }
+    }
+}
+
+impl Output {
+    /// A value of its own type; a text stays one.
+    pub fn of_value(value: Value) -> Self {
+        if value.is_string() { Self::text(value) } else { Self::typed(value) }
+    }
+
+    fn typed(value: Value) -> Self {
+        let text = value.to_string();
+        Self { value, text, json: true, changes: Vec::new() }
+    }
+
+    fn text(value: Value) -> Self {
+        let text = value.as_str().unwrap_or_default().to_owned();
+        Self { value, text, json: false, changes: Vec::new() }
+    }
+}
+
+impl OutputSchema {
+    fn new(schema: Value) -> Result<Self> {
+        let judge = Schema::new(&schema).map_err(Error::internal)?;
+        Ok(Self { schema, judge })
     }
 
     fn read(&self, answer: &Answer) -> Result<Value, Failure> {
@@ -79,23 +204,49 @@ impl OutputSchema {
     }
 }
 
-/// The output, and the text that it is stored as.
-pub(super) fn of_answer(schema: Option<&OutputSchema>, answer: &Answer) -> Result<(Value, String), Failure> {
-    match schema {
-        None => Ok((Value::String(answer.text.clone()), answer.text.clone())),
-        Some(schema) => schema.read(answer).map(|value| {
-            let text = value.to_string();
-            (value, text)
-        }),
-    }
+/// One strict call of `final`.
+fn final_schema(args: Option<&Value>) -> Value {
+    let text = json!({
+        "type": "object",
+        "properties": {"text": {"type": "string", "minLength": 1}},
+        "required": ["text"],
+        "additionalProperties": false,
+    });
+    json!({
+        "type": "object",
+        "properties": {"function": {"type": "string", "enum": ["final"]}, "args": args.unwrap_or(&text)},
+        "required": ["function", "args"],
+        "additionalProperties": false,
+    })
 }
 
-/// The output that was stored as this text.
-pub(super) fn of_stored(schema: Option<&OutputSchema>, text: String) -> Result<Value> {
-    match schema {
-        None => Ok(Value::String(text)),
-        Some(_) => serde_json::from_str(&text).map_err(Error::internal),
-    }
+/// What is asked for names every field, as strict modes insist; what is taken may leave out those that are null.
+fn files_schema(required: &[&str]) -> Value {
+    let edit = json!({
+        "type": "object",
+        "properties": {"search": {"type": "string"}, "replace": {"type": "string"}},
+        "required": ["search", "replace"],
+        "additionalProperties": false,
+    });
+    let file = json!({
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "description": "relative, such as src/main.js"},
+            "content": {"type": ["string", "null"]},
+            "edits": {"type": ["array", "null"], "items": edit},
+        },
+        "required": required,
+        "additionalProperties": false,
+    });
+    json!({
+        "type": "object",
+        "properties": {
+            "files": {"type": "array", "items": file, "minItems": 1},
+            "summary": {"type": "string"},
+        },
+        "required": ["files", "summary"],
+        "additionalProperties": false,
+    })
 }
 
 /// The whole answer, or what stands in its one code fence.
@@ -115,15 +266,17 @@ fn json_of(text: &str) -> serde_json::Result<Value> {
 mod tests {
     use super::*;
     use domain::usage::Usage;
-    use serde_json::json;
 
-    fn schema() -> OutputSchema {
-        let schema = json!({
+    fn form(step: Value) -> OutputForm {
+        OutputForm::of(&serde_json::from_value(step).unwrap()).unwrap()
+    }
+
+    fn schema() -> OutputForm {
+        form(json!({"name": "Score", "outputSchema": {
             "type": "object",
             "required": ["score"],
             "properties": {"score": {"type": "integer", "minimum": 0}},
-        });
-        OutputSchema { judge: Schema::new(&schema).unwrap(), schema }
+        }}))
     }
 
     fn answer(text: &str, cut: bool) -> Answer {
@@ -133,9 +286,9 @@ mod tests {
     #[test]
     fn json_is_taken_alone_or_from_its_one_fence() {
         for text in ["{\"score\": 7}", " \n{\"score\":7}\n", "Sure!\n```json\n{\"score\": 7}\n```\nDone."] {
-            let (value, stored) = of_answer(Some(&schema()), &answer(text, false)).unwrap();
-            assert_eq!(value, json!({"score": 7}), "{text}");
-            assert_eq!(of_stored(Some(&schema()), stored).unwrap(), value);
+            let output = schema().read(&answer(text, false)).unwrap();
+            assert_eq!(output.value, json!({"score": 7}), "{text}");
+            assert_eq!(schema().of_stored(output.json, output.text).unwrap(), output.value);
         }
     }
 
@@ -149,7 +302,7 @@ mod tests {
             ("{}", false, ErrorClass::InvalidOutput, "score"),
             ("{\"score\": 7", true, ErrorClass::Truncated, "token limit"),
         ] {
-            let failure = of_answer(Some(&schema()), &answer(text, cut)).unwrap_err();
+            let failure = schema().read(&answer(text, cut)).unwrap_err();
             assert_eq!(failure.class, class, "{text}");
             assert!(failure.message.contains(part), "{text}: {}", failure.message);
         }
@@ -168,5 +321,39 @@ mod tests {
         let mut request = ModelRequest::new("m", "How good is it?");
         schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")));
         assert!(!request.turns[0].text.contains("refused"), "the model had no part in it");
+    }
+
+    #[test]
+    fn an_aggregate_calls_final_and_nothing_else() {
+        let plain = form(json!({"name": "A", "uses": "aggregate"}));
+        let output = plain.read(&answer(r#"{"function": "final", "args": {"text": "so"}}"#, false)).unwrap();
+        assert_eq!((output.value, output.text.as_str(), output.json), (json!("so"), "so", false));
+        let typed = form(json!({"name": "A", "uses": "aggregate", "outputSchema": {"type": "object"}}));
+        let output = typed.read(&answer(r#"{"function": "final", "args": {"n": 1}}"#, false)).unwrap();
+        assert_eq!((output.value, output.text.as_str(), output.json), (json!({"n": 1}), "{\"n\":1}", true));
+        for bad in [
+            r#"{"function": "search", "args": {"text": "so"}}"#,
+            r#"{"function": "final", "args": {"text": ""}}"#,
+            r#"{"function": "final"}"#,
+            "so",
+        ] {
+            assert_eq!(
+                plain.read(&answer(bad, false)).unwrap_err().class,
+                ErrorClass::InvalidOutput,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_step_that_writes_files_gives_them_with_a_summary() {
+        let files = form(json!({"name": "F", "with": {"files": true}}));
+        let text = r#"{"files": [{"path": "a", "content": "x", "edits": null}], "summary": "Made a."}"#;
+        let shorter = r#"{"files": [{"path": "a", "content": "x"}], "summary": "Made a."}"#;
+        for text in [text, shorter] {
+            let output = files.read(&answer(text, false)).unwrap();
+            assert_eq!((output.text.as_str(), output.json, output.changes.len()), ("Made a.", false, 1));
+        }
+        assert!(files.read(&answer(r#"{"files": [], "summary": "Nothing."}"#, false)).is_err());
     }
 }

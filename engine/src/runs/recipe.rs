@@ -1,11 +1,11 @@
 //! What a run executes: a template version, compiled, and shared by all runs of it.
 
-use super::output::OutputSchema;
+use super::output::OutputForm;
 use crate::{Engine, Error, Result, store::versions};
 use domain::{
     expression::Evaluator,
     id::TemplateId,
-    plan::Plan,
+    plan::{Body, Plan},
     template::{self, Format, Template},
 };
 use std::sync::Arc;
@@ -20,12 +20,16 @@ const LARGE: usize = 256 * 1024;
 pub(super) struct Recipe {
     pub template: Template,
     pub plan: Arc<Plan>,
-    /// Per step: what its answer has to meet.
-    pub outputs: Vec<Option<OutputSchema>>,
+    /// Per step: the form of its answers.
+    pub outputs: Vec<OutputForm>,
     /// Holds the compiled expressions.
     pub evaluator: Evaluator,
     /// Free text: its prompt carries the conversation.
     pub is_ask: bool,
+    /// Some step of it writes files, and is shown those that are there.
+    pub writes_files: bool,
+    /// Some step of it is a run of its own.
+    pub has_children: bool,
     /// Some expression of it may read `context.conversation`.
     pub reads_conversation: bool,
     /// Some expression of it may loop: then even a small input can keep it busy up to its limit, about a second.
@@ -35,14 +39,26 @@ pub(super) struct Recipe {
 impl Recipe {
     pub fn new(template: Template) -> Result<Self> {
         let plan = template::compile(&template).map_err(Error::Invalid)?;
-        let outputs = OutputSchema::all(&template)?;
+        let outputs = OutputForm::all(&template)?;
         let is_ask = template.key.as_ref() == ASK;
         // A text search may load the conversation where no expression reads it, never the other way round.
         let text = template.to_json();
         let reads_conversation = is_ask || text.contains("conversation");
         let loops = text.contains("{%") || text.contains("range");
-        let evaluator = Evaluator::new();
-        Ok(Self { template, plan: Arc::new(plan), outputs, evaluator, is_ask, reads_conversation, loops })
+        let writes_files = outputs.iter().any(OutputForm::writes_files);
+        let has_children = plan.steps.iter().any(|step| step.body == Body::Template);
+        let (plan, evaluator) = (Arc::new(plan), Evaluator::new());
+        Ok(Self {
+            template,
+            plan,
+            outputs,
+            evaluator,
+            is_ask,
+            writes_files,
+            has_children,
+            reads_conversation,
+            loops,
+        })
     }
 
     /// Evaluates. What may take long is kept from holding up other runs; anything else is done at once, which is cheaper.

@@ -1,19 +1,24 @@
-//! What a conductor does with one step: claims an attempt, takes its answer, fails it, evaluates its condition; and how the
-//! run comes to its end.
+//! What a conductor does with one step run: claims an attempt, takes its answer, fails it, evaluates its condition; and
+//! how the run comes to its end. Bodies other than a model call have files of their own.
 
 use super::{
     attempt::{Answer, CallFailure, DEFAULT_TIMEOUT},
     conductor::Conductor,
-    output, request,
+    output::Output,
+    request,
     turn::{Start, Turn, Wait},
 };
 use crate::{Result, models::Slot};
 use domain::{
     error::ErrorClass,
     event::{EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
-    expression::Context,
+    expression::{Context, Evaluator, Item},
+    file::apply_changes,
     id::{StepRunId, Timestamp},
+    plan::Body,
     run::{StepStatus, Verdict, backoff},
+    template::Step,
+    usage::Usage,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -37,27 +42,78 @@ impl Conductor {
                 return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn);
             }
         };
-        let name = self.state().name(step).to_owned();
-        let schema = self.recipe.outputs[step.index()].as_ref();
-        let read = self.recipe.aside(answer.text.len(), || output::of_answer(schema, &answer));
-        let (output, text) = match read {
-            Ok(read) => read,
-            Err(failure) => return self.fail(step, attempt, failure, None, false, turn),
-        };
-        let mapped = self.recipe.aside(text.len(), || {
-            self.recipe.evaluator.output_mapping(&self.recipe.template.steps[step.index()], &output)
-        });
-        match mapped {
-            Ok(mapped) => self.mapped.extend(mapped),
+        let form = &self.recipe.outputs[step.index()];
+        match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
+            Ok(output) => self.finish(step, attempt, output, answer.usage, answer.cut, turn),
+            Err(failure) => self.fail(step, attempt, failure, None, false, turn),
+        }
+    }
+
+    /// The attempt has succeeded, if what it gives can be taken.
+    pub(super) fn finish(
+        &mut self,
+        step: StepRunId,
+        attempt: u32,
+        output: Output,
+        usage: Usage,
+        cut: bool,
+        turn: &mut Turn,
+    ) {
+        let written = match apply_changes(&output.changes, |path| self.files.get(path).cloned()) {
+            Ok(written) => written,
             Err(error) => {
-                let failure = Failure::new(ErrorClass::Expression, error.to_string());
+                let failure = Failure::new(ErrorClass::InvalidOutput, error.to_string());
                 return self.fail(step, attempt, failure, None, false, turn);
             }
+        };
+        // The items' outputs are mapped when they are all there.
+        if step.item.is_none()
+            && let Err(failure) = self.map_output(step, &output.value)
+        {
+            return self.fail(step, attempt, failure, None, false, turn);
         }
-        let reference = self.keep(turn, text);
-        self.outputs.insert(name, output);
-        let usage = answer.usage;
-        self.record(turn, EventKind::Finished { step, attempt, output: reference, usage, cut: answer.cut });
+        for file in written {
+            let content = self.keep(turn, file.content.clone());
+            let (path, edited) = (file.path.clone(), file.edited);
+            self.files.insert(file.path, file.content);
+            self.record(turn, EventKind::FileWritten { step, attempt, path, content, edited });
+        }
+        let reference = self.keep_output(turn, &output);
+        self.hold(step, output.value);
+        self.record(turn, EventKind::Finished { step, attempt, output: reference, usage, cut });
+    }
+
+    /// Puts into the context what the step's `outputMapping` says.
+    pub(super) fn map_output(&mut self, step: StepRunId, output: &Value) -> Result<(), Failure> {
+        let planned = &self.recipe.template.steps[step.index()];
+        if planned.output_mapping.is_empty() {
+            return Ok(());
+        }
+        let evaluate = || self.recipe.evaluator.output_mapping(planned, output);
+        let mapped = self.recipe.aside(self.bytes(), evaluate);
+        let mapped = mapped.map_err(|error| Failure::new(ErrorClass::Expression, error.to_string()))?;
+        self.mapped.extend(mapped);
+        Ok(())
+    }
+
+    pub(super) fn keep_output(&self, turn: &mut Turn, output: &Output) -> TextRef {
+        TextRef { json: output.json, ..self.keep(turn, output.text.clone()) }
+    }
+
+    /// Holds a step run's output, for those that read it.
+    pub(super) fn hold(&mut self, step: StepRunId, output: Value) {
+        match step.item {
+            None => {
+                let name = self.state().name(step).to_owned();
+                self.outputs.insert(name, output);
+            }
+            Some(item) => {
+                let outputs = self.items.get_mut(&step.step).map(|items| &mut items.outputs);
+                if let Some(slot) = outputs.and_then(|outputs| outputs.get_mut(item as usize)) {
+                    *slot = output;
+                }
+            }
+        }
     }
 
     pub(super) fn fail(
@@ -84,48 +140,62 @@ impl Conductor {
         self.record(turn, kind);
     }
 
-    fn is_open(&self, step: StepRunId, attempt: u32) -> bool {
+    /// The step cannot even begin: an attempt that fails at once says so.
+    pub(super) fn refuse(&mut self, step: StepRunId, error: Failure, turn: &mut Turn) {
         let owner = self.engine.0.runs.owner();
-        self.state().steps[step.index()]
-            .open_attempt()
-            .is_some_and(|open| open.number == attempt && open.owner == owner)
+        let attempt = self.state().step_run(step).map_or(0, |run| run.attempts.len() as u32) + 1;
+        self.record(turn, EventKind::Started { step, attempt, owner });
+        self.fail(step, attempt, error, None, false, turn);
+    }
+
+    pub(super) fn is_child(&self, step: StepRunId) -> bool {
+        self.recipe.plan.steps[step.index()].body == Body::Template
+    }
+
+    /// Whether the attempt is open and ours. One that is a run of its own is nobody's: its row in the store is the fence.
+    pub(super) fn is_open(&self, step: StepRunId, attempt: u32) -> bool {
+        let owner = self.engine.0.runs.owner();
+        let open = self.state().step_run(step).and_then(|run| run.open_attempt());
+        open.is_some_and(|open| open.number == attempt && (open.owner == owner || self.is_child(step)))
     }
 
     /// Whether this attempt is the one that is to start next.
     fn may_start(&self, step: StepRunId, attempt: u32) -> bool {
-        let state = &self.state().steps[step.index()];
         !self.state().phase.is_end()
             && !self.planner.is_winding_down()
-            && state.status == StepStatus::Ready
-            && state.attempts.len() as u32 + 1 == attempt
+            && self.state().step_run(step).is_some_and(|run| {
+                run.status == StepStatus::Ready && run.attempts.len() as u32 + 1 == attempt
+            })
     }
 
-    /// Claims the attempt if its provider has a slot for it, else waits for one.
     pub(super) async fn start(&mut self, step: StepRunId, attempt: u32, slot: Option<Slot>, turn: &mut Turn) {
         if !self.may_start(step, attempt) {
             return;
         }
-        let owner = self.engine.0.runs.owner();
+        match self.recipe.plan.steps[step.index()].body {
+            Body::Approval => self.ask(step, turn),
+            Body::Template => self.start_child(step, attempt, turn),
+            _ => self.start_call(step, attempt, slot, turn).await,
+        }
+    }
+
+    /// Claims the attempt if its provider has a slot for it, else waits for one.
+    async fn start_call(&mut self, step: StepRunId, attempt: u32, slot: Option<Slot>, turn: &mut Turn) {
         let Some(role) = self.roles.get(&step.step).cloned() else {
-            let failure = Failure::new(ErrorClass::NoRoles, "the step has no role");
-            self.record(turn, EventKind::Started { step, attempt, owner });
-            return self.fail(step, attempt, failure, None, false, turn);
+            return self.refuse(step, Failure::new(ErrorClass::NoRoles, "the step has no role"), turn);
         };
         let resolved = match self.engine.0.models.resolve(&role.model).await {
             Ok(resolved) => resolved,
-            Err(failure) => {
-                self.record(turn, EventKind::Started { step, attempt, owner });
-                return self.fail(step, attempt, failure, None, false, turn);
-            }
+            Err(failure) => return self.refuse(step, failure, turn),
         };
         let Some(slot) = slot.or_else(|| resolved.limits.try_acquire()) else {
             turn.waits.push(Wait { step, attempt, limits: resolved.limits });
             return;
         };
+        let owner = self.engine.0.runs.owner();
         self.record(turn, EventKind::Started { step, attempt, owner });
-        let planned = &self.recipe.template.steps[step.index()];
-        let rendered = self.recipe.aside(self.bytes(), || {
-            request::of_step(&self.recipe.evaluator, planned, &role, resolved.model, &self.context())
+        let rendered = self.seen_by(step, |evaluator, planned, context| {
+            request::of_step(evaluator, planned, &self.recipe.plan.steps, &role, resolved.model, context)
         });
         let mut request = match rendered {
             Ok(request) => request,
@@ -134,9 +204,11 @@ impl Conductor {
                 return self.fail(step, attempt, failure, None, false, turn);
             }
         };
-        if let Some(schema) = &self.recipe.outputs[step.index()] {
-            schema.ask(&mut request, self.state().steps[step.index()].failure());
+        let form = &self.recipe.outputs[step.index()];
+        if form.writes_files() {
+            request::with_files(&mut request, &self.files, request::is_local(&role));
         }
+        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()));
         if self.recipe.is_ask {
             request::with_conversation(&mut request, &role, &self.earlier);
         }
@@ -148,23 +220,21 @@ impl Conductor {
     }
 
     pub(super) fn evaluate(&mut self, step: StepRunId, turn: &mut Turn) {
-        let condition = self.recipe.template.steps[step.index()].condition.clone().unwrap_or_default();
-        let holds =
-            self.recipe.aside(self.bytes(), || self.recipe.evaluator.condition(&condition, &self.context()));
+        let holds = self.seen_by(step, |evaluator, planned, context| {
+            evaluator.condition(planned.condition.as_deref().unwrap_or_default(), context)
+        });
         match holds {
             Ok(holds) => self.record(turn, EventKind::ConditionEvaluated { step, holds }),
             Err(error) => {
-                let owner = self.engine.0.runs.owner();
                 let failure = Failure::new(ErrorClass::Expression, format!("its condition: {error}"));
-                self.record(turn, EventKind::Started { step, attempt: 1, owner });
-                self.fail(step, 1, failure, None, false, turn);
+                self.refuse(step, failure, turn);
             }
         }
     }
 
     pub(super) fn complete(&mut self, turn: &mut Turn) {
         let output = self.recipe.aside(self.bytes(), || {
-            self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context())
+            self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context(None))
         });
         let value = match output {
             Ok(value) => value,
@@ -173,12 +243,13 @@ impl Conductor {
                 return self.record(turn, EventKind::Failed { error, step: None });
             }
         };
-        let text = match value {
-            Value::String(text) => text,
-            Value::Null => String::new(),
-            other => format!("{other:#}"),
+        let (text, json) = match value {
+            Value::String(text) => (text, false),
+            Value::Null => (String::new(), false),
+            other => (format!("{other:#}"), true),
         };
-        let output = self.stored(&text).unwrap_or_else(|| self.keep(turn, text.clone()));
+        let kept = if json { None } else { self.stored(&text) };
+        let output = kept.unwrap_or_else(|| TextRef { json, ..self.keep(turn, text.clone()) });
         let shown = head(&text, OUTPUT_LIMIT).to_owned();
         turn.output = Some(text);
         self.record(turn, EventKind::Completed { output, shown });
@@ -192,11 +263,8 @@ impl Conductor {
     }
 
     pub(super) fn cancel(&mut self, by: String, turn: &mut Turn) {
-        let open: Vec<_> = (0..self.state().steps.len())
-            .filter(|&step| self.state().steps[step].open_attempt().is_some())
-            .map(StepRunId::of)
-            .collect();
-        for step in open {
+        let open = self.state().step_runs().filter(|(_, run)| run.open_attempt().is_some());
+        for step in open.map(|(step, _)| step).collect::<Vec<_>>() {
             if let Some(abort) = self.open.remove(&step) {
                 abort.cancel();
             }
@@ -212,12 +280,26 @@ impl Conductor {
         (input + self.state().bytes_generated) as usize + earlier
     }
 
-    fn context(&self) -> Context<'_> {
+    /// Evaluates something of a step, with all that its step run may read.
+    pub(super) fn seen_by<T>(
+        &self,
+        step: StepRunId,
+        evaluate: impl FnOnce(&Evaluator, &Step, &Context<'_>) -> T,
+    ) -> T {
+        let planned = &self.recipe.template.steps[step.index()];
+        let index = Value::from(step.item);
+        let value = step.item.and_then(|item| self.items.get(&step.step)?.list.get(item as usize));
+        let context = self.context(value.map(|value| Item { value, index: &index }));
+        self.recipe.aside(self.bytes(), || evaluate(&self.recipe.evaluator, planned, &context))
+    }
+
+    fn context<'c>(&'c self, item: Option<Item<'c>>) -> Context<'c> {
         Context {
             input: &self.input,
             outputs: &self.outputs,
             mapped: &self.mapped,
             conversation: &self.conversation,
+            item,
         }
     }
 }

@@ -3,16 +3,24 @@
 use crate::{
     Error, Result,
     models::{ModelClient, ModelRequest, ProviderLimits, Slot},
-    store::{self, messages, runs::Derived},
+    store::{
+        self,
+        files::{self, NewFile},
+        messages,
+        runs::Derived,
+    },
 };
 use domain::{
-    event::Event,
-    id::{ContentId, MessageId, ProjectId, RunId, StepRunId, Timestamp},
-    run::{MessageMetadata, RunState},
+    event::{Event, EventKind},
+    id::{ContentId, MessageId, ProjectId, RunId, StepRunId, TaskId, Timestamp},
+    key::{RoleKey, TemplateKey},
+    plan::{Body, PlannedStep},
+    run::{MessageMetadata, RunState, StepState, StepStatus},
     view::Subject,
 };
+use serde_json::Value;
 use sqlx::SqliteConnection;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything that happened to a run between two commits.
 pub(super) struct Turn {
@@ -22,6 +30,9 @@ pub(super) struct Turn {
     pub starts: Vec<Start>,
     pub waits: Vec<Wait>,
     pub timers: Vec<(StepRunId, u32, Timestamp)>,
+    pub children: Vec<ChildStart>,
+    /// Attempts whose child runs are to be stopped.
+    pub stops: Vec<(StepRunId, u32)>,
     /// The run's output in full, when this turn ends it.
     pub output: Option<String>,
 }
@@ -34,6 +45,15 @@ pub(super) struct Start {
     pub request: ModelRequest,
     pub slot: Slot,
     pub limit: Duration,
+}
+
+/// A claimed attempt that is a run of its own.
+pub(super) struct ChildStart {
+    pub step: StepRunId,
+    pub attempt: u32,
+    pub template: TemplateKey,
+    pub input: Value,
+    pub role_assignments: BTreeMap<String, RoleKey>,
 }
 
 /// An attempt that waits for a slot of its provider.
@@ -52,6 +72,8 @@ impl Turn {
             starts: Vec::new(),
             waits: Vec::new(),
             timers: Vec::new(),
+            children: Vec::new(),
+            stops: Vec::new(),
             output: None,
         }
     }
@@ -62,6 +84,7 @@ impl Turn {
 pub(super) struct Append {
     pub run: RunId,
     pub project: ProjectId,
+    pub task: TaskId,
     pub message: MessageId,
     /// The log's end that this follows.
     pub expected: u64,
@@ -86,6 +109,13 @@ impl Append {
         for (id, body) in self.contents.iter() {
             store::runs::insert_content(tx, self.run, *id, body).await?;
         }
+        for event in self.events.iter() {
+            if let EventKind::FileWritten { path, content, .. } = &event.kind {
+                let (task, run, seq, at) = (self.task, self.run, event.seq, event.at);
+                let file = NewFile { task, path, run, seq, content: content.id, bytes: content.bytes, at };
+                files::insert(tx, &file).await?;
+            }
+        }
         if let Some(metadata) = &self.metadata {
             messages::update(tx, self.message, metadata, self.output.as_deref()).await?;
         }
@@ -103,7 +133,27 @@ pub(super) fn derived(state: &RunState) -> Derived {
         error: state.error.as_ref().map(|failure| failure.error.message.clone()),
         usage: state.usage,
         finished_at: state.finished_at,
+        wake_at: next_limit(state),
     }
+}
+
+/// When the next time limit comes of a step that nothing in memory waits for: a question's, or a child run's.
+fn next_limit(state: &RunState) -> Option<Timestamp> {
+    let limited = |step: &PlannedStep| step.body == Body::Template && step.timeout_ms.is_some();
+    let children = state.open > 0 && state.plan.steps.iter().any(limited);
+    if state.waiting == 0 && !children {
+        return None;
+    }
+    let limit = |(id, run): (StepRunId, &StepState)| match run.status {
+        StepStatus::Waiting => run.question.as_ref()?.until,
+        StepStatus::Running => {
+            let planned = state.plan.steps.get(id.index()).filter(|planned| limited(planned))?;
+            let began = run.open_attempt()?.started_at;
+            Some(Timestamp(began.0.saturating_add_unsigned(planned.timeout_ms?)))
+        }
+        _ => None,
+    };
+    state.step_runs().filter_map(limit).min()
 }
 
 /// A launch whose number or key was taken between reading and writing is refused by the database.

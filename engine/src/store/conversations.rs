@@ -78,7 +78,7 @@ pub async fn tasks(
          (SELECT r.status FROM run r WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 1) AS last_status, \
          (SELECT substr(m.content, 1, 200) FROM message m WHERE m.task_id = t.id AND m.content <> '' \
           ORDER BY m.id DESC LIMIT 1) AS excerpt \
-         FROM task t WHERE t.project_id = $1 AND (t.updated_at, t.id) < ($2, $3) \
+         FROM task t WHERE t.project_id = $1 AND t.parent_id IS NULL AND (t.updated_at, t.id) < ($2, $3) \
          ORDER BY t.updated_at DESC, t.id DESC LIMIT $4",
     )
     .bind(project.0)

@@ -19,16 +19,18 @@ pub async fn insert_task(
     tx: &mut SqliteConnection,
     id: TaskId,
     project: ProjectId,
+    parent: Option<TaskId>,
     title: &str,
     at: Timestamp,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO task (id, project_id, title, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)",
+        "INSERT INTO task (id, project_id, parent_id, title, created_at, updated_at) VALUES ($1, $2, $5, $3, $4, $4)",
     )
     .bind(id.0)
     .bind(project.0)
     .bind(title)
     .bind(at.0)
+    .bind(parent.map(|task| task.0))
     .execute(tx)
     .await?;
     Ok(())
@@ -55,7 +57,7 @@ pub async fn insert_user(
     tx: &mut SqliteConnection,
     id: MessageId,
     task: TaskId,
-    user: UserId,
+    user: Option<UserId>,
     content: &str,
     at: Timestamp,
 ) -> Result<()> {
@@ -64,7 +66,7 @@ pub async fn insert_user(
     )
     .bind(id.0)
     .bind(task.0)
-    .bind(user.0)
+    .bind(user.map(|user| user.0))
     .bind(content)
     .bind(at.0)
     .execute(tx)

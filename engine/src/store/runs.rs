@@ -3,7 +3,10 @@
 use crate::{Error, Result};
 use domain::{
     event::{Event, EventKind, TemplateVersion},
-    id::{ContentId, MessageId, ProjectId, RoleId, RunId, RunNumber, TaskId, TemplateId, Timestamp, UserId},
+    id::{
+        ContentId, MessageId, ProjectId, RoleId, RunId, RunNumber, StepRunId, TaskId, TemplateId, Timestamp,
+        UserId,
+    },
     key::{RoleKey, TemplateKey},
     run::RunStatus,
     usage::Usage,
@@ -24,6 +27,18 @@ pub struct Snapshot {
     pub roles: BTreeMap<u32, (RoleId, u32)>,
     /// The user's message that began it: what came before is its conversation.
     pub message: MessageId,
+    /// How many runs stand above it.
+    #[serde(default)]
+    pub depth: u32,
+}
+
+/// The attempt that a child run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallerKey {
+    pub run: RunId,
+    pub number: RunNumber,
+    pub step: StepRunId,
+    pub attempt: u32,
 }
 
 pub struct NewRun {
@@ -33,10 +48,12 @@ pub struct NewRun {
     pub template: TemplateVersion,
     pub task: TaskId,
     pub message: MessageId,
-    pub user: UserId,
+    /// None: they have left since.
+    pub user: Option<UserId>,
     pub by: String,
     pub snapshot: Snapshot,
     pub idempotency: Option<(String, Vec<u8>)>,
+    pub caller: Option<CallerKey>,
     pub at: Timestamp,
 }
 
@@ -48,6 +65,7 @@ pub struct Derived {
     pub error: Option<String>,
     pub usage: Usage,
     pub finished_at: Option<Timestamp>,
+    pub wake_at: Option<Timestamp>,
 }
 
 #[derive(FromRow)]
@@ -61,6 +79,7 @@ pub struct RunRow {
     template_name: String,
     task_id: Uuid,
     message_id: Uuid,
+    started_by: Option<Uuid>,
     started_by_name: String,
     pub snapshot: Json<Snapshot>,
     status: String,
@@ -70,9 +89,33 @@ pub struct RunRow {
     output_tokens: i64,
     created_at: i64,
     finished_at: Option<i64>,
+    caller_id: Option<Uuid>,
+    caller_step: Option<String>,
+    caller_attempt: Option<u32>,
+    caller_number: Option<u32>,
+    last_seq: i64,
 }
 
 impl RunRow {
+    /// The number of its last event.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq as u64
+    }
+
+    /// Who started it, if they are still there.
+    pub fn user(&self) -> Option<UserId> {
+        self.started_by.map(UserId)
+    }
+
+    pub fn caller(&self) -> Option<CallerKey> {
+        Some(CallerKey {
+            run: RunId(self.caller_id?),
+            number: RunNumber(self.caller_number?),
+            step: self.caller_step.as_deref()?.parse().ok()?,
+            attempt: self.caller_attempt?,
+        })
+    }
+
     pub fn id(&self) -> RunId {
         RunId(self.id)
     }
@@ -95,6 +138,7 @@ impl RunRow {
             usage: Usage { input_tokens: self.input_tokens as u64, output_tokens: self.output_tokens as u64 },
             warnings: self.warnings,
             error: self.error.clone(),
+            caller: self.caller_number.map(RunNumber),
         })
     }
 }
@@ -114,7 +158,8 @@ pub async fn insert(tx: &mut SqliteConnection, run: &NewRun, number: RunNumber) 
     sqlx::query(
         "INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
          message_id, started_by, started_by_name, snapshot, status, last_seq, idempotency_key, request_digest, \
-         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'queued', 0, $13, $14, $15)",
+         created_at, caller_id, caller_step, caller_attempt, caller_number) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'queued', 0, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(run.id.0)
     .bind(run.project.0)
@@ -125,12 +170,16 @@ pub async fn insert(tx: &mut SqliteConnection, run: &NewRun, number: RunNumber) 
     .bind(&run.template.name)
     .bind(run.task.0)
     .bind(run.message.0)
-    .bind(run.user.0)
+    .bind(run.user.map(|user| user.0))
     .bind(&run.by)
     .bind(Json(&run.snapshot))
     .bind(key)
     .bind(digest)
     .bind(run.at.0)
+    .bind(run.caller.map(|caller| caller.run.0))
+    .bind(run.caller.map(|caller| caller.step.to_string()))
+    .bind(run.caller.map(|caller| caller.attempt))
+    .bind(run.caller.map(|caller| caller.number.0))
     .execute(&mut *tx)
     .await?;
     if let Some(template) = run.template_id {
@@ -156,7 +205,7 @@ pub async fn advance(
 ) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE run SET last_seq = $1, status = $2, warnings = $3, error = $4, input_tokens = $5, output_tokens = $6, \
-         finished_at = $7 WHERE id = $8 AND last_seq = $9",
+         finished_at = $7, wake_at = $10 WHERE id = $8 AND last_seq = $9",
     )
     .bind(last as i64)
     .bind(derived.status.as_str())
@@ -167,6 +216,7 @@ pub async fn advance(
     .bind(derived.finished_at.map(|at| at.0))
     .bind(run.0)
     .bind(expected as i64)
+    .bind(derived.wake_at.map(|at| at.0))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -272,14 +322,67 @@ pub async fn by_idempotency_key<'e>(
     row.map(|row| Ok((RunRow::from_row(&row)?, row.try_get("request_digest")?))).transpose()
 }
 
-/// Runs that have not ended, oldest first: what a restart takes up.
+/// Runs that something is to be done for, oldest first: what a restart takes up. Those that wait for a person lie where
+/// they are, unless the run that called them has ended.
 pub async fn unfinished(db: &SqlitePool) -> Result<Vec<RunId>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT id FROM run WHERE status IN ('queued', 'running', 'waiting') ORDER BY created_at, id",
+        "SELECT r.id FROM run r WHERE r.status IN ('queued', 'running') OR (r.status = 'waiting' AND EXISTS \
+         (SELECT 1 FROM run c WHERE c.id = r.caller_id AND c.finished_at IS NOT NULL)) ORDER BY r.created_at, r.id",
     )
     .fetch_all(db)
     .await?;
     Ok(ids.into_iter().map(RunId).collect())
+}
+
+/// The run that this attempt launched.
+pub async fn child<'e>(
+    db: impl SqliteExecutor<'e>,
+    caller: RunId,
+    step: StepRunId,
+    attempt: u32,
+) -> Result<Option<RunRow>> {
+    Ok(sqlx::query_as("SELECT * FROM run WHERE caller_id = $1 AND caller_step = $2 AND caller_attempt = $3")
+        .bind(caller.0)
+        .bind(step.to_string())
+        .bind(attempt)
+        .fetch_optional(db)
+        .await?)
+}
+
+/// Child runs that have not ended; of one attempt, or of all.
+pub async fn live_children(
+    db: &SqlitePool,
+    caller: RunId,
+    of: Option<(StepRunId, u32)>,
+) -> Result<Vec<RunId>> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM run WHERE caller_id = $1 AND status IN ('queued', 'running', 'waiting') \
+         AND ($2 IS NULL OR (caller_step = $2 AND caller_attempt = $3))",
+    )
+    .bind(caller.0)
+    .bind(of.map(|(step, _)| step.to_string()))
+    .bind(of.map(|(_, attempt)| attempt))
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(RunId).collect())
+}
+
+/// Whether the run has ended; none: it is not there.
+pub async fn has_ended<'e>(db: impl SqliteExecutor<'e>, run: RunId) -> Result<Option<bool>> {
+    Ok(sqlx::query_scalar("SELECT finished_at IS NOT NULL FROM run WHERE id = $1")
+        .bind(run.0)
+        .fetch_optional(db)
+        .await?)
+}
+
+/// The runs whose next time limit comes first, with its time.
+pub async fn next_wakes(db: &SqlitePool, limit: u32) -> Result<Vec<(RunId, Timestamp)>> {
+    let rows: Vec<(Uuid, i64)> =
+        sqlx::query_as("SELECT id, wake_at FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT $1")
+            .bind(limit)
+            .fetch_all(db)
+            .await?;
+    Ok(rows.into_iter().map(|(id, at)| (RunId(id), Timestamp(at))).collect())
 }
 
 /// Newest first, from below `before`.

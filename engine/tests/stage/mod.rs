@@ -4,15 +4,17 @@
 
 use domain::{
     event::{Event, EventKind},
-    id::RunNumber,
+    id::{ContentId, RunNumber},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
     provider::ProviderKind,
-    run::RunStatus,
+    run::{MessageMetadata, RunStatus},
     view::{Author, Launched, LiveFrame, Message, RoleDraft, RunDetail},
 };
-use engine::{Config, Cursor, Engine, Environment, Format, Launch, ProviderDraft, Subject, User};
+use engine::{
+    AnswerDraft, Config, Cursor, Engine, Environment, Fork, Format, Launch, ProviderDraft, Subject, User,
+};
 use futures::StreamExt;
-use scripted::Server;
+use scripted::{Entry, Outcome, Server};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -137,6 +139,57 @@ impl Stage {
 
     pub async fn detail(&self, run: RunNumber) -> RunDetail {
         self.engine.run(&self.admin, &self.project, run).await.unwrap()
+    }
+
+    /// A stored text of the run, whole.
+    pub async fn content(&self, run: RunNumber, id: ContentId) -> String {
+        self.engine.content(&self.admin, &self.project, run, id, None).await.unwrap().text
+    }
+
+    /// What the run's message carries; it equals the fold of the run's log.
+    pub async fn metadata(&self, detail: &RunDetail) -> MessageMetadata {
+        let page = self.engine.messages(&self.admin, &self.project, detail.summary.task, None).await.unwrap();
+        let message = page.items.into_iter().find(|message| message.id == detail.summary.message).unwrap();
+        let metadata = message.metadata.unwrap();
+        assert_eq!(metadata, MessageMetadata::from(&detail.state));
+        metadata
+    }
+
+    pub async fn fork(&self, run: RunNumber, fork: Fork) -> engine::Result<Launched> {
+        self.engine.fork(&self.admin, &self.project, run, fork).await
+    }
+
+    pub async fn answer(&self, run: RunNumber, draft: AnswerDraft) -> engine::Result<RunDetail> {
+        self.engine.answer(&self.admin, &self.project, run, draft).await
+    }
+
+    pub async fn cancel(&self, run: RunNumber) {
+        self.engine.cancel(&self.admin, &self.project, run).await.unwrap();
+    }
+
+    /// Waits until a step of the run waits for a person.
+    pub async fn until_waiting(&self, run: RunNumber) {
+        self.until(run, |event| matches!(event.kind, EventKind::Waiting { .. }).then_some(())).await;
+    }
+
+    /// Waits until the run has launched a child, and says which.
+    pub async fn child_of(&self, run: RunNumber) -> RunNumber {
+        self.until(run, |event| match event.kind {
+            EventKind::ChildLaunched { run, .. } => Some(run),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until so many answers are under way.
+    pub async fn until_answering(&self, calls: usize) {
+        let answering = |entry: &&Entry| entry.outcome == Outcome::Answering;
+        self.models.wait_for(|ledger| ledger.iter().filter(answering).count() == calls).await;
+    }
+
+    /// What models were asked since the first `after` calls.
+    pub fn asked(&self, after: usize) -> Vec<String> {
+        self.models.ledger()[after..].iter().map(|entry| entry.last_user().to_owned()).collect()
     }
 
     pub async fn events(&self, run: RunNumber) -> Vec<Event> {

@@ -297,11 +297,14 @@ fn what_cannot_be_executed_yet_is_named() {
                  timeout: 5\n    onFailure: continue\n    dependsOn: []";
     for (field, expected) in [
         (plain, None),
-        ("forEach: '[1]'", Some("not supported yet: step 'X' uses forEach")),
+        ("forEach: '[1]'", None),
         ("outputSchema: {}", None),
         ("tools: [t]", Some("not supported yet: step 'X' uses tools")),
-        ("uses: approval", Some("not supported yet: step 'X' uses approval")),
-        ("uses: template:other", Some("not supported yet: step 'X' uses template:other")),
+        ("uses: approval", None),
+        ("uses: aggregate", None),
+        ("uses: template:other", None),
+        ("uses: agent", Some("not supported yet: step 'X' uses agent")),
+        ("uses: tool:web", Some("not supported yet: step 'X' uses tool:web")),
     ] {
         let checked = yaml(&with_steps(&format!("  - name: A\n  - name: X\n    {field}\n")));
         assert_eq!(shown(&checked), "");

@@ -1,0 +1,268 @@
+//! Steps that wait for a person: the question, the answer, the time limit.
+//!
+//! While a run waits for nothing else it is in nobody's memory; an answer takes it up from its log.
+
+use super::{
+    conductor::{Conductor, Decided, Report},
+    output::Output,
+    turn::Turn,
+};
+use crate::{Engine, Error, Result, User, store::runs};
+use domain::{
+    access::Permission,
+    error::ErrorClass,
+    event::{Decision, EventKind, Failure},
+    id::{RunNumber, StepRunId, Timestamp},
+    key::ProjectKey,
+    plan::Body,
+    problem::Problem,
+    run::StepStatus,
+    view::RunDetail,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::time::Duration;
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+/// How long an answer may take until it is stored.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// How long a note may be, in bytes.
+const NOTE_LIMIT: usize = 10_000;
+/// How many due runs are woken at once, and how long to wait before those that are still due are woken again.
+const WAKES: u32 = 100;
+const WAKE_AGAIN: Duration = Duration::from_secs(5);
+/// The clock may be set while nobody waits for anything near: look again at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// A person's answer to a step that waits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerDraft {
+    pub step_run: String,
+    pub decision: Decision,
+    /// With `edit`: what the step's output is to be.
+    #[serde(default)]
+    pub output: Option<Value>,
+    /// A note, for whoever reads the run.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+impl Engine {
+    /// Decides about a step that waits. Editors.
+    ///
+    /// # Errors
+    /// `Conflict` when it does not wait (any more): the first answer counts. `Invalid` when an edit has no output, or one
+    /// that does not meet the step's schema: the step goes on waiting.
+    pub async fn answer(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        draft: AnswerDraft,
+    ) -> Result<RunDetail> {
+        let id = self.authorise(user, project, Permission::Editor).await?;
+        let row = runs::by_number(self.0.store.read(), id, run).await?;
+        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let step: StepRunId = draft.step_run.parse().map_err(|_| {
+            Error::invalid("stepRun", "write the id of a step run, such as 3, or 3.14 for an item")
+        })?;
+        let note = draft.text.unwrap_or_default();
+        if note.len() > NOTE_LIMIT {
+            return Err(Error::invalid("text", format!("at most {NOTE_LIMIT} bytes")));
+        }
+        if draft.output.is_some() && draft.decision != Decision::Edit {
+            return Err(Error::invalid("output", "give it with the decision 'edit' alone"));
+        }
+        if row.summary()?.status.is_end() {
+            return Err(super::conductor::has_ended(run));
+        }
+        let decided = Decided { decision: draft.decision, by: user.name.clone(), note, output: draft.output };
+        let (reply, answer) = oneshot::channel();
+        self.deliver(row.id(), Report::Answer { step, decided, reply });
+        match timeout(ANSWER_LIMIT, answer).await {
+            Ok(Ok(answered)) => answered?,
+            Ok(Err(_)) => {
+                return Err(Error::Unavailable("the run could not be reached; try again".to_owned()));
+            }
+            Err(_) => {
+                let why = "the answer could not be stored yet; look again in a while";
+                return Err(Error::Unavailable(why.to_owned()));
+            }
+        }
+        self.run(user, project, run).await
+    }
+
+    /// Wakes runs whose time limits have come, for as long as the server runs.
+    pub(super) async fn watch_time_limits(self) {
+        let stopping = self.0.runs.stopping();
+        loop {
+            let pause = match runs::next_wakes(self.0.store.read(), WAKES).await {
+                Ok(next) => self.wake_due(&next),
+                Err(error) => {
+                    tracing::error!(%error, "time limits could not be read");
+                    WAKE_AGAIN
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.0.runs.alarm.notified() => {}
+                () = stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// How long until somebody has to be woken again.
+    fn wake_due(&self, next: &[(domain::id::RunId, Timestamp)]) -> Duration {
+        let now = crate::store::now();
+        for (run, _) in next.iter().filter(|(_, at)| *at <= now) {
+            self.advance(*run);
+        }
+        match next.first() {
+            Some((_, at)) if *at <= now => WAKE_AGAIN,
+            Some((_, at)) => Duration::from_millis(at.since(now)).min(LONGEST_SLEEP),
+            None => LONGEST_SLEEP,
+        }
+    }
+}
+
+impl Conductor {
+    /// Asks: the step waits from here on.
+    pub(super) fn ask(&mut self, step: StepRunId, turn: &mut Turn) {
+        let asked = self.seen_by(step, |evaluator, planned, context| {
+            let mapped = evaluator.input_mapping(planned, context)?;
+            Ok((evaluator.question(planned, &mapped, context)?, mapped))
+        });
+        let (question, mapped) = match asked {
+            Ok(asked) => asked,
+            Err(error) => {
+                let error: domain::expression::ExpressionError = error;
+                return self.refuse(step, Failure::new(ErrorClass::Expression, error.to_string()), turn);
+            }
+        };
+        let question = self.keep(turn, question);
+        let proposal = self.keep_json(turn, &proposal(mapped));
+        let planned = &self.recipe.plan.steps[step.index()];
+        let until = planned.timeout_ms.map(|limit| Timestamp(turn.at.0.saturating_add_unsigned(limit)));
+        let on_timeout = self.recipe.template.steps[step.index()].on_timeout();
+        self.record(turn, EventKind::Waiting { step, question, proposal, until, on_timeout });
+    }
+
+    pub(super) async fn answer(&mut self, step: StepRunId, decided: Decided, turn: &mut Turn) -> Result<()> {
+        let run = self.state().step_run(step).ok_or_else(|| Error::not_found("step run", step))?;
+        if run.status != StepStatus::Waiting || self.state().phase.is_end() {
+            let label = self.state().label(step);
+            let answered = run.question.as_ref().and_then(|question| question.answer.as_ref());
+            return Err(Error::Conflict(match answered {
+                Some(answer) => {
+                    let by = answer.by.as_deref().unwrap_or("the time limit");
+                    format!("'{label}' was answered before, by {by}")
+                }
+                None => format!("'{label}' does not wait for an answer"),
+            }));
+        }
+        let Decided { decision, by, note, output } = decided;
+        let value = match (decision, output) {
+            (Decision::Reject, _) => None,
+            (Decision::Approve, _) => Some(self.proposed(step).await?),
+            (Decision::Edit, Some(output)) => Some(output),
+            (Decision::Edit, None) => return Err(Error::invalid("output", "an edit needs one")),
+        };
+        if let Some(value) = &value {
+            let problems = self.recipe.outputs[step.index()].problems(value);
+            if !problems.is_empty() {
+                return Err(Error::Invalid(problems));
+            }
+        }
+        self.decide(step, decision, Some(by), note, value, turn)
+            .map_err(|failure| Error::Invalid(vec![Problem::new("output", failure.message)]))
+    }
+
+    /// What time limits decide that have come.
+    pub(super) async fn expire(&mut self, turn: &mut Turn) {
+        if self.state().waiting == 0 && !self.recipe.has_children {
+            return;
+        }
+        let late = self.state().step_runs().filter_map(|(id, run)| {
+            let until = run.question.as_ref()?.until?;
+            (run.status == StepStatus::Waiting && until <= turn.at).then_some(id)
+        });
+        for step in late.collect::<Vec<_>>() {
+            let on_timeout = self.recipe.template.steps[step.index()].on_timeout();
+            let value = match on_timeout {
+                Decision::Reject => Ok(None),
+                Decision::Approve | Decision::Edit => self.proposed(step).await.map(Some),
+            };
+            let decided = match value {
+                Ok(value) => {
+                    self.decide(step, on_timeout, None, String::new(), value, turn).map_err(|why| why.message)
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(why) = decided {
+                let rejected = self.decide(step, Decision::Reject, None, why, None, turn);
+                debug_assert!(rejected.is_ok(), "nothing is mapped of a rejection");
+            }
+        }
+        let plan = self.recipe.plan.clone();
+        let limit = |step: StepRunId| plan.steps[step.index()].timeout_ms;
+        let slow = self.state().step_runs().filter_map(|(id, run)| {
+            let attempt = run.open_attempt()?;
+            let child = plan.steps[id.index()].body == Body::Template;
+            let late = child && turn.at.since(attempt.started_at) >= limit(id)?;
+            late.then_some((id, attempt.number))
+        });
+        for (step, attempt) in slow.collect::<Vec<_>>() {
+            let after = limit(step).unwrap_or_default();
+            let failure =
+                Failure::new(ErrorClass::Timeout, format!("its run had not ended within {after} ms"));
+            self.fail(step, attempt, failure, None, true, turn);
+            turn.stops.push((step, attempt));
+        }
+    }
+
+    fn decide(
+        &mut self,
+        step: StepRunId,
+        decision: Decision,
+        by: Option<String>,
+        note: String,
+        value: Option<Value>,
+        turn: &mut Turn,
+    ) -> Result<(), Failure> {
+        let output = match value {
+            Some(value) => {
+                if step.item.is_none() {
+                    self.map_output(step, &value)?;
+                }
+                let output = Output::of_value(value);
+                let reference = self.keep_output(turn, &output);
+                self.hold(step, output.value);
+                Some(reference)
+            }
+            None => None,
+        };
+        self.record(turn, EventKind::Answered { step, decision, by, note, output });
+        Ok(())
+    }
+
+    /// What is up for approval.
+    async fn proposed(&self, step: StepRunId) -> Result<Value> {
+        let question = self.state().step_run(step).and_then(|run| run.question.as_ref());
+        let proposal = question.ok_or_else(|| Error::internal("a step waits that asks nothing"))?;
+        let text = self.engine.stored_text(self.run, proposal.proposal.id).await?;
+        serde_json::from_str(&text).map_err(Error::internal)
+    }
+}
+
+/// The mapped input, all of them by name, or `true` where nothing is mapped: then approval itself is the output.
+fn proposal(mapped: Map<String, Value>) -> Value {
+    match mapped.len() {
+        0 => Value::Bool(true),
+        1 => mapped.into_iter().next().map_or(Value::Null, |(_, value)| value),
+        _ => Value::Object(mapped),
+    }
+}

@@ -1,0 +1,73 @@
+//! Files that runs wrote, for those who look at them.
+
+use crate::{
+    Engine, Error, Result, User,
+    store::{
+        files,
+        runs::{self, RunRow},
+    },
+};
+use domain::{
+    access::Permission,
+    file::FilePath,
+    id::RunNumber,
+    key::ProjectKey,
+    view::{FileText, FileVersion},
+};
+use std::collections::BTreeMap;
+
+impl Engine {
+    /// What the run wrote: the last version of each file, by path.
+    pub async fn run_files(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+    ) -> Result<Vec<FileVersion>> {
+        let row = self.viewed(user, project, run).await?;
+        files::of_run(self.0.store.read(), row.id()).await
+    }
+
+    /// A file of the run's conversation: one version of it, or the last that the run wrote.
+    ///
+    /// # Errors
+    /// `NotFound` when the run wrote no such file, or its conversation has no such version.
+    pub async fn file(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        path: &FilePath,
+        version: Option<u32>,
+    ) -> Result<FileText> {
+        let row = self.viewed(user, project, run).await?;
+        let db = self.0.store.read();
+        let file = files::one(db, row.id(), path, version).await?;
+        let file = file.ok_or_else(|| Error::not_found("file", path))?;
+        let text = files::body(db, file.content).await?;
+        let before = match file.version.checked_sub(1).filter(|before| *before > 0) {
+            Some(before) => files::one(db, row.id(), path, Some(before)).await?,
+            None => None,
+        };
+        let before = match before {
+            Some(before) => Some(files::body(db, before.content).await?),
+            None => None,
+        };
+        Ok(FileText { file, text, before })
+    }
+
+    /// The texts of files, by path.
+    pub(super) async fn files_of(&self, versions: Vec<FileVersion>) -> Result<BTreeMap<FilePath, String>> {
+        let mut texts = BTreeMap::new();
+        for file in versions {
+            texts.insert(file.path, files::body(self.0.store.read(), file.content).await?);
+        }
+        Ok(texts)
+    }
+
+    async fn viewed(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunRow> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let row = runs::by_number(self.0.store.read(), project, run).await?;
+        row.ok_or_else(|| Error::not_found("run", run))
+    }
+}

@@ -1,0 +1,160 @@
+//! What has to be right before a launch: the template, its input, the roles. Nothing is written here.
+
+use super::{
+    Launch, Subject,
+    recipe::{ASK, Recipe},
+};
+use crate::{
+    Engine, Error, Result, User,
+    store::versions::{self, RoleVersion},
+};
+use domain::{
+    access::Permission,
+    event::TemplateVersion,
+    id::{ProjectId, TemplateId},
+    key::{ProjectKey, TemplateKey},
+    problem::Problem,
+    role::{Candidate, ResolveError, StepRole, fallback_warning, resolve},
+    schema, template,
+    view::{LaunchPreview, RolePreview, StepPreview},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// The largest input, in bytes of its JSON.
+const INPUT_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A launch that passed every check.
+pub(super) struct Settled {
+    pub project: ProjectId,
+    pub template_id: Option<TemplateId>,
+    pub version: TemplateVersion,
+    pub recipe: Arc<Recipe>,
+    pub roles: Vec<StepRole>,
+    pub role_versions: BTreeMap<u32, Arc<RoleVersion>>,
+    pub input: Value,
+}
+
+/// A version of a template that can be run; none: the built-in one.
+pub(super) type Runnable = (Option<TemplateId>, u32, Arc<Recipe>);
+
+impl Engine {
+    pub(super) async fn preview_launch(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        key: &TemplateKey,
+        launch: &Launch,
+    ) -> Result<LaunchPreview> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let (_, _, recipe) = self.subject(project, &Subject::Template(key.clone())).await?;
+        let mut errors = input_problems(&recipe, &launch.input);
+        errors.extend(unsupported(&recipe));
+        let roles = versions::roles(self.0.store.read(), project).await?;
+        let resolved = match resolve(&recipe.plan, &candidates(&roles), &launch.role_assignments) {
+            Ok(resolved) => resolved,
+            Err(refused) => {
+                errors.extend(role_problems(&refused));
+                // What it would be without the assignments that cannot be met.
+                let mut known = launch.role_assignments.clone();
+                known.retain(|_, role| roles.iter().any(|version| &version.key == role));
+                known.retain(|step, _| recipe.plan.position(step).is_some());
+                resolve(&recipe.plan, &candidates(&roles), &known).unwrap_or_default()
+            }
+        };
+        let warnings = resolved.iter().filter_map(|role| {
+            fallback_warning(&recipe.plan.steps[role.step as usize].name, &role.key, role.reason)
+        });
+        let warnings = warnings.collect();
+        let mut by_step: HashMap<u32, StepRole> =
+            resolved.into_iter().map(|role| (role.step, role)).collect();
+        let steps = recipe.plan.steps.iter().enumerate().map(|(index, step)| StepPreview {
+            name: step.name.clone(),
+            role: by_step.remove(&(index as u32)).map(|role| RolePreview {
+                key: role.key,
+                version: role.version,
+                model: role.model,
+                reason: role.reason,
+            }),
+        });
+        Ok(LaunchPreview { steps: steps.collect(), warnings, errors })
+    }
+
+    /// The template to run: stored, or built in.
+    pub(super) async fn subject(&self, project: ProjectId, subject: &Subject) -> Result<Runnable> {
+        match subject {
+            Subject::Ask(_) => Ok((None, 1, self.recipe(None, 1).await?)),
+            Subject::Template(key) if key.as_ref() == ASK => Ok((None, 1, self.recipe(None, 1).await?)),
+            Subject::Template(key) => {
+                let newest = versions::newest_template(self.0.store.read(), project, key).await?;
+                let (id, version) = newest.ok_or_else(|| Error::not_found("template", key))?;
+                Ok((Some(id), version, self.recipe(Some(id), version).await?))
+            }
+        }
+    }
+
+    /// Checks a launch of that version.
+    pub(super) async fn settle(
+        &self,
+        project: ProjectId,
+        (template_id, version, recipe): Runnable,
+        launch: &Launch,
+    ) -> Result<Settled> {
+        let mut problems = unsupported(&recipe);
+        problems.extend(input_problems(&recipe, &launch.input));
+        let all = versions::roles(self.0.store.read(), project).await?;
+        let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
+        if let Err(refused) = &resolved {
+            problems.extend(role_problems(refused));
+        }
+        let (true, Ok(roles)) = (problems.is_empty(), resolved) else { return Err(Error::Invalid(problems)) };
+        let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
+        let role_versions =
+            roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
+        let name = recipe.template.name.clone();
+        let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
+        let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
+        Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
+    }
+}
+
+fn candidates(roles: &[RoleVersion]) -> Vec<Candidate> {
+    let candidate = |role: &RoleVersion| Candidate {
+        key: role.key.clone(),
+        version: role.version,
+        model: role.model.clone(),
+    };
+    roles.iter().map(candidate).collect()
+}
+
+fn role_problems(refused: &[ResolveError]) -> Vec<Problem> {
+    let problem = |error: &ResolveError| match error {
+        ResolveError::NoRoles => Problem::new("", error.to_string()),
+        ResolveError::UnknownStep { step, .. } | ResolveError::UnknownRole { step, .. } => {
+            Problem::new(format!("roleAssignments.{step}"), error.to_string())
+        }
+    };
+    refused.iter().map(problem).collect()
+}
+
+fn unsupported(recipe: &Recipe) -> Vec<Problem> {
+    template::unsupported(&recipe.template).map(|why| Problem::new("steps", why)).into_iter().collect()
+}
+
+fn input_problems(recipe: &Recipe, input: &Value) -> Vec<Problem> {
+    let empty = json!({});
+    let input = if input.is_null() { &empty } else { input };
+    if input.to_string().len() > INPUT_LIMIT {
+        return vec![Problem::new(
+            "input",
+            format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024),
+        )];
+    }
+    match &recipe.template.input {
+        Some(schema) => schema::validate(schema, input),
+        None => Vec::new(),
+    }
+}
