@@ -13,7 +13,7 @@ pub fn event(run: RunNumber, event: &Event) -> Value {
     if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
         shape.extend(fields);
     }
-    for field in ["at", "retryAt"] {
+    for field in ["at", "retryAt", "until"] {
         time_at(shape.get_mut(field));
     }
     Value::Object(shape)

@@ -3,6 +3,7 @@
 use super::{Time, event::time_at};
 use domain::{
     event,
+    file::FilePath,
     id::{MessageId, RunNumber, TaskId},
     key::{ModelName, RoleKey, TemplateKey},
     run::{MessageMetadata, RunStatus},
@@ -190,6 +191,32 @@ pub struct RunSummary {
     warnings: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<FailureText>,
+    /// The run that launched it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<RunNumber>,
+}
+
+/// One version of a file that a run wrote.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunFile {
+    path: FilePath,
+    version: u32,
+    run: RunNumber,
+    bytes: u64,
+    created_at: Time,
+}
+
+impl From<view::FileVersion> for RunFile {
+    fn from(file: view::FileVersion) -> Self {
+        Self {
+            path: file.path,
+            version: file.version,
+            run: file.run,
+            bytes: file.bytes,
+            created_at: Time(file.created_at),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -224,6 +251,7 @@ impl From<view::RunSummary> for RunSummary {
             usage: run.usage,
             warnings: run.warnings,
             error: run.error.map(|message| FailureText { message }),
+            caller: run.caller,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{TemplateRef, Time};
 use domain::{
-    event::{Failure, Parent, TextRef},
+    event::{Caller, Decision, Failure, Parent, TextRef},
     id::{MessageId, RunNumber, StepRunId, TaskId},
     key::{ProjectKey, RoleKey},
     role::Reason,
-    run::{Attempt, RunFailure, RunState, RunStatus, StepState, StepStatus},
+    run::{Answer, Attempt, Question, RunFailure, RunState, RunStatus, StepState, StepStatus},
     usage::Usage,
     view::{RunDetail, User},
 };
@@ -34,6 +34,8 @@ pub struct Run {
     error: Option<RunError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<Parent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<Caller>,
     task_id: TaskId,
     message_id: MessageId,
     created_at: Time,
@@ -62,6 +64,8 @@ struct StepRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<RoleRef>,
     attempts: Vec<AttemptShape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<QuestionShape>,
     output: Value,
     usage: Usage,
 }
@@ -81,6 +85,31 @@ struct AttemptShape {
     finished_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
+    /// The child run that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunNumber>,
+}
+
+/// What a step asks, and asked, a person.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct QuestionShape {
+    asked_at: Time,
+    question: Value,
+    proposal: Value,
+    until: Option<Time>,
+    on_timeout: Decision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<AnswerShape>,
+}
+
+#[derive(Serialize)]
+struct AnswerShape {
+    at: Time,
+    decision: Decision,
+    /// None: the time limit.
+    by: Option<String>,
+    note: String,
 }
 
 impl Run {
@@ -99,20 +128,26 @@ impl Run {
             Some(output) => shaped(&state, texts.in_place(&output.text, true).await?),
             None => Value::Null,
         };
-        let outputs = texts.outputs(&state).await?;
-        let steps = state.steps.iter().zip(&state.plan.steps).zip(outputs).enumerate();
-        let steps = steps.map(|(index, ((step, planned), output))| {
-            step_run(StepRunId::of(index), planned.name.clone(), step, output)
-        });
+        let mut outputs = texts.outputs(&state).await?.into_iter();
+        let mut steps = Vec::new();
+        for (id, run) in state.step_runs() {
+            let question = match &run.question {
+                Some(question) => Some(texts.question(question).await?),
+                None => None,
+            };
+            let output = outputs.next().unwrap_or_default();
+            steps.push(step_run(id, state.name(id).to_owned(), run, question, output));
+        }
         Ok(Self {
             number: summary.number,
             status: summary.status,
             template: summary.template.into(),
             input,
             output,
-            steps: steps.collect(),
+            steps,
             error: state.error.map(|RunFailure { error, step }| RunError { failure: error, step }),
             parent: state.parent,
+            caller: state.caller,
             task_id: summary.task,
             message_id: summary.message,
             created_at: Time(summary.created_at),
@@ -122,25 +157,33 @@ impl Run {
     }
 }
 
-fn step_run(id: StepRunId, name: String, step: &StepState, output: Value) -> StepRun {
+fn step_run(
+    id: StepRunId,
+    name: String,
+    step: &StepState,
+    question: Option<QuestionShape>,
+    output: Value,
+) -> StepRun {
     let attempt = |attempt: &Attempt| AttemptShape {
         number: attempt.number,
         started_at: Time(attempt.started_at),
         finished_at: attempt.finished_at.map(Time),
         error: attempt.end.as_ref().and_then(|end| end.failure()).cloned(),
+        run: attempt.child,
     };
     StepRun {
         id,
         name,
         index: id.item,
         status: step.status,
-        reused: false,
+        reused: step.reused,
         role: step.role.as_ref().map(|role| RoleRef {
             key: role.key.clone(),
             version: role.version,
             reason: role.reason,
         }),
         attempts: step.attempts.iter().map(attempt).collect(),
+        question,
         output,
         usage: step.usage,
     }
@@ -171,10 +214,10 @@ struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// Every step's output, in their order; null where there is none.
+    /// Every step run's output, in their order; null where there is none.
     async fn outputs(&self, state: &RunState) -> Result<Vec<Value>> {
         let mut room = IN_PLACE_TOGETHER;
-        let outputs = state.steps.iter().map(|step| {
+        let outputs = state.step_runs().map(|(_, step)| {
             let output = step.output.clone()?;
             let fits = output.bytes <= room;
             if fits && output.bytes <= IN_PLACE {
@@ -196,7 +239,28 @@ impl Texts<'_> {
         if !fits || text.bytes > IN_PLACE {
             return Ok(json!({ "ref": text.id, "bytes": text.bytes, "head": text.head }));
         }
-        Ok(Value::String(self.whole(text).await?))
+        let whole = self.whole(text).await?;
+        if text.json {
+            return Ok(serde_json::from_str(&whole).unwrap_or(Value::String(whole)));
+        }
+        Ok(Value::String(whole))
+    }
+
+    async fn question(&self, asked: &Question) -> Result<QuestionShape> {
+        let answer = |answer: &Answer| AnswerShape {
+            at: Time(answer.at),
+            decision: answer.decision,
+            by: answer.by.clone(),
+            note: answer.note.clone(),
+        };
+        Ok(QuestionShape {
+            asked_at: Time(asked.asked_at),
+            question: self.in_place(&asked.question, true).await?,
+            proposal: self.in_place(&asked.proposal, true).await?,
+            until: asked.until.map(Time),
+            on_timeout: asked.on_timeout,
+            answer: asked.answer.as_ref().map(answer),
+        })
     }
 
     async fn whole(&self, text: &TextRef) -> Result<String> {

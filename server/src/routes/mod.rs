@@ -3,6 +3,7 @@
 pub mod templates;
 
 mod description;
+mod files;
 mod projects;
 mod providers;
 mod roles;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Route> {
         roles::routes(),
         templates::routes(),
         runs::routes(),
+        files::routes(),
         tasks::routes(),
     ]
     .into_iter()

@@ -21,9 +21,9 @@ use domain::{
     id::RunNumber,
     key::{ProjectKey, TemplateKey},
     run::RunStatus,
-    view::{LiveFrame, User},
+    view::{Launched, LiveFrame, User},
 };
-use engine::{Cursor, Launch, RunFilter, Subject};
+use engine::{AnswerDraft, Cursor, Fork, Launch, RunFilter, Subject};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json as object;
@@ -37,6 +37,8 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/projects/{project}/runs/{run}/events", events),
         Route::get("/api/v1/projects/{project}/runs/{run}/content/{content}", browser::content::content),
         Route::post("/api/v1/projects/{project}/runs/{run}/cancel", cancel),
+        Route::post("/api/v1/projects/{project}/runs/{run}/fork", fork),
+        Route::post("/api/v1/projects/{project}/runs/{run}/answer", answer),
     ]
 }
 
@@ -49,8 +51,34 @@ async fn execute(
 ) -> Result<Response> {
     launch.idempotency_key = idempotency_key(&headers, launch.idempotency_key)?;
     let launched = state.engine.execute(&user, &project, Subject::Template(template), launch).await?;
+    Ok(acknowledged(&project, launched))
+}
+
+fn acknowledged(project: &ProjectKey, launched: Launched) -> Response {
     let location = format!("/api/v1/projects/{project}/runs/{}", launched.run);
-    Ok(([(LOCATION, location)], json(StatusCode::ACCEPTED, launched)).into_response())
+    ([(LOCATION, location)], json(StatusCode::ACCEPTED, launched)).into_response()
+}
+
+async fn fork(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+    headers: HeaderMap,
+    Json(mut fork): Json<Fork>,
+) -> Result<Response> {
+    fork.idempotency_key = idempotency_key(&headers, fork.idempotency_key)?;
+    let launched = state.engine.fork(&user, &project, run, fork).await?;
+    Ok(acknowledged(&project, launched))
+}
+
+async fn answer(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+    Json(draft): Json<AnswerDraft>,
+) -> Result<Response> {
+    let detail = state.engine.answer(&user, &project, run, draft).await?;
+    Ok(json(StatusCode::OK, rest::Run::load(&state.engine, &user, &project, detail).await?))
 }
 
 /// The header and the body's field say the same thing; both may be given if they agree.

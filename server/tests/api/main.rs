@@ -2,6 +2,7 @@
 
 mod browser;
 mod journey;
+mod kinds;
 mod refusals;
 mod sign_in;
 mod stage;

@@ -1,0 +1,150 @@
+//! Files that runs wrote: listed, read one by one, or all in a zip.
+//!
+//! A model wrote them, so nothing in them is trusted: each is answered with a policy of its own that lets a page run on
+//! an opaque origin, with nothing from outside.
+
+use super::json;
+use crate::{
+    AppState,
+    extract::{Caller, Path, Query},
+    problem::{ProblemDetails, Result},
+    rest,
+    router::Route,
+};
+use axum::{
+    extract::State,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use domain::{file::FilePath, id::RunNumber, key::ProjectKey, view::FileVersion};
+use serde::Deserialize;
+use serde_json::json as object;
+use std::io::{Cursor, Write};
+use zip::{ZipWriter, result::ZipResult, write::SimpleFileOptions};
+
+/// What a generated page may do (DESIGN section 8): run its own script, and reach nothing.
+const FILE_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; \
+                           style-src 'unsafe-inline'; img-src data:";
+/// The largest zip, in bytes of the files in it.
+const ZIP_LIMIT: u64 = 100 * 1024 * 1024;
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/projects/{project}/runs/{run}/files", list),
+        Route::get("/api/v1/projects/{project}/runs/{run}/files.zip", zip),
+        Route::get("/api/v1/projects/{project}/runs/{run}/files/{*path}", file),
+    ]
+}
+
+async fn list(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let files = state.engine.run_files(&user, &project, run).await?;
+    let items: Vec<_> = files.into_iter().map(rest::RunFile::from).collect();
+    Ok(json(StatusCode::OK, object!({ "items": items, "next": null })))
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    version: Option<u32>,
+    #[serde(default)]
+    download: bool,
+}
+
+async fn file(
+    State(state): State<AppState>,
+    Path((project, run, path)): Path<(ProjectKey, RunNumber, String)>,
+    Query(wanted): Query<Wanted>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let path = FilePath::parse(&path)
+        .map_err(|error| ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", error.to_string()))?;
+    let found = state.engine.file(&user, &project, run, &path, wanted.version).await?;
+    let (kind, disposition) = if wanted.download {
+        ("application/octet-stream", attachment(path.name()))
+    } else {
+        (kind(&path), HeaderValue::from_static("inline"))
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (CONTENT_DISPOSITION, disposition),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY)),
+        // A version never changes, but who may read it does.
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+    ];
+    Ok((headers, found.text).into_response())
+}
+
+async fn zip(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let files = state.engine.run_files(&user, &project, run).await?;
+    if files.iter().map(|file| file.bytes).sum::<u64>() > ZIP_LIMIT {
+        let why = "the files are larger than 100 MB together; download them one by one";
+        return Err(ProblemDetails::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", why));
+    }
+    let mut texts = Vec::new();
+    for file in files {
+        let text = state.engine.file(&user, &project, run, &file.path, Some(file.version)).await?.text;
+        texts.push((file, text));
+    }
+    let packed = tokio::task::spawn_blocking(move || pack(&texts)).await;
+    let packed = packed.map_err(engine::Error::internal)?.map_err(engine::Error::internal)?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/zip")),
+        (CONTENT_DISPOSITION, attachment(&format!("run-{run}.zip"))),
+    ];
+    Ok((headers, packed).into_response())
+}
+
+fn pack(files: &[(FileVersion, String)]) -> ZipResult<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (file, text) in files {
+        zip.start_file(file.path.as_str(), SimpleFileOptions::default())?;
+        zip.write_all(text.as_bytes())?;
+    }
+    zip.finish().map(Cursor::into_inner)
+}
+
+/// What a browser may show; anything else is text, whatever it calls itself.
+fn kind(path: &FilePath) -> &'static str {
+    match path.extension().as_deref() {
+        Some("html" | "htm") => "text/html; charset=utf-8",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+/// Saved under this name (RFC 6266).
+fn attachment(name: &str) -> HeaderValue {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
+    let encoded: String = name.bytes().map(encoded).collect();
+    let text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+fn encoded(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_given_plain_and_in_full() {
+        assert_eq!(attachment("a b.html"), "attachment; filename=\"a b.html\"; filename*=UTF-8''a%20b.html");
+        assert_eq!(attachment("ü\".md"), "attachment; filename=\"__.md\"; filename*=UTF-8''%C3%BC%22.md");
+    }
+}
