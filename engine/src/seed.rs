@@ -78,7 +78,8 @@ add a larger one under Settings, Models, and give it to the roles.";
 pub(crate) async fn demo(engine: &Engine) -> Result<()> {
     let local = ProviderKey::parse("local").map_err(Error::internal)?;
     let model = ModelName::new(local, &engine.0.models.local_model()).map_err(Error::internal)?;
-    let code_review = templates::read(shipped::CODE_REVIEW, templates::Format::Yaml)?;
+    let read = |source: &&str| templates::read(source, templates::Format::Yaml);
+    let shipped = shipped::DEMO.iter().map(read).collect::<Result<Vec<_>>>()?;
     engine
         .0
         .store
@@ -96,7 +97,9 @@ pub(crate) async fn demo(engine: &Engine) -> Result<()> {
                 for role in ROLES {
                     make_role(tx, project, role, &model).await?;
                 }
-                template_rows::insert(tx, project, &code_review, None).await?;
+                for template in &shipped {
+                    template_rows::insert(tx, project, template, None).await?;
+                }
                 let task = TaskId(store::mint());
                 messages::insert_task(tx, task, project, None, FIRST_TASK, store::now()).await?;
                 let message = MessageId(store::mint());
