@@ -69,8 +69,39 @@ impl Rest {
     }
 
     pub async fn execute(&self) -> Result<Launched> {
-        let body = json!({"input": {"text": "a short text"}});
-        self.post(&project(&format!("/templates/{TEMPLATE}/execute")), &body).await
+        self.launch(TEMPLATE, &json!({"text": "a short text"})).await
+    }
+
+    pub async fn launch(&self, template: &str, input: &Value) -> Result<Launched> {
+        self.post(&project(&format!("/templates/{template}/execute")), &json!({ "input": input })).await
+    }
+
+    /// Saves a template of these steps.
+    pub async fn template(&self, key: &str, steps: &Value) -> Result<()> {
+        let template = json!({"apiVersion": "troupe/v1", "key": key, "name": key, "steps": steps});
+        self.post::<Value>(&project("/templates"), &template).await?;
+        Ok(())
+    }
+
+    pub async fn cancel(&self, run: u32) -> Result<()> {
+        self.post::<Value>(&project(&format!("/runs/{run}/cancel")), &json!({})).await?;
+        Ok(())
+    }
+
+    /// The body of an answer below the project.
+    pub async fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let answer = self.request(Method::GET, &project(path)).send().await?.error_for_status()?;
+        Ok(answer.bytes().await?.into())
+    }
+
+    /// Opens the run's stream and leaves, after the first piece or without reading any.
+    pub async fn glance(&self, run: u32, read: bool) -> Result<()> {
+        let request = self.request(Method::GET, &project(&format!("/runs/{run}/events")));
+        let mut answer = request.header("accept", "text/event-stream").send().await?.error_for_status()?;
+        if read {
+            answer.chunk().await?;
+        }
+        Ok(())
     }
 
     /// Waits for the run's end.
@@ -78,11 +109,22 @@ impl Rest {
     /// # Errors
     /// When it does not complete, or says nothing for too long.
     pub async fn end_of(&self, run: u32) -> Result<()> {
-        let path = project(&format!("/runs/{run}/events?after={}", EVENTS - 1));
+        self.completes(run, EVENTS - 1).await
+    }
+
+    /// Waits for the end of a run of any template: all of its log is read.
+    pub async fn completed(&self, run: u32) -> Result<()> {
+        self.completes(run, 0).await
+    }
+
+    async fn completes(&self, run: u32, after: u32) -> Result<()> {
+        let path = project(&format!("/runs/{run}/events?after={after}"));
         let request = self.request(Method::GET, &path).header("accept", "text/event-stream");
         let mut answer = request.send().await?.error_for_status()?;
         let mut heard = Vec::new();
         while let Some(piece) = answer.chunk().await? {
+            // The word may come in two pieces; what was looked through before need not be kept.
+            heard.drain(..heard.len().saturating_sub(COMPLETED.len()));
             heard.extend_from_slice(&piece);
             if heard.windows(COMPLETED.len()).any(|bytes| bytes == COMPLETED) {
                 return Ok(());

@@ -54,21 +54,28 @@ async fn the_construction_plan_goes_in_waves() {
     assert!([2, 3, 4].iter().all(|&step| began(9) >= ended(step)), "ITP after Standards, WBS and PQP");
     let output = detail.state.output.as_ref().unwrap();
     let text = stage.content(detail.summary.number, output.text.id).await;
-    assert!(text.contains("### Steel\n\nITP by general_worker-model") && text.contains("- 1 Foundations"), "{text}");
+    assert!(
+        text.contains("### Steel\n\nITP by general_worker-model") && text.contains("- 1 Foundations"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn data_that_cannot_be_used_is_not_processed() {
     let stage = Stage::new().await;
     let key = stage.template(shipped::DATA_PROCESSING).await;
-    let judged = |usable: bool| json!({"format": "csv", "usable": usable, "problems": ["no header"]}).to_string();
+    let judged =
+        |usable: bool| json!({"format": "csv", "usable": usable, "problems": ["no header"]}).to_string();
     let records = json!({"records": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]});
-    let file = json!({"files": [{"path": "result.csv", "content": "name,value\na,1\nb,2\n"}], "summary": "Done."});
+    let file =
+        json!({"files": [{"path": "result.csv", "content": "name,value\na,1\nb,2\n"}], "summary": "Done."});
     let rest = [
         Rule::text(records.to_string()).last_user("Rewrite it as records"),
         Rule::text(file.to_string()).last_user("result.csv"),
     ];
-    stage.models.script([vec![Rule::text(judged(true)).last_user("Look at this data")], rest.to_vec()].concat());
+    stage
+        .models
+        .script([vec![Rule::text(judged(true)).last_user("Look at this data")], rest.to_vec()].concat());
     let launched = stage.launch(&key, json!({"data": "a,1\nb,2"})).await;
     let detail = stage.end(launched.run).await;
     let shown = &detail.state.output.as_ref().unwrap().shown;

@@ -3,29 +3,29 @@
 //!
 //! `TROUPE_KILLS` says how often it is killed (by default 20 times), `TROUPE_SEED` repeats the moments of another run.
 
+mod process;
+
 use domain::{
     event::{Event, EventKind},
     id::RunNumber,
-    key::{ModelName, ProjectKey, ProviderKey, RoleKey},
-    provider::ProviderKind,
+    plan::Body,
     run::{MessageMetadata, RunState},
-    view::{Author, RoleDraft},
+    view::Author,
 };
-use engine::{Config, Engine, Environment, Format, ProviderDraft, User};
+use engine::{Engine, RunFilter, User};
+use process::{Troupe, furnish, lab, open};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use scripted::{Entry, Fault, Outcome, Rule, Server};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-/// In a line, side by side, by condition, under a schema, and with a model that fails now and then.
-const TEMPLATES: [&str; 3] = [
+/// Every kind of step: in a line, side by side, by condition, under a schema, with a model that fails now and then, for
+/// the items of a list, as a run of its own, with a person's approval, and with files.
+const TEMPLATES: [&str; 7] = [
     "
 apiVersion: troupe/v1
 key: line
@@ -60,42 +60,53 @@ steps:
     outputSchema: {type: object, required: [score], properties: {score: {type: integer}}}
   - {name: Flaky, prompt: '{{ context.input.tag }}/Flaky', maxRetries: 20}
 ",
+    "
+apiVersion: troupe/v1
+key: fan
+name: Fan
+input: {type: object}
+steps:
+  - name: List
+    prompt: '{{ context.input.tag }}/List'
+    outputSchema: {type: object, required: [items], properties: {items: {type: array}}}
+  - {name: Each, forEach: context.List.items, maxParallel: 3, prompt: '{{ context.input.tag }}/Each {{ index }}'}
+  - {name: Join, prompt: '{{ context.input.tag }}/Join'}
+",
+    "
+apiVersion: troupe/v1
+key: caller
+name: Caller
+input: {type: object}
+steps:
+  - {name: Before, prompt: '{{ context.input.tag }}/Before'}
+  - {name: Call, uses: 'template:line', with: {tag: '{{ context.input.tag }}/Call'}}
+  - {name: After, prompt: '{{ context.input.tag }}/After'}
+",
+    "
+apiVersion: troupe/v1
+key: checked
+name: Checked
+input: {type: object}
+steps:
+  - {name: Draft, prompt: '{{ context.input.tag }}/Draft'}
+  - {name: Check, uses: approval, inputMapping: {draft: '{{ context.Draft }}'}}
+  - {name: After, prompt: '{{ context.input.tag }}/After'}
+",
+    "
+apiVersion: troupe/v1
+key: files
+name: Files
+input: {type: object}
+steps:
+  - {name: Build, prompt: '{{ context.input.tag }}/Build', with: {files: true}}
+",
 ];
+const KEYS: [&str; 7] = ["line", "diamond", "graded", "fan", "caller", "checked", "files"];
+const FILE: &str = "what the model wrote";
 /// The longest that the server lives between two kills.
 const LIFE: Duration = Duration::from_millis(350);
 /// Runs that are begun in each life.
 const LAUNCHES: u32 = 3;
-
-struct Troupe {
-    child: Child,
-    url: String,
-}
-
-impl Troupe {
-    fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_troupe"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("TROUPE_DATA", data)
-            .env("RUST_LOG", "off")
-            .env_remove("PORT")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .find_map(|line| line.unwrap().split_once("ready at ").map(|(_, url)| url.trim().to_owned()));
-        Self { child, url: url.expect("it starts, whatever the last crash left") }
-    }
-}
-
-/// As a crash would: nothing is tidied up.
-impl Drop for Troupe {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_embellished_by_crashes() {
@@ -106,16 +117,19 @@ async fn nothing_is_lost_doubled_or_embellished_by_crashes() {
     println!("TROUPE_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let models = Server::start().await;
+    let file = json!({"files": [{"path": "a.txt", "content": FILE}], "summary": "Done."});
     let pace = |rule: Rule| rule.chunk_size(4).first_token(Duration::from_millis(8));
     models.script(vec![
         Rule::fault(Fault::Status { status: 500, retry_after: Some("0".into()), message: None })
             .last_user("/Flaky")
             .times(5),
         pace(Rule::text(r#"{"score": 7}"#).last_user("/Grade")),
+        pace(Rule::text(r#"{"items": ["a", "b", "c", "d", "e"]}"#).last_user("/List")),
+        pace(Rule::text(file.to_string()).last_user("/Build")),
         pace(Rule::text("an answer to {{last_user}}")),
     ]);
     let data = tempfile::tempdir().unwrap();
-    let (admin, token) = furnish(data.path(), &models).await;
+    let (admin, token) = furnish(data.path(), &models, &TEMPLATES).await;
 
     // Whoever asks repeats what had no answer, with the same key: it must not be begun twice.
     let mut unanswered: Vec<(String, String)> = Vec::new();
@@ -124,14 +138,17 @@ async fn nothing_is_lost_doubled_or_embellished_by_crashes() {
     for life in 0..kills {
         let troupe = Troupe::start(data.path());
         for n in 0..LAUNCHES {
-            let template = ["line", "diamond", "graded"][random.random_range(0..3)];
+            let template = KEYS[random.random_range(0..KEYS.len())];
             unanswered.push((format!("life{life}n{n}"), template.to_owned()));
         }
         let end = tokio::time::sleep(random.random_range(Duration::ZERO..LIFE));
+        let person = approve_all(&troupe.url, &token);
         tokio::select! {
-            () = launch_all(&troupe.url, &token, &mut unanswered, &mut launched) => {
+            () = async {
+                launch_all(&troupe.url, &token, &mut unanswered, &mut launched).await;
                 tokio::time::sleep(random.random_range(Duration::ZERO..LIFE)).await;
-            }
+            } => {}
+            () = person => {}
             () = end => {}
         }
     }
@@ -139,57 +156,12 @@ async fn nothing_is_lost_doubled_or_embellished_by_crashes() {
     let troupe = Troupe::start(data.path());
     launch_all(&troupe.url, &token, &mut unanswered, &mut launched).await;
     assert_eq!((unanswered.len(), launched.len() as u64), (0, kills * u64::from(LAUNCHES)));
-    all_ended(&troupe.url, &token).await;
+    tokio::select! {
+        () = all_ended(&troupe.url, &token) => {}
+        () = approve_all(&troupe.url, &token) => {}
+    }
     drop(troupe);
     check(data.path(), &admin, &models.ledger(), &launched).await;
-}
-
-async fn open(data: &Path) -> Engine {
-    let config =
-        Config { data: data.to_owned(), serve: false, seed_demo: false, environment: Environment::default() };
-    Engine::open(config).await.unwrap()
-}
-
-fn lab() -> ProjectKey {
-    ProjectKey::parse("lab").unwrap()
-}
-
-/// An admin, a token of theirs, and a project with what the runs need.
-async fn furnish(data: &Path, models: &Server) -> (User, String) {
-    let engine = open(data).await;
-    let password = SecretString::from("a long enough password");
-    let admin = engine.create_user("admin@example.org", "Ada", password, true).await.unwrap();
-    engine.create_project(&admin, lab(), "Lab").await.unwrap();
-    let provider = ProviderDraft {
-        key: ProviderKey::parse("scripted").unwrap(),
-        kind: ProviderKind::OpenAiCompatible,
-        base_url: Some(models.openai_url()),
-        api_key: None,
-        max_concurrent: None,
-        requests_per_minute: None,
-    };
-    engine.create_provider(&admin, provider).await.unwrap();
-    let role = RoleDraft {
-        key: RoleKey::parse("general_worker").unwrap(),
-        name: "General worker".to_owned(),
-        base_prompt: "You work.".to_owned(),
-        model: ModelName::parse("scripted/scripted").unwrap(),
-        temperature: None,
-        max_tokens: None,
-        tools: Vec::new(),
-    };
-    engine.create_role(&admin, &lab(), role).await.unwrap();
-    for source in TEMPLATES {
-        engine.create_template(&admin, &lab(), source, Format::Yaml).await.unwrap();
-    }
-    engine.shutdown().await;
-    let made = Command::new(env!("CARGO_BIN_EXE_troupe"))
-        .args(["token", "create", "--user", "admin@example.org", "--name", "crash"])
-        .env("TROUPE_DATA", data)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    (admin, String::from_utf8(made.stdout).unwrap().trim().to_owned())
 }
 
 /// Launches what has no answer yet, one after the other; stops at the first that the server does not answer.
@@ -216,19 +188,43 @@ async fn launch_all(
     }
 }
 
+/// A person who approves whatever waits, for as long as the server lives.
+async fn approve_all(url: &str, token: &str) {
+    let client = reqwest::Client::new();
+    let runs = format!("{url}/api/v1/projects/lab/runs");
+    loop {
+        if let Ok(answer) = client.get(format!("{runs}?status=waiting")).bearer_auth(token).send().await
+            && let Ok(list) = answer.json::<Value>().await
+        {
+            for run in list["items"].as_array().into_iter().flatten() {
+                let path = format!("{runs}/{}/answer", run["number"]);
+                let answer = json!({ "stepRun": "1", "decision": "approve" });
+                // It may have no answer, and count all the same; or be refused, as it counted before.
+                drop(client.post(path).bearer_auth(token).json(&answer).send().await);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+}
+
 async fn all_ended(url: &str, token: &str) {
     let client = reqwest::Client::new();
-    let ended = async {
+    // What waits goes on when it is answered, so all must be looked at again.
+    let live = async || {
         for status in ["queued", "running", "waiting"] {
-            loop {
-                let path = format!("{url}/api/v1/projects/lab/runs?status={status}");
-                let list: Value =
-                    client.get(path).bearer_auth(token).send().await.unwrap().json().await.unwrap();
-                if list["items"].as_array().unwrap().is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            let path = format!("{url}/api/v1/projects/lab/runs?status={status}");
+            let list: Value = client.get(path).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+            if !list["items"].as_array().unwrap().is_empty() {
+                return true;
             }
+        }
+        false
+    };
+    let ended = async {
+        let mut quiet = 0;
+        while quiet < 2 {
+            quiet = if live().await { 0 } else { quiet + 1 };
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("every run comes to its end");
@@ -237,29 +233,59 @@ async fn all_ended(url: &str, token: &str) {
 async fn check(data: &Path, admin: &User, ledger: &[Entry], launched: &BTreeMap<String, Value>) {
     let engine = open(data).await;
     let mut interrupted = 0;
-    let numbers: BTreeSet<_> = launched.values().map(|launched| launched["run"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=launched.len() as u64).collect(), "one run per launch, and no other");
+    let mut numbers = BTreeSet::new();
+    let mut children = Vec::new();
     for (tag, launched) in launched {
         let number = RunNumber(launched["run"].as_u64().unwrap().try_into().unwrap());
-        let events = engine.events(admin, &lab(), number, 0).await.unwrap().items;
-        check_log(tag, &events);
-        interrupted += events.iter().filter(|event| event.kind.name() == "interrupted").count();
-        let state = RunState::replay(&events);
-        assert_eq!(state, engine.run(admin, &lab(), number).await.unwrap().state, "{tag}");
-
-        let task = launched["taskId"].as_str().unwrap().parse().unwrap();
-        let messages = engine.messages(admin, &lab(), task, None).await.unwrap().items;
-        let authors: Vec<_> = messages.iter().rev().map(|message| message.author).collect();
-        assert_eq!(authors, [Author::User, Author::Assistant], "{tag}");
-        assert_eq!(messages[0].metadata.as_ref(), Some(&MessageMetadata::from(&state)), "{tag}");
-        if let Some(output) = &state.output {
-            assert_eq!(messages[0].content, output.shown, "{tag}");
+        let state = check_run(&engine, admin, tag, number, ledger, &mut interrupted).await;
+        numbers.insert(number);
+        for step in &state.steps {
+            for attempt in &step.attempts {
+                children.extend(attempt.child.map(|child| (format!("{tag}/Call"), child, number)));
+            }
         }
-        check_calls(tag, &events, &state, ledger);
     }
+    for (tag, number, caller) in children {
+        let state = check_run(&engine, admin, &tag, number, ledger, &mut interrupted).await;
+        assert_eq!(state.caller.unwrap().run, caller);
+        numbers.insert(number);
+    }
+    let newest = engine.runs(admin, &lab(), &RunFilter::default(), None).await.unwrap().items[0].number;
+    assert_eq!(numbers, (1..=newest.0).map(RunNumber).collect(), "a run per launch and child, and no other");
     engine.shutdown().await;
-    println!("{} runs, {interrupted} attempts interrupted", launched.len());
+    println!("{} runs, {interrupted} attempts interrupted", numbers.len());
     assert!(interrupted > 0, "the kills came at moments that prove nothing");
+}
+
+async fn check_run(
+    engine: &Engine,
+    admin: &User,
+    tag: &str,
+    number: RunNumber,
+    ledger: &[Entry],
+    interrupted: &mut usize,
+) -> RunState {
+    let events = engine.events(admin, &lab(), number, 0).await.unwrap().items;
+    check_log(tag, &events);
+    *interrupted += events.iter().filter(|event| event.kind.name() == "interrupted").count();
+    let state = RunState::replay(&events);
+    let detail = engine.run(admin, &lab(), number).await.unwrap();
+    assert_eq!(state, detail.state, "{tag}");
+
+    let messages = engine.messages(admin, &lab(), detail.summary.task, None).await.unwrap().items;
+    let authors: Vec<_> = messages.iter().rev().map(|message| message.author).collect();
+    assert_eq!(authors, [Author::User, Author::Assistant], "{tag}");
+    assert_eq!(messages[0].metadata.as_ref(), Some(&MessageMetadata::from(&state)), "{tag}");
+    if let Some(output) = &state.output {
+        assert_eq!(messages[0].content, output.shown, "{tag}");
+    }
+    if detail.summary.template.key.as_ref() == "files" {
+        let files = engine.run_files(admin, &lab(), number).await.unwrap();
+        assert_eq!(files.len(), 1, "{tag}");
+        assert_eq!((files[0].version, files[0].bytes), (1, FILE.len() as u64), "{tag}: written once");
+    }
+    check_calls(tag, &events, &state, ledger);
+    state
 }
 
 /// Gap-free, with one end, and no step that goes on after its own.
@@ -280,7 +306,13 @@ fn check_log(tag: &str, events: &[Event]) {
         );
         let Some(step) = event.kind.step() else { continue };
         assert!(!done.contains(&step), "{tag}: {} after the step's end", event.kind.name());
-        if matches!(event.kind, EventKind::Finished { .. } | EventKind::Skipped { .. }) {
+        if matches!(
+            event.kind,
+            EventKind::Finished { .. }
+                | EventKind::Skipped { .. }
+                | EventKind::Gathered { .. }
+                | EventKind::Answered { .. }
+        ) {
             done.insert(step);
         }
     }
@@ -290,7 +322,11 @@ fn check_log(tag: &str, events: &[Event]) {
 fn check_calls(tag: &str, events: &[Event], state: &RunState, ledger: &[Entry]) {
     for event in events {
         let EventKind::Finished { step, .. } = &event.kind else { continue };
-        let asked = format!("{tag}/{}", state.name(*step));
+        if state.plan.steps[step.index()].body == Body::Template {
+            continue;
+        }
+        let item = step.item.map_or_else(String::new, |item| format!(" {item}"));
+        let asked = format!("{tag}/{}{item}", state.name(*step));
         let calls: Vec<_> = ledger
             .iter()
             .filter(|entry| {
@@ -303,7 +339,7 @@ fn check_calls(tag: &str, events: &[Event], state: &RunState, ledger: &[Entry]) 
         assert_eq!(last.outcome, Outcome::Sent, "{asked}");
         let late = calls.iter().find(|call| call.received_at as i64 > event.at.0);
         assert!(late.is_none(), "{asked} was asked again after it had finished");
-        let attempts = state.steps[step.index()].attempts.len();
+        let attempts = state.step_run(*step).unwrap().attempts.len();
         assert!(calls.len() <= attempts, "{asked}: {} calls for {attempts} attempts", calls.len());
     }
 }

@@ -16,7 +16,8 @@ pub const FILE_BUILDER: &str = include_str!("../../templates/file-builder.yaml")
 pub const CONSTRUCTION_PLAN: &str = include_str!("../../templates/construction-plan.yaml");
 
 /// What the demo project has, the first to try last: lists show the newest first.
-pub const DEMO: [&str; 5] = [CONSTRUCTION_PLAN, FILE_BUILDER, DATA_PROCESSING, CONTENT_GENERATION, CODE_REVIEW];
+pub const DEMO: [&str; 5] =
+    [CONSTRUCTION_PLAN, FILE_BUILDER, DATA_PROCESSING, CONTENT_GENERATION, CODE_REVIEW];
 
 /// "Ask": one step, what free text in a conversation runs.
 pub const ASK: &str = include_str!("../../templates/ask.yaml");

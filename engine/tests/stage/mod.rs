@@ -141,6 +141,10 @@ impl Stage {
         self.engine.run(&self.admin, &self.project, run).await.unwrap()
     }
 
+    pub fn data(&self) -> &std::path::Path {
+        self.data.path()
+    }
+
     /// A stored text of the run, whole.
     pub async fn content(&self, run: RunNumber, id: ContentId) -> String {
         self.engine.content(&self.admin, &self.project, run, id, None).await.unwrap().text

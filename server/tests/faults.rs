@@ -1,0 +1,175 @@
+//! When the machine gives out: a disk that is full, a reader that stalls.
+
+mod process;
+
+use domain::{
+    id::RunNumber,
+    run::{MessageMetadata, RunState, RunStatus},
+};
+use futures::StreamExt;
+use process::{Troupe, furnish, lab, open};
+use reqwest::{Client, Response};
+use scripted::{Rule, Server};
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+
+const STEPS: &str = "
+apiVersion: troupe/v1
+key: steps
+name: Steps
+input: {type: object}
+steps:
+  - {name: One, prompt: 'ONE {{ context.input.text }}'}
+  - {name: Two, prompt: 'TWO'}
+";
+
+struct Caller {
+    client: Client,
+    project: String,
+    token: String,
+}
+
+impl Caller {
+    fn new(troupe: &Troupe, token: &str) -> Self {
+        let client = Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        Self { client, project: format!("{}/api/v1/projects/lab", troupe.url), token: token.to_owned() }
+    }
+
+    async fn launch(&self, text: &str) -> reqwest::Result<Response> {
+        let path = format!("{}/templates/steps/execute", self.project);
+        let body = json!({ "input": { "text": text } });
+        self.client.post(path).bearer_auth(&self.token).json(&body).send().await
+    }
+
+    async fn launched(&self, text: &str) -> u64 {
+        let answer = self.launch(text).await.unwrap().error_for_status().unwrap();
+        answer.json::<Value>().await.unwrap()["run"].as_u64().unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.project)).bearer_auth(&self.token);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    async fn status(&self, run: u64) -> String {
+        self.get(&format!("/runs/{run}")).await["status"].as_str().unwrap().to_owned()
+    }
+
+    async fn until(&self, run: u64, status: &str) {
+        let reached = async {
+            while self.status(run).await != status {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(40), reached)
+            .await
+            .unwrap_or_else(|_| panic!("never {status}"));
+    }
+
+    async fn follow(&self, run: u64) -> Response {
+        let request = self.client.get(format!("{}/runs/{run}/events", self.project)).bearer_auth(&self.token);
+        request.header("accept", "text/event-stream").send().await.unwrap().error_for_status().unwrap()
+    }
+}
+
+/// The log is whole, and everything that stands elsewhere agrees with it.
+async fn is_sound(data: &Path, admin: &engine::User, run: u64) -> RunState {
+    let engine = open(data).await;
+    let number = RunNumber(run.try_into().unwrap());
+    let events = engine.events(admin, &lab(), number, 0).await.unwrap().items;
+    assert!(events.iter().map(|event| event.seq).eq(1..=events.len() as u64));
+    assert!(events.is_sorted_by_key(|event| event.at), "time does not go backwards in a log");
+    let state = RunState::replay(&events);
+    let detail = engine.run(admin, &lab(), number).await.unwrap();
+    assert_eq!(detail.state, state);
+    let messages = engine.messages(admin, &lab(), detail.summary.task, None).await.unwrap().items;
+    assert_eq!(messages[0].metadata.as_ref(), Some(&MessageMetadata::from(&state)));
+    engine.shutdown().await;
+    state
+}
+
+/// A write that finds no room is refused to whoever asked, in plain words; a run under way waits for room, and nothing
+/// that was answered is lost.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_nothing() {
+    let models = Server::start().await;
+    let answer = "y".repeat(600 * 1024);
+    models.script(vec![
+        Rule::text(&answer).last_user("ONE slow").first_token(Duration::from_millis(700)),
+        Rule::text("short"),
+    ]);
+    let data = tempfile::tempdir().unwrap();
+    let (admin, token) = furnish(data.path(), &models, &[STEPS]).await;
+    // No file may grow beyond 2 MB (blocks of 512 bytes), as on a disk with no room left.
+    let troupe = Troupe::start_after("trap '' XFSZ; ulimit -f 4096", data.path());
+    let caller = Caller::new(&troupe, &token);
+    let before = caller.launched("first").await;
+    caller.until(before, "completed").await;
+    let slow = caller.launched("slow").await;
+    let large = "x".repeat(300 * 1024);
+    let mut refused = 0;
+    for _ in 0..30 {
+        let response = caller.launch(&large).await.unwrap();
+        if !response.status().is_success() {
+            let status = response.status();
+            let problem: Value = response.json().await.unwrap();
+            assert!(status.is_server_error(), "{status}: {problem}");
+            assert!(problem["detail"].as_str().is_some_and(|detail| !detail.contains("SQL")), "{problem}");
+            refused += 1;
+            if refused == 3 {
+                break;
+            }
+        }
+    }
+    assert_eq!(refused, 3, "the disk was never full");
+    // Pages still open: reading needs no room.
+    assert_eq!(caller.status(before).await, "completed");
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let stuck = caller.status(slow).await;
+    assert!(stuck == "running" || stuck == "completed", "{stuck}");
+    drop(troupe);
+
+    let troupe = Troupe::start(data.path());
+    let caller = Caller::new(&troupe, &token);
+    caller.until(slow, "completed").await;
+    let after = caller.launched("after").await;
+    caller.until(after, "completed").await;
+    for status in ["queued", "running"] {
+        for run in caller.get(&format!("/runs?status={status}")).await["items"].as_array().unwrap() {
+            caller.until(run["number"].as_u64().unwrap(), "completed").await;
+        }
+    }
+    drop(troupe);
+    for run in [before, slow, after] {
+        assert_eq!(is_sound(data.path(), &admin, run).await.status(), RunStatus::Completed);
+    }
+}
+
+/// One who opens a stream and does not read holds up neither the run nor anybody else, and finds everything when they
+/// read on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_stalls_holds_up_nobody() {
+    let models = Server::start().await;
+    let long = "word ".repeat(400_000);
+    models.script(vec![Rule::text(&long).last_user("ONE").chunk_size(2_000), Rule::text("two")]);
+    let data = tempfile::tempdir().unwrap();
+    let (_, token) = furnish(data.path(), &models, &[STEPS]).await;
+    let troupe = Troupe::start(data.path());
+    let caller = Caller::new(&troupe, &token);
+    let run = caller.launched("x").await;
+    let mut stalled = caller.follow(run).await.bytes_stream();
+    let first = stalled.next().await.unwrap().unwrap();
+    let read = caller.follow(run).await.text().await.unwrap();
+    assert!(read.contains("event: completed"));
+    let mut late = first.to_vec();
+    while let Some(piece) = stalled.next().await {
+        late.extend_from_slice(&piece.unwrap());
+    }
+    let stored = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.starts_with("id:")).map(str::to_owned).collect()
+    };
+    let (late, read) = (stored(&String::from_utf8(late).unwrap()), stored(&read));
+    assert_eq!(late, read);
+    assert!(late.len() >= 12, "{late:?}");
+}
