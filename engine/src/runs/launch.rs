@@ -13,7 +13,9 @@ use super::{
 use crate::{
     Engine, Error, Result, User,
     store::{
-        self, files, messages,
+        self, changes, files,
+        log::{self, Beginning},
+        messages,
         runs::{self, CallerKey, NewRun, RunRow, Snapshot},
     },
 };
@@ -179,8 +181,12 @@ impl Engine {
         // The message is made with it.
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
         let events = append.events.clone();
-        let (run, message, user_message, at) = (new.id, new.message, new.snapshot.message, new.at);
-        let (task_id, user_id) = (new.task, new.user);
+        let (run, message, task_id, at) = (new.id, new.message, new.task, new.at);
+        let subject = append.subject.take().unwrap_or(domain::view::Subject::Run {
+            number: RunNumber(0),
+            task: task_id,
+            status: conductor.state().status(),
+        });
         // Registered before it is stored: who reads of it may reach it at once.
         self.0.runs.register(run, mail);
         let stored = self
@@ -206,22 +212,24 @@ impl Engine {
                             return Err(Error::Conflict(format!("run {} has ended", key.number)));
                         }
                     }
-                    match task {
-                        None => messages::insert_task(tx, task_id, new.project, above, &title, at).await?,
-                        Some(id) => {
-                            if !messages::touch_task(tx, id, new.project, at).await? {
-                                return Err(Error::not_found("conversation", id));
-                            }
-                        }
+                    if let Some(id) = task
+                        && !messages::touch_task(tx, id, new.project, at).await?
+                    {
+                        return Err(Error::not_found("conversation", id));
                     }
-                    let number = runs::next_number(tx, new.project).await?;
-                    messages::insert_user(tx, user_message, task_id, user_id, &content, at).await?;
-                    messages::insert_assistant(tx, message, task_id, run, &metadata, at).await?;
-                    runs::insert(tx, &new, number).await?;
-                    if let Some(domain::view::Subject::Run { number: shown, .. }) = &mut append.subject {
-                        *shown = number;
-                    }
-                    append.write(tx).await?;
+                    let beginning = Beginning {
+                        run: &new,
+                        new_task: task.is_none().then_some((title.as_str(), above)),
+                        content: &content,
+                        events: &append.events,
+                        contents: &append.contents,
+                        derived: &append.derived,
+                        metadata: &metadata,
+                        output: append.output.as_deref(),
+                        subject: &subject,
+                    };
+                    let number = log::begin(tx, &beginning).await?;
+                    changes::prune_now_and_then(tx).await?;
                     Ok(Stored::Now(number))
                 })
             })

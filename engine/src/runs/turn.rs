@@ -4,9 +4,8 @@ use crate::{
     Error, Result,
     models::{ModelClient, ModelRequest, ProviderLimits, Slot},
     store::{
-        self,
         files::{self, NewFile},
-        messages,
+        log,
         runs::Derived,
     },
 };
@@ -101,14 +100,26 @@ pub(super) struct Append {
 impl Append {
     /// False: the fence refused it, and nothing was written.
     pub async fn write(&self, tx: &mut SqliteConnection) -> Result<bool> {
-        let last = self.events.last().map_or(self.expected, |event| event.seq);
-        if !store::runs::advance(tx, self.run, self.expected, last, &self.derived).await? {
+        let turn = log::Append {
+            run: self.run,
+            project: self.project,
+            message: self.message,
+            expected: self.expected,
+            events: &self.events,
+            contents: &self.contents,
+            derived: &self.derived,
+            metadata: self.metadata.as_deref(),
+            output: self.output.as_deref(),
+            subject: self.subject.as_ref(),
+        };
+        if !log::append(tx, &turn).await? {
             return Ok(false);
         }
-        store::runs::insert_events(tx, self.run, &self.events).await?;
-        for (id, body) in self.contents.iter() {
-            store::runs::insert_content(tx, self.run, *id, body).await?;
-        }
+        self.write_files(tx).await?;
+        Ok(true)
+    }
+
+    pub async fn write_files(&self, tx: &mut SqliteConnection) -> Result<()> {
         for event in self.events.iter() {
             if let EventKind::FileWritten { path, content, .. } = &event.kind {
                 let (task, run, seq, at) = (self.task, self.run, event.seq, event.at);
@@ -116,13 +127,7 @@ impl Append {
                 files::insert(tx, &file).await?;
             }
         }
-        if let Some(metadata) = &self.metadata {
-            messages::update(tx, self.message, metadata, self.output.as_deref()).await?;
-        }
-        if let Some(subject) = &self.subject {
-            store::change(tx, self.project, subject).await?;
-        }
-        Ok(true)
+        Ok(())
     }
 }
 

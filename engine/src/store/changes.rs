@@ -6,25 +6,33 @@ use domain::{
     view::{Change, Subject},
 };
 use sqlx::{SqliteConnection, SqlitePool};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many changes are read at once.
 pub const BATCH: u32 = 200;
 /// How many changes are kept in all; a tab that slept longer reads its lists anew.
 const KEPT: i64 = 20_000;
 
-/// How often old changes are thrown away: once in so many inserts.
-const PRUNE_EVERY: i64 = 1_000;
+/// How often old changes are thrown away: once in so many launches, which each make a few.
+const PRUNE_EVERY: u32 = 500;
 
 /// Notes what happened in a project, in the transaction in which it did.
 pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Subject) -> Result<()> {
     let body = serde_json::to_string(subject).map_err(Error::internal)?;
-    let done = sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
+    sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
         .bind(project.0)
         .bind(body)
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-    if done.last_insert_rowid() % PRUNE_EVERY == 0 {
-        prune(tx, done.last_insert_rowid() - KEPT).await?;
+    Ok(())
+}
+
+/// Throws old changes away, once in so many calls.
+pub async fn prune_now_and_then(tx: &mut SqliteConnection) -> Result<()> {
+    static CALLS: AtomicU32 = AtomicU32::new(1);
+    if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
+        let old = "DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - $1";
+        sqlx::query(old).bind(KEPT).execute(tx).await?;
     }
     Ok(())
 }
@@ -52,9 +60,4 @@ pub async fn newest(db: &SqlitePool, project: ProjectId) -> Result<u64> {
         .fetch_one(db)
         .await?;
     Ok(newest.unwrap_or(0) as u64)
-}
-
-async fn prune(tx: &mut SqliteConnection, up_to: i64) -> Result<()> {
-    sqlx::query("DELETE FROM change WHERE seq <= $1").bind(up_to).execute(tx).await?;
-    Ok(())
 }

@@ -1,11 +1,8 @@
 //! What launches and running runs write into conversations.
 
 use crate::Result;
-use domain::{
-    id::{MessageId, ProjectId, RunId, TaskId, Timestamp, UserId},
-    run::MessageMetadata,
-};
-use sqlx::{SqliteConnection, SqlitePool, types::Json};
+use domain::id::{MessageId, ProjectId, TaskId, Timestamp};
+use sqlx::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 /// An earlier message of a conversation, as prompts see it.
@@ -51,65 +48,6 @@ pub async fn touch_task(
             .execute(tx)
             .await?;
     Ok(done.rows_affected() == 1)
-}
-
-pub async fn insert_user(
-    tx: &mut SqliteConnection,
-    id: MessageId,
-    task: TaskId,
-    user: Option<UserId>,
-    content: &str,
-    at: Timestamp,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO message (id, task_id, author, user_id, content, created_at) VALUES ($1, $2, 'user', $3, $4, $5)",
-    )
-    .bind(id.0)
-    .bind(task.0)
-    .bind(user.map(|user| user.0))
-    .bind(content)
-    .bind(at.0)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-pub async fn insert_assistant(
-    tx: &mut SqliteConnection,
-    id: MessageId,
-    task: TaskId,
-    run: RunId,
-    metadata: &MessageMetadata,
-    at: Timestamp,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO message (id, task_id, author, content, metadata, run_id, created_at) \
-         VALUES ($1, $2, 'assistant', '', $3, $4, $5)",
-    )
-    .bind(id.0)
-    .bind(task.0)
-    .bind(Json(metadata))
-    .bind(run.0)
-    .bind(at.0)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// `content` none leaves it as it is.
-pub async fn update(
-    tx: &mut SqliteConnection,
-    id: MessageId,
-    metadata: &MessageMetadata,
-    content: Option<&str>,
-) -> Result<()> {
-    sqlx::query("UPDATE message SET metadata = $2, content = coalesce($3, content) WHERE id = $1")
-        .bind(id.0)
-        .bind(Json(metadata))
-        .bind(content)
-        .execute(tx)
-        .await?;
-    Ok(())
 }
 
 /// How much of a conversation is read for a prompt, in bytes; answers may be large.

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use domain::{
-    event::{Event, EventKind, TemplateVersion},
+    event::{Event, TemplateVersion},
     id::{
         ContentId, MessageId, ProjectId, RoleId, RunId, RunNumber, StepRunId, TaskId, TemplateId, Timestamp,
         UserId,
@@ -13,7 +13,7 @@ use domain::{
     view::RunSummary,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor, SqlitePool, types::Json};
+use sqlx::{FromRow, Row, SqliteExecutor, SqlitePool, types::Json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -141,112 +141,6 @@ impl RunRow {
             caller: self.caller_number.map(RunNumber),
         })
     }
-}
-
-/// The next number of a run in its project.
-pub async fn next_number(tx: &mut SqliteConnection, project: ProjectId) -> Result<RunNumber> {
-    let number: u32 =
-        sqlx::query_scalar("UPDATE project SET last_run = last_run + 1 WHERE id = $1 RETURNING last_run")
-            .bind(project.0)
-            .fetch_one(tx)
-            .await?;
-    Ok(RunNumber(number))
-}
-
-pub async fn insert(tx: &mut SqliteConnection, run: &NewRun, number: RunNumber) -> Result<()> {
-    let (key, digest) = run.idempotency.clone().unzip();
-    sqlx::query(
-        "INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
-         message_id, started_by, started_by_name, snapshot, status, last_seq, idempotency_key, request_digest, \
-         created_at, caller_id, caller_step, caller_attempt, caller_number) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'queued', 0, $13, $14, $15, $16, $17, $18, $19)",
-    )
-    .bind(run.id.0)
-    .bind(run.project.0)
-    .bind(number.0)
-    .bind(run.template_id.map(|id| id.0))
-    .bind(run.template.key.as_ref())
-    .bind(run.template.version)
-    .bind(&run.template.name)
-    .bind(run.task.0)
-    .bind(run.message.0)
-    .bind(run.user.map(|user| user.0))
-    .bind(&run.by)
-    .bind(Json(&run.snapshot))
-    .bind(key)
-    .bind(digest)
-    .bind(run.at.0)
-    .bind(run.caller.map(|caller| caller.run.0))
-    .bind(run.caller.map(|caller| caller.step.to_string()))
-    .bind(run.caller.map(|caller| caller.attempt))
-    .bind(run.caller.map(|caller| caller.number.0))
-    .execute(&mut *tx)
-    .await?;
-    if let Some(template) = run.template_id {
-        sqlx::query(
-            "INSERT INTO template_use (template_id, version, runs) VALUES ($1, $2, 1) \
-             ON CONFLICT (template_id, version) DO UPDATE SET runs = runs + 1",
-        )
-        .bind(template.0)
-        .bind(run.template.version)
-        .execute(tx)
-        .await?;
-    }
-    Ok(())
-}
-
-/// The fence: moves the log's end from `expected` to `last`. False: somebody else appended, so nothing may be written.
-pub async fn advance(
-    tx: &mut SqliteConnection,
-    run: RunId,
-    expected: u64,
-    last: u64,
-    derived: &Derived,
-) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE run SET last_seq = $1, status = $2, warnings = $3, error = $4, input_tokens = $5, output_tokens = $6, \
-         finished_at = $7, wake_at = $10 WHERE id = $8 AND last_seq = $9",
-    )
-    .bind(last as i64)
-    .bind(derived.status.as_str())
-    .bind(derived.warnings)
-    .bind(&derived.error)
-    .bind(derived.usage.input_tokens as i64)
-    .bind(derived.usage.output_tokens as i64)
-    .bind(derived.finished_at.map(|at| at.0))
-    .bind(run.0)
-    .bind(expected as i64)
-    .bind(derived.wake_at.map(|at| at.0))
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Stores events in one statement, whatever their number.
-pub async fn insert_events(tx: &mut SqliteConnection, run: RunId, events: &[Event]) -> Result<()> {
-    #[derive(Serialize)]
-    struct Stored<'e>(u64, i64, &'e EventKind);
-    let rows: Vec<_> = events.iter().map(|event| Stored(event.seq, event.at.0, &event.kind)).collect();
-    let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
-    sqlx::query(
-        "INSERT INTO event (run_id, seq, at, body) \
-         SELECT $1, value ->> 0, value ->> 1, value -> 2 FROM json_each($2)",
-    )
-    .bind(run.0)
-    .bind(rows)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-pub async fn insert_content(tx: &mut SqliteConnection, run: RunId, id: ContentId, body: &str) -> Result<()> {
-    sqlx::query("INSERT INTO content (id, run_id, body) VALUES ($1, $2, $3)")
-        .bind(id.0)
-        .bind(run.0)
-        .bind(body)
-        .execute(tx)
-        .await?;
-    Ok(())
 }
 
 /// At most `limit` events after `after`, in order.
