@@ -7,7 +7,7 @@ use domain::{
     event::{Decision, EventKind},
     file::FilePath,
     id::StepRunId,
-    run::{RunStatus, StepStatus},
+    run::{RunState, RunStatus, StepStatus},
     view::RunDetail,
 };
 use engine::{AnswerDraft, Error, Fork, Launch};
@@ -553,4 +553,35 @@ async fn a_restart_in_the_middle_of_a_fan_out_calls_no_finished_item_again() {
     assert_eq!(output(&stage, &detail).await, "JOIN EACH 0 a+EACH 1 b+EACH 2 c+EACH 3 d");
     let attempts: Vec<_> = detail.state.steps[1].item_runs().iter().map(|run| run.attempts.len()).collect();
     assert_eq!(attempts, [1, 1, 2, 1]);
+}
+
+/// A long log is folded once: what is kept of it and what came after give the same state.
+#[tokio::test]
+async fn a_long_log_is_opened_from_its_snapshot() {
+    let mut stage = Stage::new().await;
+    let source = template("wide", "  - {name: Each, forEach: 'range(400) | list', prompt: 'EACH {{ index }}'}\n");
+    let detail = stage.run(&source, json!({})).await;
+    let run = detail.summary.number;
+    let mut cursor = 0;
+    let mut events = Vec::new();
+    while let page = stage.engine.events(&stage.admin, &stage.project, run, cursor).await.unwrap()
+        && let Some(last) = page.items.last()
+    {
+        cursor = last.seq;
+        events.extend(page.items);
+    }
+    assert!(events.len() > 1_600);
+    assert_eq!(RunState::replay(&events), detail.state);
+    // The snapshot is written beside the run: by the time the engine has stopped it is there.
+    stage = stage
+        .restart_after(async |data| {
+            let db = sqlx::SqlitePool::connect(&format!("sqlite://{}", data.join("troupe.db").display())).await.unwrap();
+            let kept: i64 = sqlx::query_scalar("SELECT seq FROM snapshot").fetch_one(&db).await.unwrap();
+            assert_eq!(kept, events.len() as i64);
+            // From here on it is the snapshot that is read, and nothing before it.
+            sqlx::query("DELETE FROM event WHERE seq < $1").bind(kept).execute(&db).await.unwrap();
+            db.close().await;
+        })
+        .await;
+    assert_eq!(stage.detail(run).await.state, detail.state);
 }

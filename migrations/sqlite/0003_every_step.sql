@@ -32,3 +32,13 @@ CREATE TABLE file (
     PRIMARY KEY (task_id, path, version)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX file_run ON file (run_id, path, version);
+
+-- The fold of a long log up to an event, so that opening a run need not read all of it. Only a cache: the log is the
+-- truth, and one of another version is not read.
+CREATE TABLE snapshot (
+    run_id  BLOB PRIMARY KEY NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    seq     INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    -- The run's state as JSON.
+    body    TEXT NOT NULL
+) STRICT;

@@ -22,6 +22,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 /// How many log lines a message keeps (DESIGN section 4); the events are the full story.
 pub const LOG_LIMIT: usize = 200;
+/// Which shape and meaning a stored state has: one that was folded under another version is folded again. Raise it with
+/// every change of [`RunState`] or of what its events do to it.
+pub const STATE_VERSION: u32 = 1;
 /// How many requested paths a run remembers, and how many files its message lists.
 pub const FILE_LIMIT: usize = 200;
 

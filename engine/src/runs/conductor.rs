@@ -13,7 +13,7 @@ use crate::{
     Engine, Error, Result,
     live::RunChannel,
     models::Slot,
-    store::{self, messages::Earlier, runs::CallerKey, versions::RoleVersion},
+    store::{self, messages::Earlier, runs::CallerKey, snapshots, versions::RoleVersion},
 };
 use domain::{
     event::{Decision, Event, EventKind, Failure, TextRef},
@@ -41,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 const METADATA_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
+/// A log that has grown by so many events gets its fold kept; when it ends, by so many.
+const SNAPSHOT_EVERY: u64 = 2_000;
+const SNAPSHOT_AT_END: u64 = 500;
 /// How many reports share a turn.
 const REPORTS: usize = 256;
 
@@ -148,6 +151,8 @@ pub(super) struct Conductor {
     pub metadata_at: Instant,
     /// Events came since: the message follows within [`METADATA_EVERY`], also when nothing else happens.
     pub metadata_stale: bool,
+    /// The log's end when its fold was last kept.
+    pub snapshot_at: u64,
     pub ended: CancellationToken,
 }
 
@@ -304,6 +309,7 @@ impl Conductor {
             let events = append.events.clone();
             self.commit(append).await?;
             self.channel.committed(&events);
+            self.keep_snapshot();
         }
         self.carry_out(turn);
         Ok(())
@@ -368,6 +374,28 @@ impl Conductor {
                 status: state.status(),
             }),
         }
+    }
+
+    /// Beside the run: nothing waits for it, and nothing is lost without it.
+    fn keep_snapshot(&mut self) {
+        let state = self.state();
+        let (seq, grown) = (state.seq, state.seq - self.snapshot_at);
+        let due = if state.phase.is_end() { SNAPSHOT_AT_END } else { SNAPSHOT_EVERY };
+        if grown < due {
+            return;
+        }
+        let (engine, run, state) = (self.engine.clone(), self.run, state.clone());
+        self.snapshot_at = seq;
+        self.engine.0.runs.tasks.spawn(async move {
+            let body = tokio::task::spawn_blocking(move || serde_json::to_string(&state)).await;
+            let Ok(Ok(body)) = body else { return tracing::error!(%run, "its state could not be written down") };
+            let kept = engine.0.store.write(move |tx| {
+                Box::pin(async move { snapshots::keep(tx, run, seq, &body).await })
+            });
+            if let Err(error) = kept.await {
+                tracing::warn!(%run, %error, "a snapshot was not kept");
+            }
+        });
     }
 
     fn metadata_is_due(&self) -> bool {

@@ -346,6 +346,7 @@ impl Engine {
             pending: 0,
             metadata_at: Instant::now(),
             metadata_stale: false,
+            snapshot_at: 0,
             ended: CancellationToken::new(),
         };
         Ok((conductor, new))

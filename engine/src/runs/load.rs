@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Engine, Error, Result, store,
-    store::{files, messages, runs, versions},
+    store::{files, messages, runs, snapshots, versions},
 };
 use domain::{
     error::ErrorClass,
@@ -32,7 +32,7 @@ pub(super) const EARLIER: u32 = 200;
 impl Engine {
     /// The state that a run's log leaves.
     pub(super) async fn replay(&self, run: RunId) -> Result<RunState> {
-        let mut state = RunState::default();
+        let mut state = snapshots::latest(self.0.store.read(), run).await?.unwrap_or_default();
         loop {
             let events = runs::events(self.0.store.read(), run, state.seq, BATCH).await?;
             events.iter().for_each(|event| state.apply(event));
@@ -97,6 +97,7 @@ impl Engine {
             // The last second before the process ended may be missing in it.
             metadata_stale: true,
             ended: CancellationToken::new(),
+            snapshot_at: state.seq,
             planner: Planner::new(state),
         };
         conductor.read_outputs().await?;

@@ -13,6 +13,7 @@ pub(crate) mod projects;
 pub(crate) mod providers;
 pub(crate) mod roles;
 pub(crate) mod runs;
+pub(crate) mod snapshots;
 pub(crate) mod templates;
 pub(crate) mod versions;
 mod writer;

@@ -185,8 +185,8 @@ async fn follow(
     run: RunNumber,
     after: u64,
 ) -> Result<Response> {
-    let now = state.engine.run(user, project, run).await?;
-    if now.state.status().is_end() && now.state.seq <= after {
+    let (status, last) = state.engine.run_position(user, project, run).await?;
+    if status.is_end() && last <= after {
         // It has all there is and will ever be: this is how an EventSource is told not to come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
