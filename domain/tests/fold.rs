@@ -34,7 +34,8 @@ fn log() -> Vec<EventKind> {
             step("Late", Body::Prompt),
         ],
     };
-    let template = TemplateVersion { key: TemplateKey::parse("t").unwrap(), version: 2, name: "T".to_owned() };
+    let template =
+        TemplateVersion { key: TemplateKey::parse("t").unwrap(), version: 2, name: "T".to_owned() };
     let role = StepRole {
         step: 0,
         key: RoleKey::parse("r").unwrap(),

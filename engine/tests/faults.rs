@@ -137,3 +137,23 @@ async fn an_answer_of_more_than_50_mb_is_refused_and_one_below_is_kept() {
     let metadata = serde_json::to_string(&stage.metadata(&detail).await).unwrap();
     assert!(metadata.len() < 64 * 1024, "a message's metadata is bounded: {} bytes", metadata.len());
 }
+
+/// An answer that was good is no success while its mapping fails; whoever tolerates it goes on with null.
+#[tokio::test]
+async fn a_mapping_that_fails_at_run_time_is_its_steps_error() {
+    let stage = Stage::new().await;
+    let steps = |key: &str, more: &str| {
+        format!(
+            "apiVersion: troupe/v1\nkey: {key}\nname: {key}\nsteps:\n  - name: A\n    prompt: A\n    maxRetries: 3\n    \
+             outputMapping: {{score: '{{{{ output.score }}}}'}}\n{more}  - {{name: B, prompt: 'B {{{{ context.A }}}}'}}\n"
+        )
+    };
+    let detail = stage.run(&steps("strict", ""), json!({})).await;
+    let error = detail.state.error.clone().unwrap();
+    assert_eq!((error.step.as_deref(), error.error.class), (Some("A"), ErrorClass::Expression));
+    assert!(error.error.message.contains("outputMapping.score"), "{}", error.error.message);
+    assert_eq!(detail.state.steps[0].attempts.len(), 1, "the same answer would fail again");
+    let detail = stage.run(&steps("lenient", "    onFailure: continue\n"), json!({})).await;
+    assert_eq!(status(&detail), RunStatus::Completed);
+    assert_eq!(detail.state.output.unwrap().shown, "B null");
+}

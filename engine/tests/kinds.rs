@@ -559,7 +559,8 @@ async fn a_restart_in_the_middle_of_a_fan_out_calls_no_finished_item_again() {
 #[tokio::test]
 async fn a_long_log_is_opened_from_its_snapshot() {
     let mut stage = Stage::new().await;
-    let source = template("wide", "  - {name: Each, forEach: 'range(400) | list', prompt: 'EACH {{ index }}'}\n");
+    let source =
+        template("wide", "  - {name: Each, forEach: 'range(400) | list', prompt: 'EACH {{ index }}'}\n");
     let detail = stage.run(&source, json!({})).await;
     let run = detail.summary.number;
     let mut cursor = 0;
@@ -575,7 +576,9 @@ async fn a_long_log_is_opened_from_its_snapshot() {
     // The snapshot is written beside the run: by the time the engine has stopped it is there.
     stage = stage
         .restart_after(async |data| {
-            let db = sqlx::SqlitePool::connect(&format!("sqlite://{}", data.join("troupe.db").display())).await.unwrap();
+            let db = sqlx::SqlitePool::connect(&format!("sqlite://{}", data.join("troupe.db").display()))
+                .await
+                .unwrap();
             let kept: i64 = sqlx::query_scalar("SELECT seq FROM snapshot").fetch_one(&db).await.unwrap();
             assert_eq!(kept, events.len() as i64);
             // From here on it is the snapshot that is read, and nothing before it.

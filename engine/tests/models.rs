@@ -128,6 +128,7 @@ async fn each_fault_has_its_class_and_is_one_request() {
         (Fault::EndEarly { after: 2 }, Truncated, "broke off", "one tw"),
         (Fault::EndEarly { after: 9 }, Truncated, "broke off", "one two"),
         (Fault::BadJson { after: 1 }, Network, "cannot be read", "one"),
+        (Fault::BadUtf8 { after: 1 }, Network, "cannot be read", "one"),
         (Fault::ErrorEvent { after: 1, message: None }, Overload, "Overloaded", "one"),
     ];
     let server = Server::start().await;

@@ -139,6 +139,11 @@ async fn play_frames(plan: Plan, mut releases: watch::Receiver<u64>, sender: &Se
             Some(Fault::BadJson { after }) if *after.min(&pieces) == index => {
                 emit(shape.bad_json(stream)).await?
             }
+            Some(Fault::BadUtf8 { after }) if *after.min(&pieces) == index => {
+                let frame = frames.next().unwrap_or_else(|| shape.bad_json(stream));
+                sender.send(Ok(broken_text(frame))).await.map_err(|_| Gone)?;
+                continue;
+            }
             Some(Fault::ErrorEvent { after, message }) if *after.min(&pieces) == index => {
                 return emit(shape.error_event(message.as_deref().unwrap_or("Overloaded"))).await;
             }
@@ -149,6 +154,15 @@ async fn play_frames(plan: Plan, mut releases: watch::Receiver<u64>, sender: &Se
         }
     }
     emit(wire.tail).await
+}
+
+/// The frame with a byte in its text that no UTF-8 has.
+fn broken_text(frame: String) -> Bytes {
+    let fields = ["\"content\":\"", "\"text\":\""];
+    let at = fields.iter().find_map(|field| Some(frame.find(field)? + field.len())).unwrap_or(0);
+    let mut bytes = frame.into_bytes();
+    bytes.insert(at, 0xff);
+    bytes.into()
 }
 
 /// Bodies of errors are JSON in every protocol.

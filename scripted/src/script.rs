@@ -95,6 +95,11 @@ pub enum Fault {
         #[serde(default)]
         after: usize,
     },
+    /// Send a piece whose text is not UTF-8, then go on.
+    BadUtf8 {
+        #[serde(default)]
+        after: usize,
+    },
     /// Report an error within the stream, as overloaded providers do.
     ErrorEvent {
         #[serde(default)]

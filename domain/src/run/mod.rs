@@ -19,5 +19,7 @@ pub use metadata::{
 pub use phase::{Phase, RunStatus};
 pub use planner::{Effect, Planner};
 pub use retry::{Verdict, backoff};
-pub use state::{FILE_LIMIT, LOG_LIMIT, Level, LogLine, RunFailure, RunFile, RunOutput, RunState, STATE_VERSION};
+pub use state::{
+    FILE_LIMIT, LOG_LIMIT, Level, LogLine, RunFailure, RunFile, RunOutput, RunState, STATE_VERSION,
+};
 pub use step::{Answer, Attempt, AttemptEnd, Items, Question, StepState, StepStatus};

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     Engine, Error, Result, User,
-    store::{changes, runs},
+    store::{
+        changes,
+        runs::{self, RunRow},
+    },
 };
 use domain::{
     access::Permission,
@@ -41,27 +44,54 @@ const BATCH: u32 = 500;
 /// A tab shows some runs, not all of them.
 const MOST_RUNS: usize = 100;
 
-pub(super) async fn follow(
-    engine: Engine,
-    user: User,
-    project_key: ProjectKey,
-    cursor: Cursor,
-) -> Result<LiveStream> {
+/// The runs of a cursor, found and allowed.
+pub(super) struct Found {
+    project: ProjectId,
+    runs: Vec<(RunNumber, RunRow)>,
+}
+
+impl Found {
+    /// Whether none of them has, or will have, an event after this one.
+    pub fn have_ended(&self, after: u64) -> bool {
+        self.runs.iter().all(|(_, row)| row.has_ended() && row.last_seq() <= after)
+    }
+}
+
+pub(super) async fn find(
+    engine: &Engine,
+    user: &User,
+    project: &ProjectKey,
+    cursor: &Cursor,
+) -> Result<Found> {
     if cursor.runs.len() > MOST_RUNS {
         return Err(Error::invalid("after", format!("follow at most {MOST_RUNS} runs at once")));
     }
-    let project = engine.authorise(&user, &project_key, Permission::Viewer).await?;
-    let mut followed = BTreeMap::new();
+    let project = engine.authorise(user, project, Permission::Viewer).await?;
+    let mut found = Vec::new();
     for &number in cursor.runs.keys() {
         let row = runs::by_number(engine.0.store.read(), project, number).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", number))?;
-        let channel = engine.0.live.channel(row.id());
-        followed.insert(number, Followed { id: row.id(), channel, seen: BTreeMap::new() });
+        found.push((number, row.ok_or_else(|| Error::not_found("run", number))?));
     }
+    Ok(Found { project, runs: found })
+}
+
+pub(super) fn follow(
+    engine: Engine,
+    user: User,
+    project_key: ProjectKey,
+    found: Found,
+    cursor: Cursor,
+) -> LiveStream {
+    let Found { project, runs } = found;
+    let followed = runs.into_iter().map(|(number, row)| {
+        let channel = engine.0.live.channel(row.id());
+        (number, Followed { id: row.id(), channel, seen: BTreeMap::new() })
+    });
+    let followed = followed.collect();
     let (frames, receiver) = mpsc::channel(BUFFER);
     let follower = Follower { engine, user, project_key, project, cursor, followed, frames };
     tokio::spawn(follower.run());
-    Ok(ReceiverStream::new(receiver).boxed())
+    ReceiverStream::new(receiver).boxed()
 }
 
 struct Followed {

@@ -62,7 +62,24 @@ impl Engine {
     /// then the text so far of open attempts, then what happens. It ends with an error when `user` may no longer
     /// read the project, and by itself never.
     pub async fn live(&self, user: &User, project: &ProjectKey, cursor: Cursor) -> Result<LiveStream> {
-        follow::follow(self.clone(), user.clone(), project.clone(), cursor).await
+        let runs = follow::find(self, user, project, &cursor).await?;
+        Ok(follow::follow(self.clone(), user.clone(), project.clone(), runs, cursor))
+    }
+
+    /// Follows one run from `after` on. None: it has ended, and there is nothing after that event.
+    pub async fn live_run(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        after: u64,
+    ) -> Result<Option<LiveStream>> {
+        let cursor = Cursor { runs: BTreeMap::from([(run, after)]), project: None };
+        let found = follow::find(self, user, project, &cursor).await?;
+        if found.have_ended(after) {
+            return Ok(None);
+        }
+        Ok(Some(follow::follow(self.clone(), user.clone(), project.clone(), found, cursor)))
     }
 
     /// The newest change of the project: where a page drawn now begins to follow.

@@ -388,10 +388,13 @@ impl Conductor {
         self.snapshot_at = seq;
         self.engine.0.runs.tasks.spawn(async move {
             let body = tokio::task::spawn_blocking(move || serde_json::to_string(&state)).await;
-            let Ok(Ok(body)) = body else { return tracing::error!(%run, "its state could not be written down") };
-            let kept = engine.0.store.write(move |tx| {
-                Box::pin(async move { snapshots::keep(tx, run, seq, &body).await })
-            });
+            let Ok(Ok(body)) = body else {
+                return tracing::error!(%run, "its state could not be written down");
+            };
+            let kept = engine
+                .0
+                .store
+                .write(move |tx| Box::pin(async move { snapshots::keep(tx, run, seq, &body).await }));
             if let Err(error) = kept.await {
                 tracing::warn!(%run, %error, "a snapshot was not kept");
             }

@@ -245,19 +245,6 @@ impl Engine {
         Ok(RunDetail { summary, state })
     }
 
-    /// The run's status and the number of its last event, without its state.
-    pub async fn run_position(
-        &self,
-        user: &User,
-        project: &ProjectKey,
-        run: RunNumber,
-    ) -> Result<(RunStatus, u64)> {
-        let id = self.authorise(user, project, Permission::Viewer).await?;
-        let row = runs::by_number(self.0.store.read(), id, run).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", run))?;
-        Ok((row.summary()?.status, row.last_seq()))
-    }
-
     /// Events after `after`, at most 500; the page's `next` is the last one's number when there are more.
     pub async fn events(
         &self,

@@ -97,6 +97,10 @@ pub struct RunRow {
 }
 
 impl RunRow {
+    pub fn has_ended(&self) -> bool {
+        self.finished_at.is_some()
+    }
+
     /// The number of its last event.
     pub fn last_seq(&self) -> u64 {
         self.last_seq as u64

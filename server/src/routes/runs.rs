@@ -23,11 +23,11 @@ use domain::{
     run::RunStatus,
     view::{Launched, LiveFrame, User},
 };
-use engine::{AnswerDraft, Cursor, Fork, Launch, RunFilter, Subject};
+use engine::{AnswerDraft, Fork, Launch, RunFilter, Subject};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json as object;
-use std::{collections::BTreeMap, future};
+use std::future;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -185,13 +185,10 @@ async fn follow(
     run: RunNumber,
     after: u64,
 ) -> Result<Response> {
-    let (status, last) = state.engine.run_position(user, project, run).await?;
-    if status.is_end() && last <= after {
+    let Some(frames) = state.engine.live_run(user, project, run, after).await? else {
         // It has all there is and will ever be: this is how an EventSource is told not to come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let cursor = Cursor { runs: BTreeMap::from([(run, after)]), project: None };
-    let frames = state.engine.live(user, project, cursor).await?;
+    };
     let events = watch::watch(state, credential, frames)
         .map(move |seen| written(run, seen))
         // An empty item after the last event is where the stream ends.
