@@ -23,6 +23,9 @@ use serde_json::{Value, json};
 /// How many of an answer's problems the model is told.
 const TOLD: usize = 10;
 
+/// Names of files that a small model may choose from.
+const SIMPLE_PATH: &str = "^[a-z][a-z0-9_-]{0,30}[.][a-z]{2,5}$";
+
 /// The form that a step's answers have.
 pub(super) struct OutputForm {
     kind: Kind,
@@ -91,9 +94,15 @@ impl OutputForm {
         }
     }
 
-    /// Adds to a step's request what its answer must look like, and why the last one was not good enough.
-    pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>) {
+    /// Adds to a step's request what its answer must look like, and why the last one was not good enough. `local`: the
+    /// model is a small one, which the grammar made of the schema has to keep to names that can be taken.
+    pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>, local: bool) {
         let Some(schema) = &self.schema else { return };
+        let mut asked = schema.schema.clone();
+        if local && self.kind == Kind::Files {
+            asked["properties"]["files"]["maxItems"] = json!(3);
+            asked["properties"]["files"]["items"]["properties"]["path"]["pattern"] = json!(SIMPLE_PATH);
+        }
         let mut wish = match self.kind {
             Kind::Plain => String::new(),
             Kind::Final { .. } => "Call the function `final` once, with what you conclude. ".to_owned(),
@@ -103,8 +112,7 @@ impl OutputForm {
                 .to_owned(),
         };
         wish.push_str(&format!(
-            "Answer with JSON alone: no other words, no code fence. It must meet this JSON Schema:\n{}",
-            schema.schema
+            "Answer with JSON alone: no other words, no code fence. It must meet this JSON Schema:\n{asked}"
         ));
         let refused = last.filter(|failure| {
             matches!(failure.class, ErrorClass::InvalidOutput | ErrorClass::Truncated | ErrorClass::Empty)
@@ -119,7 +127,7 @@ impl OutputForm {
             Some(turn) => turn.text = format!("{}\n\n{wish}", turn.text),
             None => request.turns.push(Turn::user(wish)),
         }
-        request.schema = Some(schema.schema.clone());
+        request.schema = Some(asked);
     }
 
     /// The output that an answer gives.
@@ -314,12 +322,13 @@ mod tests {
         schema().ask(
             &mut request,
             Some(&Failure::new(ErrorClass::InvalidOutput, "output.score: must be positive")),
+            false,
         );
         let text = &request.turns[0].text;
         assert!(text.starts_with("How good is it?\n\nAnswer with JSON alone"), "{text}");
         assert!(text.contains("refused: output.score: must be positive."), "{text}");
         let mut request = ModelRequest::new("m", "How good is it?");
-        schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")));
+        schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")), false);
         assert!(!request.turns[0].text.contains("refused"), "the model had no part in it");
     }
 

@@ -205,10 +205,11 @@ impl Conductor {
             }
         };
         let form = &self.recipe.outputs[step.index()];
+        let local = request::is_local(&role);
         if form.writes_files() {
-            request::with_files(&mut request, &self.files, request::is_local(&role));
+            request::with_files(&mut request, &self.files, local);
         }
-        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()));
+        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()), local);
         if self.recipe.is_ask {
             request::with_conversation(&mut request, &role, &self.earlier);
         }
