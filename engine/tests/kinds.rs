@@ -4,7 +4,7 @@ mod stage;
 
 use domain::{
     error::ErrorClass,
-    event::{Decision, EventKind},
+    event::{Decision, Event, EventKind},
     file::FilePath,
     id::StepRunId,
     run::{RunState, RunStatus, StepStatus},
@@ -291,6 +291,29 @@ async fn an_approval_waits_for_a_person() {
     assert!(matches!(late, Err(Error::Conflict(_))));
 }
 
+/// A run that waits for a person is not forgotten over its other steps: one that is between two attempts goes on after a
+/// restart, with no answer given.
+#[tokio::test]
+async fn a_step_between_attempts_goes_on_while_another_waits_for_a_person() {
+    let mut stage = Stage::new().await;
+    let source = template(
+        "both",
+        "  - {name: Flaky, prompt: FLAKY, maxRetries: 1, dependsOn: []}\n  - {name: Check, uses: approval, dependsOn: []}\n",
+    );
+    let later = Fault::Status { status: 429, retry_after: Some("1".to_owned()), message: None };
+    stage.models.script(vec![Rule::fault(later).times(1)]);
+    let key = stage.template(&source).await;
+    let launched = stage.launch(&key, json!({})).await;
+    stage.until(launched.run, |event| matches!(event.kind, EventKind::StepFailed { .. }).then_some(())).await;
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+    stage = stage.restart().await;
+    let finished = |event: &Event| matches!(event.kind, EventKind::Finished { .. }).then_some(());
+    stage.until(launched.run, finished).await;
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+    stage.answer(launched.run, answer(Decision::Approve, None, "")).await.unwrap();
+    assert_eq!(stage.end(launched.run).await.summary.status, RunStatus::Completed);
+}
+
 #[tokio::test]
 async fn a_time_limit_decides_as_it_says_also_after_a_restart() {
     let mut stage = Stage::new().await;
@@ -509,6 +532,38 @@ async fn files_are_written_and_edited_in_a_conversation() {
     let elsewhere = stage.launch(&key, json!({"wish": "add multiply"})).await;
     let error = stage.end(elsewhere.run).await.state.error.unwrap().error;
     assert!(error.message.contains("no such file to edit"), "another conversation has other files");
+}
+
+/// B14: two runs in one conversation edit the same file: the later one edits what the earlier one left.
+#[tokio::test]
+async fn runs_side_by_side_edit_the_same_file() {
+    let stage = Stage::new().await;
+    let change = |change: Value| json!({"files": [change], "summary": "Done."}).to_string();
+    let edit = |from: &str, to: &str| {
+        change(json!({"path": "a.txt", "edits": [{"search": from, "replace": to}]}))
+    };
+    stage.models.script(vec![
+        Rule::text(change(json!({"path": "a.txt", "content": "one two"}))).last_user("BUILD make"),
+        Rule::text(edit("one", "1")).last_user("BUILD first").hold(0),
+        Rule::text(edit("two", "2")).last_user("BUILD second"),
+    ]);
+    let key = stage.template(&template("build", FILES)).await;
+    let made = stage.launch(&key, json!({"wish": "make"})).await;
+    stage.end(made.run).await;
+    let launch = async |wish: &str| {
+        let input = json!({ "wish": wish });
+        let launch = Launch { input, task_id: Some(made.task_id), ..Launch::default() };
+        stage.try_launch(&key, launch).await.unwrap()
+    };
+    let first = launch("first").await;
+    stage.until_answering(1).await;
+    let second = launch("second").await;
+    stage.end(second.run).await;
+    stage.models.release();
+    stage.end(first.run).await;
+    let path = FilePath::parse("a.txt").unwrap();
+    let file = stage.engine.file(&stage.admin, &stage.project, first.run, &path, None).await.unwrap();
+    assert_eq!((file.file.version, file.text.as_str()), (3, "1 2"));
 }
 
 #[tokio::test]

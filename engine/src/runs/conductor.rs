@@ -254,7 +254,9 @@ impl Conductor {
         for report in reports {
             match report {
                 Report::Wake => self.expire(&mut turn).await,
-                Report::Ended { step, attempt, outcome } => self.take(step, attempt, outcome, &mut turn),
+                Report::Ended { step, attempt, outcome } => {
+                    self.take(step, attempt, outcome, &mut turn).await
+                }
                 Report::Slot { step, attempt, slot } => {
                     self.pending -= 1;
                     self.start(step, attempt, Some(slot), &mut turn).await

@@ -8,7 +8,7 @@ use super::{
     request,
     turn::{Start, Turn, Wait},
 };
-use crate::{Result, models::Slot};
+use crate::{Result, models::Slot, store::files};
 use domain::{
     error::ErrorClass,
     event::{EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
@@ -24,7 +24,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 impl Conductor {
-    pub(super) fn take(
+    pub(super) async fn take(
         &mut self,
         step: StepRunId,
         attempt: u32,
@@ -44,8 +44,26 @@ impl Conductor {
         };
         let form = &self.recipe.outputs[step.index()];
         match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
-            Ok(output) => self.finish(step, attempt, output, answer.usage, answer.cut, turn),
+            Ok(output) => {
+                if !output.changes.is_empty() {
+                    self.look_at_files(turn).await;
+                }
+                self.finish(step, attempt, output, answer.usage, answer.cut, turn);
+            }
             Err(failure) => self.fail(step, attempt, failure, None, false, turn),
+        }
+    }
+
+    /// Brings the conversation's files up to date: another run in it may have written since this one began.
+    async fn look_at_files(&mut self, turn: &Turn) {
+        let db = self.engine.0.store.read();
+        let newest = async { self.engine.files_of(files::newest(db, self.task).await?).await };
+        match newest.await {
+            Ok(files) => {
+                self.files = files;
+                self.files.extend(turn.written.clone());
+            }
+            Err(error) => tracing::error!(run = %self.run, %error, "the files could not be read again"),
         }
     }
 
@@ -75,6 +93,7 @@ impl Conductor {
         for file in written {
             let content = self.keep(turn, file.content.clone());
             let (path, edited) = (file.path.clone(), file.edited);
+            turn.written.insert(file.path.clone(), file.content.clone());
             self.files.insert(file.path, file.content);
             self.record(turn, EventKind::FileWritten { step, attempt, path, content, edited });
         }

@@ -11,6 +11,7 @@ use crate::{
 };
 use domain::{
     event::{Event, EventKind},
+    file::FilePath,
     id::{ContentId, MessageId, ProjectId, RunId, StepRunId, TaskId, Timestamp},
     key::{RoleKey, TemplateKey},
     plan::{Body, PlannedStep},
@@ -32,6 +33,8 @@ pub(super) struct Turn {
     pub children: Vec<ChildStart>,
     /// Attempts whose child runs are to be stopped.
     pub stops: Vec<(StepRunId, u32)>,
+    /// Files that it wrote, which nobody else sees yet.
+    pub written: BTreeMap<FilePath, String>,
     /// The run's output in full, when this turn ends it.
     pub output: Option<String>,
 }
@@ -73,6 +76,7 @@ impl Turn {
             timers: Vec::new(),
             children: Vec::new(),
             stops: Vec::new(),
+            written: BTreeMap::new(),
             output: None,
         }
     }
@@ -142,7 +146,8 @@ pub(super) fn derived(state: &RunState) -> Derived {
     }
 }
 
-/// When the next time limit comes of a step that nothing in memory waits for: a question's, or a child run's.
+/// When a run has to be looked at that nobody need have in memory: at the time limit of a question or of a child run,
+/// and, in a run that waits for a person, as soon as another of its steps may start.
 fn next_limit(state: &RunState) -> Option<Timestamp> {
     let limited = |step: &PlannedStep| step.body == Body::Template && step.timeout_ms.is_some();
     let children = state.open > 0 && state.plan.steps.iter().any(limited);
@@ -151,6 +156,7 @@ fn next_limit(state: &RunState) -> Option<Timestamp> {
     }
     let limit = |(id, run): (StepRunId, &StepState)| match run.status {
         StepStatus::Waiting => run.question.as_ref()?.until,
+        StepStatus::Ready if run.items.is_none() => run.retry_at.or(run.ready_at),
         StepStatus::Running => {
             let planned = state.plan.steps.get(id.index()).filter(|planned| limited(planned))?;
             let began = run.open_attempt()?.started_at;
