@@ -1,0 +1,108 @@
+//! Steps that wait for a person: answers, time limits, restarts.
+
+use crate::stage::Stage;
+use crate::{APPROVAL, answer, output, template};
+use domain::error::ErrorClass;
+use domain::event::{Decision, Event, EventKind};
+use domain::run::RunStatus;
+use engine::{AnswerDraft, Error};
+use scripted::{Fault, Rule};
+use serde_json::json;
+
+/// A person approves, changes or rejects; the run waits for as long as it takes, over restarts, in nobody's memory.
+#[tokio::test]
+async fn an_approval_waits_for_a_person() {
+    let mut stage = Stage::new().await;
+    let key = stage.template(&template("checked", APPROVAL)).await;
+    let launched = stage.launch(&key, json!({"who": "Ada"})).await;
+    let asked = stage
+        .until(launched.run, |event| match &event.kind {
+            EventKind::Waiting { question, proposal, until, .. } => {
+                Some((question.head.clone(), proposal.head.clone(), *until))
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(asked, ("Is this good enough for Ada?".to_owned(), "\"DRAFT\"".to_owned(), None));
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+
+    stage = stage.restart().await;
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+    let wrong = answer(Decision::Approve, Some(json!(1)), "");
+    assert!(matches!(stage.answer(launched.run, wrong).await, Err(Error::Invalid(_))));
+    let nobody = AnswerDraft { step_run: "0".to_owned(), ..answer(Decision::Approve, None, "") };
+    assert!(matches!(stage.answer(launched.run, nobody).await, Err(Error::Conflict(_))));
+    stage.answer(launched.run, answer(Decision::Approve, None, "Fine.")).await.unwrap();
+    let again = stage.answer(launched.run, answer(Decision::Reject, None, "")).await;
+    let Err(Error::Conflict(why)) = again else { panic!("{again:?}") };
+    assert!(why.contains("Ada") || why.contains("has ended"), "{why}");
+    let detail = stage.end(launched.run).await;
+    assert_eq!(output(&stage, &detail).await, "PUBLISH DRAFT");
+    let given = detail.state.steps[1].question.as_ref().unwrap().answer.clone().unwrap();
+    assert_eq!((given.by.as_deref(), given.note.as_str()), (Some("Ada"), "Fine."));
+
+    let changed = stage.launch(&key, json!({"who": "Bob"})).await;
+    stage.until_waiting(changed.run).await;
+    stage.answer(changed.run, answer(Decision::Edit, Some(json!("BETTER")), "")).await.unwrap();
+    let detail = stage.end(changed.run).await;
+    assert_eq!(output(&stage, &detail).await, "PUBLISH BETTER");
+
+    let rejected = stage.launch(&key, json!({"who": "Eve"})).await;
+    stage.until_waiting(rejected.run).await;
+    stage.answer(rejected.run, answer(Decision::Reject, None, "Too short.")).await.unwrap();
+    let detail = stage.end(rejected.run).await;
+    let error = detail.state.error.unwrap().error;
+    assert_eq!(error.class, ErrorClass::Refused);
+    assert_eq!(error.message, "step 'Check' failed: rejected by Ada: Too short.");
+
+    let stopped = stage.launch(&key, json!({"who": "Eve"})).await;
+    stage.until_waiting(stopped.run).await;
+    stage.cancel(stopped.run).await;
+    assert_eq!(stage.detail(stopped.run).await.summary.status, RunStatus::Cancelled);
+    let late = stage.answer(stopped.run, answer(Decision::Approve, None, "")).await;
+    assert!(matches!(late, Err(Error::Conflict(_))));
+}
+
+/// A run that waits for a person is not forgotten over its other steps: one that is between two attempts goes on after a
+/// restart, with no answer given.
+#[tokio::test]
+async fn a_step_between_attempts_goes_on_while_another_waits_for_a_person() {
+    let mut stage = Stage::new().await;
+    let source = template(
+        "both",
+        "  - {name: Flaky, prompt: FLAKY, maxRetries: 1, dependsOn: []}\n  - {name: Check, uses: approval, dependsOn: []}\n",
+    );
+    let later = Fault::Status { status: 429, retry_after: Some("1".to_owned()), message: None };
+    stage.models.script(vec![Rule::fault(later).times(1)]);
+    let key = stage.template(&source).await;
+    let launched = stage.launch(&key, json!({})).await;
+    stage.until(launched.run, |event| matches!(event.kind, EventKind::StepFailed { .. }).then_some(())).await;
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+    stage = stage.restart().await;
+    let finished = |event: &Event| matches!(event.kind, EventKind::Finished { .. }).then_some(());
+    stage.until(launched.run, finished).await;
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+    stage.answer(launched.run, answer(Decision::Approve, None, "")).await.unwrap();
+    assert_eq!(stage.end(launched.run).await.summary.status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_time_limit_decides_as_it_says_also_after_a_restart() {
+    let mut stage = Stage::new().await;
+    let limited = |key: &str, more: &str| {
+        template(key, &APPROVAL.replace("    prompt: 'Is", &format!("{more}    prompt: 'Is")))
+    };
+    let source = limited("approves", "    timeout: 400\n    with: {onTimeout: approve}\n");
+    let detail = stage.run(&source, json!({"who": "x"})).await;
+    assert_eq!(output(&stage, &detail).await, "PUBLISH DRAFT");
+    let key = stage.template(&limited("rejects", "    timeout: 1500\n")).await;
+    let launched = stage.launch(&key, json!({"who": "x"})).await;
+    stage.until_waiting(launched.run).await;
+    stage = stage.restart().await;
+    let detail = stage.end(launched.run).await;
+    let error = detail.state.error.unwrap().error;
+    assert_eq!(
+        (error.class, error.message.as_str()),
+        (ErrorClass::Timeout, "step 'Check' failed: rejected by the time limit")
+    );
+}
