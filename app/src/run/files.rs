@@ -1,79 +1,51 @@
-//! The files that a run wrote: their list, one of them as a preview, as text, or against the version before it. File,
-//! version and view are in the address. What a model wrote is never part of this page: a preview is a document of its
-//! own, in a sandbox.
+//! The files that a run wrote. Their tab is drawn on the server alone, as it changes with its address and with nothing
+//! that is done in it; the message of a run links to it.
 
-use super::server::{FilesPage, OpenFile, list_files, open_files};
+use super::server::{draw_files, list_files};
 use crate::{
     fault,
     form::FaultPage,
     live::{LiveRun, Refresh},
     load::{Loaded, ask_in_browser, load},
-    ui::{ButtonLink, ButtonSize, EmptyState, Glyph, Icon, Skeleton, SkeletonShape, format_bytes},
+    ui::{
+        Skeleton, SkeletonShape,
+        focus::{Move, active_element, move_focus},
+    },
 };
-use domain::{file::FilePath, id::RunNumber, key::ProjectKey, run::RunState, view::FileVersion};
-use leptos::prelude::*;
+use domain::{file::FilePath, id::RunNumber, key::ProjectKey, run::RunState};
+use leptos::{html::Div, prelude::*};
 use leptos_router::hooks::use_query_map;
 
-/// How many of a file's versions have a link, the newest ones.
-const VERSIONS: u32 = 20;
+/// How many files a message names.
+const NAMED: usize = 20;
 
 /// Those of the run in the address, while this tab is open (`shown`).
 pub fn load_files(
     project: Memo<ProjectKey>,
     number: Memo<Option<RunNumber>>,
     shown: Memo<bool>,
-) -> Loaded<Option<fault::Result<FilesPage>>> {
+) -> Loaded<Option<fault::Result<String>>> {
     let query = use_query_map();
     let asked = Memo::new(move |_| {
         let query = query.read();
-        let path = query.get("file").and_then(|path| FilePath::parse(&path).ok());
         let version = query.get("version").and_then(|version| version.parse().ok());
-        number.get().filter(|_| shown.get()).map(|number| (project.get(), number, path, version))
+        let number = number.get().filter(|_| shown.get())?;
+        Some((project.get(), number, query.get("file"), version, query.get("view")))
     });
     load(
         move || asked.get(),
         |asked| async move {
-            let (project, number, path, version) = asked?;
-            Some(open_files(project, number, path, version).await)
+            let (project, number, path, version, view) = asked?;
+            Some(draw_files(project, number, path, version, view).await)
         },
     )
 }
 
-/// What a file is shown as.
-#[derive(Clone, Copy, PartialEq)]
-enum View {
-    Preview,
-    Text,
-    Changes,
-}
-
-impl View {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Preview => "preview",
-            Self::Text => "text",
-            Self::Changes => "changes",
-        }
-    }
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Preview => "Preview",
-            Self::Text => "Text",
-            Self::Changes => "Changes",
-        }
-    }
-}
-
 #[component]
-pub fn Files(
-    project: ProjectKey,
-    run: LiveRun,
-    files: Loaded<Option<fault::Result<FilesPage>>>,
-) -> impl IntoView {
-    let project = StoredValue::new(project);
+pub fn Files(run: LiveRun, files: Loaded<Option<fault::Result<String>>>) -> impl IntoView {
     let written = Memo::new(move |_| run.state.read().files.iter().map(|file| file.writes).sum::<u32>());
     let refresh = Refresh::new(move || files.refetch());
+    let again = StoredValue::new(false);
     Effect::new(move |before: Option<u32>| {
         let written = written.get();
         if before.is_some_and(|before| before < written) {
@@ -85,13 +57,34 @@ pub fn Files(
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=4/> }>
             {move || Suspend::new(async move {
                 match files.await? {
-                    Ok(page) => Some(view! { <FileList project=project.get_value() run page/> }.into_any()),
+                    Ok(html) => {
+                        let again = again.try_update_value(|again| std::mem::replace(again, true));
+                        Some(view! { <Drawn html again=again == Some(true)/> }.into_any())
+                    }
                     Err(fault) => Some(view! { <FaultPage fault/> }.into_any()),
                 }
             })}
         </Transition>
-        {move || writing(&run.state.read()).map(|paths| view! { <p class="run-writing">{paths}</p> })}
+        <p class="run-writing">{move || writing(&run.state.read())}</p>
     }
+}
+
+/// What the server drew, as it is: it escapes what people and models wrote.
+#[component]
+fn Drawn(
+    html: String,
+    /// Something stood here before, whose links had perhaps the focus.
+    again: bool,
+) -> impl IntoView {
+    let node = NodeRef::<Div>::new();
+    Effect::new(move |_| {
+        let Some(node) = node.get().filter(|_| again) else { return };
+        if active_element().is_none_or(|element| element.tag_name() == "BODY") {
+            let here = window().location().search().unwrap_or_default().replace('"', "");
+            move_focus(&node, &format!("a[href=\"{here}\"]"), Move::First);
+        }
+    });
+    view! { <div class="run-files" node_ref=node inner_html=html></div> }
 }
 
 /// The files that answers have come to and not yet finished.
@@ -101,182 +94,22 @@ fn writing(state: &RunState) -> Option<String> {
     (!state.phase.is_end() && !paths.is_empty()).then(|| format!("writing {} …", paths.join(", ")))
 }
 
-#[component]
-fn FileList(project: ProjectKey, run: LiveRun, page: FilesPage) -> impl IntoView {
-    if page.files.is_empty() {
-        let text = if run.is_live().get_untracked() {
-            "They appear here as steps write them."
-        } else {
-            "A step writes files when its template says so: with: {files: true}."
-        };
-        return view! { <EmptyState title="No files" glyph=Glyph::File>{text}</EmptyState> }.into_any();
-    }
-    let open = page.open.as_ref().map(|open| open.file.path.clone());
-    let step_of = |path: &FilePath| {
-        run.state.with_untracked(|state| {
-            let file = state.files.iter().find(|file| file.path == *path);
-            file.map(|file| state.label(file.step)).unwrap_or_default()
-        })
-    };
-    let newest = page.files.iter().find(|file| Some(&file.path) == open.as_ref()).map(|file| file.version);
-    let rows = page.files.iter().map(|file| {
-        let path = file.path.to_string();
-        view! {
-            <li>
-                <a
-                    class="file-link"
-                    href=file_href("", &file.path, None)
-                    data-noscroll="true"
-                    aria-current=(open.as_ref() == Some(&file.path)).then_some("true")
-                >
-                    <Icon glyph=Glyph::File/>
-                    <span class="file-name" title=path.clone()>{path.clone()}</span>
-                    <span class="file-fact">{format!("v{}", file.version)}</span>
-                    <span class="file-fact">{format_bytes(file.bytes)}</span>
-                    <span class="file-step">{step_of(&file.path)}</span>
-                </a>
-            </li>
-        }
-    });
-    let rows = rows.collect_view();
-    let zip = format!("/api/v1/projects/{project}/runs/{}/files.zip", run.number);
-    view! {
-        <div class="run-files">
-            <div class="file-list">
-                <ul aria-label="Files">{rows}</ul>
-                <ButtonLink href=zip external=true size=ButtonSize::Small glyph=Glyph::Download>
-                    "Download all (zip)"
-                </ButtonLink>
-            </div>
-            {page.open.map(|open| {
-                let newest = newest.unwrap_or_default().max(open.file.version);
-                view! { <OpenedFile project run=run.number open newest/> }
-            })}
-        </div>
-    }
-    .into_any()
-}
-
-#[component]
-fn OpenedFile(project: ProjectKey, run: RunNumber, open: OpenFile, newest: u32) -> impl IntoView {
-    let FileVersion { path, version, bytes, .. } = open.file;
-    let is_page = matches!(path.extension().as_deref(), Some("html" | "htm"));
-    let views: Vec<_> =
-        [is_page.then_some(View::Preview), Some(View::Text), open.changes.is_some().then_some(View::Changes)]
-            .into_iter()
-            .flatten()
-            .collect();
-    let first = views[0];
-    let query = use_query_map();
-    let asked = views.clone();
-    let view = Memo::new(move |_| {
-        let wanted = query.read().get("view");
-        asked.iter().copied().find(|view| wanted.as_deref() == Some(view.as_str())).unwrap_or(first)
-    });
-    let raw = format!("/api/v1/projects/{project}/runs/{run}/files/{}?version={version}", escaped(&path));
-    let here = file_href("", &path, Some(version));
-    let views = views.into_iter().map(|one| {
-        view! {
-            <a
-                class="run-chip"
-                href=format!("{here}&view={}", one.as_str())
-                data-noscroll="true"
-                aria-current=move || (view.get() == one).then_some("true")
-            >
-                {one.label()}
-            </a>
-        }
-    });
-    let views = views.collect_view();
-    let versions = (1..=newest).rev().take(VERSIONS as usize).map(|one| {
-        let href = file_href("", &path, Some(one));
-        view! {
-            <a
-                class="run-chip"
-                href=move || format!("{href}&view={}", view.get().as_str())
-                data-noscroll="true"
-                aria-current=(one == version).then_some("true")
-            >
-                "v" {one}
-            </a>
-        }
-    });
-    let versions = versions.collect_view();
-    let name = path.to_string();
-    let (heading, label) = (name.clone(), name.clone());
-    let title = format!("Preview of {name}");
-    let (text, changes) = (open.text, open.changes.unwrap_or_default());
-    let cut = open.cut;
-    view! {
-        <section class="file" aria-label=label>
-            <header class="file-head">
-                <h2>{heading}</h2>
-                <span class="file-fact">{format_bytes(bytes)}</span>
-                <ButtonLink
-                    href=format!("{raw}&download=true")
-                    external=true
-                    size=ButtonSize::Small
-                    glyph=Glyph::Download
-                >
-                    "Download"
-                </ButtonLink>
-            </header>
-            <div class="file-chips">
-                <div class="file-chips" role="group" aria-label="Views">{views}</div>
-                <div class="file-chips" role="group" aria-label="Versions">{versions}</div>
-            </div>
-            {move || match view.get() {
-                View::Preview => view! {
-                    <iframe class="file-preview" sandbox="allow-scripts" src=raw.clone() title=title.clone()></iframe>
-                }
-                .into_any(),
-                View::Text => view! {
-                    <pre class="run-text file-text" tabindex="0" role="region" aria-label=name.clone()>{text.clone()}</pre>
-                    {cut.then(|| view! { <p class="muted">"Its beginning is shown here; download it for the rest."</p> })}
-                }
-                .into_any(),
-                View::Changes => view! {
-                    <pre class="run-text file-text file-changes" tabindex="0" role="region" aria-label="Changes">
-                        {changes.lines().map(changed_line).collect_view()}
-                    </pre>
-                }
-                .into_any(),
-            }}
-        </section>
-    }
-    .into_any()
-}
-
-/// A line of a diff; its first character says what became of it.
-fn changed_line(line: &str) -> impl IntoView + use<> {
-    let class = match line.as_bytes().first() {
-        Some(b'+') => "change change-added",
-        Some(b'-') => "change change-gone",
-        Some(b'@') => "change change-place",
-        _ => "change",
-    };
-    view! { <span class=class>{line.to_owned()}</span> }
-}
-
 /// The files of a run in its message: each leads to its tab.
 #[component]
 pub fn FileLine(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let any = Memo::new(move |_| run.state.with(|state| !state.files.is_empty() || writing(state).is_some()));
-    let project = StoredValue::new(project);
-    view! {
-        <Show when=move || any.get()>
-            <FileLinks project=project.get_value() run/>
-        </Show>
-    }
+    move || any.get().then(|| view! { <FileLinks project=project.clone() run/> })
 }
 
 #[component]
 fn FileLinks(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let written = Memo::new(move |_| {
-        run.state
-            .with(|state| state.files.iter().map(|file| (file.path.clone(), file.writes)).collect::<Vec<_>>())
+        run.state.with(|state| {
+            let files = state.files.iter().map(|file| (file.path.clone(), file.writes));
+            files.collect::<Vec<_>>()
+        })
     });
-    let base = StoredValue::new(format!("/p/{project}/runs/{}", run.number));
+    let base = format!("/p/{project}/runs/{}", run.number);
     // Versions count in the conversation, of which a run alone knows nothing.
     let versions = ask_in_browser(move || {
         written.track();
@@ -284,39 +117,39 @@ fn FileLinks(project: ProjectKey, run: LiveRun) -> impl IntoView {
     });
     let version_of = move |path: &FilePath| {
         let versions = versions.read();
-        let known = versions.as_ref()?.as_ref().ok()?.iter().find(|file| file.path == *path)?;
-        Some(format!(" v{}", known.version))
+        let known = versions.as_ref()?.as_ref().ok()?.iter().find(|(known, _)| known == path.as_str())?;
+        Some(format!(" v{}", known.1))
     };
-    let more = move || written.read().len().saturating_sub(FILES);
+    let links = move || {
+        let written = written.read();
+        let links = written.iter().take(NAMED).map(|(path, _)| {
+            let href = file_href(&base, path, None);
+            view! { <span><a class="link" href=href>{path.to_string()}</a> {version_of(path)}</span> }
+        });
+        let links = links.collect_view();
+        let more = written.len().saturating_sub(NAMED);
+        let more =
+            (more > 0).then(|| view! { <a class="link" href=format!("{base}?tab=files")>{more} " more"</a> });
+        (links, more)
+    };
     view! {
         <p class="run-file-line">
             <span class="muted">"files"</span>
-            <For each=move || written.get().into_iter().take(FILES) key=|(path, _)| path.clone() let:file>
-                <span>
-                    <a class="link" href=base.with_value(|base| file_href(base, &file.0, None))>{file.0.to_string()}</a>
-                    {move || version_of(&file.0)}
-                </span>
-            </For>
-            <Show when=move || { more() > 0 }>
-                <a class="link" href=base.with_value(|base| format!("{base}?tab=files"))>{more} " more"</a>
-            </Show>
+            {links}
             <span class="muted">{move || writing(&run.state.read())}</span>
         </p>
     }
     .into_any()
 }
 
-/// How many files a message names.
-const FILES: usize = 20;
-
 /// The place of a file in the tab of its run.
-fn file_href(run: &str, path: &FilePath, version: Option<u32>) -> String {
+pub(super) fn file_href(run: &str, path: &FilePath, version: Option<u32>) -> String {
     let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
     format!("{run}?tab=files&file={}{version}", escaped(path))
 }
 
 /// The path for an address, the same on server and browser.
-fn escaped(path: &FilePath) -> String {
+pub(super) fn escaped(path: &FilePath) -> String {
     let mut text = String::new();
     for byte in path.as_str().bytes() {
         match byte {

@@ -3,6 +3,8 @@
 #[cfg(feature = "ssr")]
 mod changes;
 mod copy;
+#[cfg(feature = "ssr")]
+mod drawn;
 mod events;
 mod failure;
 mod files;
@@ -15,6 +17,7 @@ mod page;
 mod panel;
 mod question;
 mod rerun;
+mod rows;
 mod server;
 mod status;
 mod steps;

@@ -104,7 +104,7 @@ fn Run(
     page: server::RunPage,
     part: Memo<Part>,
     events: Loaded<Option<EventsPage>>,
-    files: Loaded<Option<fault::Result<server::FilesPage>>>,
+    files: Loaded<Option<fault::Result<String>>>,
 ) -> impl IntoView {
     let query = use_query_map();
     let step = Memo::new(move |_| query.read().get("step").and_then(|step| step.parse::<StepRunId>().ok()));
@@ -164,7 +164,7 @@ fn Run(
                     }
                         .into_any()
                 }
-                Part::Files => view! { <Files project=project.get_value() run files/> }.into_any(),
+                Part::Files => view! { <Files run files/> }.into_any(),
                 Part::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
                 Part::Events => view! { <Events project=project.get_value() run events/> }.into_any(),
             }}

@@ -113,9 +113,13 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                         }
                     })
             }}
-            <Show when=move || reused.get()>
-                <p class="muted">"Reused from the run that this one was forked from; nothing was called for it."</p>
-            </Show>
+            {move || {
+                reused
+                    .get()
+                    .then(|| {
+                        view! { <p class="muted">"Reused from the run that this one was forked from; nothing was called for it."</p> }
+                    })
+            }}
             <Show when=move || !attempts.read().is_empty()>
                 <h3>"Attempts"</h3>
                 <ol class="run-attempts">

@@ -2,6 +2,7 @@
 //! gives way when somebody has answered.
 
 use super::{
+    rows::Rows,
     server::AnswerStep,
     text::{TextKind, drawn, indented, read_whole},
 };
@@ -10,13 +11,12 @@ use crate::{
     form::{FaultNotice, error_at, fault_of},
     live::LiveRun,
     load::parse,
-    ui::{
-        Button, ButtonKind, ButtonVariant, RelativeTime, Status, StatusBadge, TextArea, TimeLeft, use_toasts,
-    },
+    ui::{Button, ButtonKind, ButtonVariant, RelativeTime, TextArea, TimeLeft, use_toasts},
 };
 use domain::{event::Decision, id::StepRunId, key::ProjectKey, run::StepStatus, view::Content};
 use leptos::{form::ActionForm, prelude::*};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// How many questions of one run are shown at once.
 const SHOWN: usize = 5;
@@ -30,15 +30,16 @@ pub fn Questions(project: ProjectKey, run: LiveRun, may_edit: bool) -> impl Into
         let runs = runs.into_iter().flatten().filter(|(_, run)| run.status == StepStatus::Waiting);
         runs.map(|(id, _)| id).collect::<Vec<_>>()
     });
-    let project = StoredValue::new(project);
-    let more = move || waiting.read().len().saturating_sub(SHOWN);
+    let ids = Memo::new(move |_| waiting.read().iter().copied().take(SHOWN).collect::<Vec<_>>());
+    let more = Memo::new(move |_| waiting.read().len().saturating_sub(SHOWN));
+    let row = move |id| view! { <Asked project=project.clone() run id may_edit/> }.into_any();
     view! {
-        <For each=move || waiting.get().into_iter().take(SHOWN) key=|id| *id let:id>
-            <Asked project=project.get_value() run id may_edit/>
-        </For>
-        <Show when=move || { more() > 0 }>
-            <p class="question-more">{more} " more wait for an answer after these."</p>
-        </Show>
+        <Rows ids row=Arc::new(row)/>
+        {move || {
+            let more = more.get();
+            (more > 0)
+                .then(|| view! { <p class="question-more">{more} " more wait for an answer after these."</p> })
+        }}
     }
     .into_any()
 }
@@ -70,8 +71,7 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool) -> im
     view! {
         <section class="question" aria-label=title>
             <p class="question-head">
-                <StatusBadge status=Status::Waiting/>
-                <strong>{label}</strong>
+                <span><strong>{label}</strong> " waits for a decision"</span>
                 <span class="muted">"asked " <RelativeTime at=question.asked_at/></span>
                 {limit}
             </p>
@@ -120,11 +120,10 @@ fn AnswerForm(
             value => Some((indented(&value), false)),
         }
     });
-    let is_text = move || editable.read().as_ref().is_some_and(|(_, text)| *text);
     let change = move || {
         if let Some((text, _)) = editable.get_untracked() {
             output.set(text);
-            changing.set(true);
+            changing.update(|changing| *changing = !*changing);
         }
     };
     let place = format!("{}-{id}", run.number);
@@ -135,46 +134,47 @@ fn AnswerForm(
             <input type="hidden" name="run" value=run.number.to_string()/>
             <input type="hidden" name="step" value=id.to_string()/>
             <FaultNotice fault fields=&["output"]/>
-            <Show when=move || changing.get()>
-                <input type="hidden" name="as_text" value=move || is_text().to_string()/>
-                <TextArea
-                    label="What the step gives instead"
-                    name="output"
-                    id=output_id.clone()
-                    bind=output
-                    rows=6
-                    mono=!is_text()
-                    hint=if is_text() { "Text, as it goes on." } else { "JSON." }
-                    error=error_at(fault, "output")
-                />
-            </Show>
+            {move || {
+                changing
+                    .get()
+                    .then(|| {
+                        let is_text = editable.read_untracked().as_ref().is_some_and(|(_, text)| *text);
+                        view! {
+                            <input type="hidden" name="as_text" value=is_text.to_string()/>
+                            <TextArea
+                                label="What the step gives instead"
+                                name="output"
+                                id=output_id.clone()
+                                bind=output
+                                rows=6
+                                mono=!is_text
+                                hint=if is_text { "Text, as it goes on." } else { "JSON." }
+                                error=error_at(fault, "output")
+                            />
+                        }
+                    })
+            }}
             <TextArea label="Note" name="note" id=format!("note-{place}") rows=1 optional=true/>
             <div class="question-actions">
-                <Show
-                    when=move || changing.get()
-                    fallback=move || view! {
-                        <Button kind=ButtonKind::Submit variant=ButtonVariant::Primary name="decision" value="approve" busy>
-                            "Approve"
-                        </Button>
-                        <Button kind=ButtonKind::Submit variant=ButtonVariant::Danger name="decision" value="reject" busy>
-                            "Reject"
-                        </Button>
-                        <Button
-                            variant=ButtonVariant::Ghost
-                            disabled=Signal::derive(move || editable.read().is_none())
-                            on_click=change
-                        >
-                            "Change…"
+                {move || {
+                    let (label, decision) =
+                        if changing.get() { ("Approve as changed", "edit") } else { ("Approve", "approve") };
+                    view! {
+                        <Button kind=ButtonKind::Submit variant=ButtonVariant::Primary name="decision" value=decision busy>
+                            {label}
                         </Button>
                     }
+                }}
+                <Button kind=ButtonKind::Submit name="decision" value="reject" busy>
+                    "Reject"
+                </Button>
+                <Button
+                    variant=ButtonVariant::Ghost
+                    disabled=Signal::derive(move || editable.read().is_none())
+                    on_click=change
                 >
-                    <Button kind=ButtonKind::Submit variant=ButtonVariant::Primary name="decision" value="edit" busy>
-                        "Approve as changed"
-                    </Button>
-                    <Button variant=ButtonVariant::Ghost on_click=move || changing.set(false)>
-                        "Keep the proposal"
-                    </Button>
-                </Show>
+                    {move || if changing.get() { "Keep the proposal" } else { "Change…" }}
+                </Button>
             </div>
         </ActionForm>
     }

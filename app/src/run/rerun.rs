@@ -35,14 +35,19 @@ pub fn Rerun(project: ProjectKey, run: LiveRun, leave: bool) -> impl IntoView {
         open.set(true);
     };
     view! {
-        <Show when=move || !live.get()>
-            <Button variant=ButtonVariant::Ghost size=ButtonSize::Small glyph=Glyph::Fork on_click=ask>
-                "Rerun…"
-            </Button>
-            <Show when=move || wanted.get()>
-                <RerunDialog project=project.get_value() run open leave/>
-            </Show>
-        </Show>
+        {move || {
+            (!live.get())
+                .then(|| {
+                    view! {
+                        <Button variant=ButtonVariant::Ghost size=ButtonSize::Small glyph=Glyph::Fork on_click=ask>
+                            "Rerun…"
+                        </Button>
+                    }
+                })
+        }}
+        {move || {
+            wanted.get().then(|| view! { <RerunDialog project=project.get_value() run open leave/> })
+        }}
     }
     .into_any()
 }
@@ -67,6 +72,7 @@ fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: b
         let failed = (0..).zip(runs).filter(|(_, item)| item.status == StepStatus::Failed);
         failed.map(|(item, _)| item).collect::<Vec<u32>>()
     });
+    let any_failed = Memo::new(move |_| !failed.read().is_empty());
     let choices = Signal::derive(move || {
         vec![
             SelectOption::new(FAILED, format!("Failed items only ({})", failed.read().len())),
@@ -150,16 +156,22 @@ fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: b
                 bind=from
                 hint="It runs again with all that depends on it. The outputs of the other steps are reused; nothing is called for them."
             />
-            <Show when=move || !failed.read().is_empty()>
-                <Select
-                    label="Items"
-                    name="items"
-                    id=id("items")
-                    options=choices
-                    bind=items
-                    error=error_at(fault, "items")
-                />
-            </Show>
+            {move || {
+                any_failed
+                    .get()
+                    .then(|| {
+                        view! {
+                            <Select
+                                label="Items"
+                                name="items"
+                                id=id("items")
+                                options=choices
+                                bind=items
+                                error=error_at(fault, "items")
+                            />
+                        }
+                    })
+            }}
             {version
                 .map(|_| {
                     view! {

@@ -2,14 +2,13 @@
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
-use domain::access::Permission;
+use domain::{access::Permission, file::FilePath};
 use domain::{
     event::{Decision, Event},
-    file::FilePath,
     id::{ContentId, RunNumber, Timestamp},
     key::{ProjectKey, TemplateKey},
     run::RunStatus,
-    view::{Content, FileVersion, Launched, Page, RunDetail, RunSummary},
+    view::{Content, Launched, Page, RunDetail, RunSummary},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
@@ -32,24 +31,6 @@ pub struct RunPage {
     /// Whether who asks may answer, rerun and stop.
     pub may_edit: bool,
     pub now: Timestamp,
-}
-
-/// What a run wrote, and the file that is looked at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FilesPage {
-    /// The last version of each, by path.
-    pub files: Vec<FileVersion>,
-    pub open: Option<OpenFile>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OpenFile {
-    pub file: FileVersion,
-    /// At most [`TEXT_LIMIT`] bytes of it.
-    pub text: String,
-    pub cut: bool,
-    /// What became of the version before it, line by line; none for a first version.
-    pub changes: Option<String>,
 }
 
 #[server]
@@ -136,34 +117,33 @@ fn read_json(field: &str, text: &str) -> Result<serde_json::Value, Fault> {
     serde_json::from_str(text).map_err(|error| Fault::field(field, format!("is no JSON: {error}")).answered())
 }
 
+/// What a run wrote: each file by its path, with its version in the conversation.
 #[server]
-pub async fn list_files(project: ProjectKey, run: RunNumber) -> Result<Vec<FileVersion>, Fault> {
-    let (engine, user) = crate::session::caller().await?;
-    Ok(engine.run_files(&user, &project, run).await?)
-}
-
-/// The run's files, and one of them: that of `path`, else the first; of `version`, else as the run left it.
-#[server]
-pub async fn open_files(
-    project: ProjectKey,
-    run: RunNumber,
-    path: Option<FilePath>,
-    version: Option<u32>,
-) -> Result<FilesPage, Fault> {
+pub async fn list_files(project: ProjectKey, run: RunNumber) -> Result<Vec<(String, u32)>, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let files = engine.run_files(&user, &project, run).await?;
-    let open = match path.or_else(|| files.first().map(|file| file.path.clone())) {
-        Some(path) => Some(opened(engine.file(&user, &project, run, &path, version).await?)),
-        None => None,
-    };
-    Ok(FilesPage { files, open })
+    Ok(files.into_iter().map(|file| (file.path.into(), file.version)).collect())
 }
 
-#[cfg(feature = "ssr")]
-fn opened(file: domain::view::FileText) -> OpenFile {
-    let changes = file.before.map(|before| super::changes::between(&before, &file.text));
-    let text = domain::event::head(&file.text, TEXT_LIMIT as usize).to_owned();
-    OpenFile { cut: text.len() < file.text.len(), file: file.file, text, changes }
+/// The run's files as HTML, and one of them: that of `path`, else the first; of `version`, else as the run left it.
+#[server]
+pub async fn draw_files(
+    project: ProjectKey,
+    run: RunNumber,
+    path: Option<String>,
+    version: Option<u32>,
+    view: Option<String>,
+) -> Result<String, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let detail = engine.run(&user, &project, run).await?;
+    let files = engine.run_files(&user, &project, run).await?;
+    // A path that none can have is as one that is not there.
+    let path = path.and_then(|path| FilePath::parse(&path).ok());
+    let open = match path.or_else(|| files.first().map(|file| file.path.clone())) {
+        Some(path) => Some(engine.file(&user, &project, run, &path, version).await?),
+        None => None,
+    };
+    Ok(super::drawn::files_html(&project, &detail, &files, open, view.as_deref()))
 }
 
 /// How many runs of the project are live, and the change at which they were counted.

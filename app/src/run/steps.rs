@@ -2,6 +2,7 @@
 
 use super::{
     follow::Following,
+    rows::{Rows, first_steps},
     status::whole_seconds,
     text::{StoredText, TextKind},
     timeline::ChildRun,
@@ -17,6 +18,7 @@ use domain::{
     run::{StepState, StepStatus},
 };
 use leptos::prelude::*;
+use std::sync::Arc;
 
 #[component]
 pub fn Steps(
@@ -28,12 +30,13 @@ pub fn Steps(
 ) -> impl IntoView {
     let count = Memo::new(move |_| run.state.read().plan.steps.len());
     let more = format!("/p/{project}/runs/{}", run.number);
-    let project = StoredValue::new(project);
+    let ids = Memo::new(move |_| first_steps(count.get(), limit));
+    let row = move |id: StepRunId| {
+        view! { <Step project=project.clone() run index=id.index() text_elsewhere/> }.into_any()
+    };
     view! {
         <ol class="run-steps">
-            <For each=move || 0..count.get().min(limit) key=|index| *index let:index>
-                <Step project=project.get_value() run index text_elsewhere/>
-            </For>
+            <Rows ids row=Arc::new(row)/>
         </ol>
         {move || {
             (count.get() > limit)

@@ -2,6 +2,7 @@
 //! under forEach are rows beneath it.
 
 use super::{
+    rows::{Rows, first_steps},
     status::whole_seconds,
     steps::is_under_way,
     words::{item_words, step_status},
@@ -16,6 +17,7 @@ use domain::{
     run::{AttemptEnd, StepState, StepStatus},
 };
 use leptos::prelude::*;
+use std::sync::Arc;
 
 /// The width of a bar's own units; the drawing stretches to the room there is.
 const WIDTH: u64 = 1000;
@@ -31,12 +33,11 @@ pub fn Timeline(
     #[prop(into)] chosen: Signal<Option<StepRunId>>,
 ) -> impl IntoView {
     let count = Memo::new(move |_| run.state.read().plan.steps.len());
-    let project = StoredValue::new(project);
+    let ids = Memo::new(move |_| first_steps(count.get(), usize::MAX));
+    let row = move |id| view! { <TimelineRow project=project.clone() run id chosen/> }.into_any();
     view! {
         <ol class="timeline" aria-label="Steps">
-            <For each=move || 0..count.get() key=|index| *index let:index>
-                <TimelineRow project=project.get_value() run id=StepRunId::of(index) chosen/>
-            </For>
+            <Rows ids row=Arc::new(row)/>
         </ol>
     }
 }
@@ -147,35 +148,37 @@ fn Items(
 ) -> impl IntoView {
     let counts = run.items(step);
     let all = RwSignal::new(false);
-    let project = StoredValue::new(project);
-    let total = Memo::new(move |_| counts.get().map_or(0, |counts| counts.total));
-    let shown = Memo::new(move |_| if all.get() { total.get() } else { total.get().min(ITEMS) });
-    let label = move || run.state.with_untracked(|state| format!("Items of {}", state.name(step)));
-    view! {
-        <Show when=move || counts.read().is_some()>
-            <details class="timeline-items" open=true>
-                <summary>{move || counts.get().map(item_words)}</summary>
-                <ol aria-label=label>
-                    <For each=move || 0..shown.get() key=|item| *item let:item>
-                        <li>
-                            <TimelineStep
-                                project=project.get_value()
-                                run
-                                id=StepRunId { item: Some(item), ..step }
-                                chosen
-                            />
-                        </li>
-                    </For>
-                </ol>
-                <Show when=move || shown.get() < total.get()>
-                    <Button size=ButtonSize::Small on_click=move || all.set(true)>
-                        {move || format!("Show all {}", total.get())}
-                    </Button>
-                </Show>
-            </details>
-        </Show>
+    let total = Memo::new(move |_| counts.get().map(|counts| counts.total));
+    let ids = Memo::new(move |_| {
+        let total = total.get().unwrap_or_default();
+        let shown = if all.get() { total } else { total.min(ITEMS) };
+        (0..shown).map(|item| StepRunId { item: Some(item), ..step }).collect::<Vec<_>>()
+    });
+    let rest = Memo::new(move |_| total.get().filter(|total| !all.get() && *total > ITEMS));
+    let label = run.state.with_untracked(|state| format!("Items of {}", state.name(step)));
+    let row = Arc::new(move |id| {
+        view! { <li><TimelineStep project=project.clone() run id chosen/></li> }.into_any()
+    });
+    move || {
+        total.get().map(|_| {
+            view! {
+                <details class="timeline-items" open=true>
+                    <summary>{move || counts.get().map(item_words)}</summary>
+                    <ol aria-label=label.clone()><Rows ids row=row.clone()/></ol>
+                    {move || {
+                        rest.get()
+                            .map(|total| {
+                                view! {
+                                    <Button size=ButtonSize::Small on_click=move || all.set(true)>
+                                        {format!("Show all {total}")}
+                                    </Button>
+                                }
+                            })
+                    }}
+                </details>
+            }
+        })
     }
-    .into_any()
 }
 
 /// The run's begin, and its end so far.
