@@ -1,6 +1,7 @@
 // Steps that do more than ask a model once: a person's decision, many items, a run of their own, files; and what runs
 // again from a step (A7, E4, E7, F1, F2, F5).
 
+import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 
 import { expect, PROJECT, signIn, test, type Launched, type Workspace } from "../fixtures";
@@ -25,6 +26,20 @@ const row = (page: Page, name: string) =>
   page.getByRole("list", { name: "Steps", exact: true }).locator(":scope > li").filter({ hasText: name });
 const fact = (page: Page, name: string): Locator =>
   page.locator("dl > div").filter({ has: page.getByText(name, { exact: true }) }).locator("dd").first();
+
+/** Nothing that axe finds, in light and in dark; nothing to scroll sideways on a phone. */
+async function isClean(page: Page): Promise<void> {
+  const size = page.viewportSize();
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).exclude("iframe").analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
+  }
+  await page.setViewportSize({ width: 360, height: 780 });
+  const room = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  await expect.poll(room, "what reaches beyond the right edge").toBeLessThanOrEqual(0);
+  if (size) await page.setViewportSize(size);
+}
 
 const CHECKED: Step[] = [
   { name: "Draft", prompt: "Draft" },
@@ -64,6 +79,7 @@ test("a person is asked, changes what is proposed, and the run goes on with that
   await asked.getByRole("button", { name: "Change…" }).click();
   const instead = asked.getByLabel("What the step gives instead");
   await expect(instead).toHaveValue("A first draft.");
+  await isClean(member);
   await instead.fill("A better draft.");
   await asked.getByLabel("Note").fill("shorter");
   await asked.getByRole("button", { name: "Approve as changed" }).click();
@@ -129,6 +145,7 @@ test("a step runs for every item; failed ones run again alone (E4, E7, F2)", asy
   await expect(member).toHaveURL(/step=0\.1/);
   const panel = member.getByRole("complementary", { name: "Each [1]" });
   await expect(panel).toContainText("not today");
+  await isClean(member);
   await panel.getByRole("link", { name: "Close panel" }).click();
 
   const calls = (await models.calls()).length;
@@ -136,6 +153,7 @@ test("a step runs for every item; failed ones run again alone (E4, E7, F2)", asy
   const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
   await expect(dialog.getByLabel("From step")).toHaveValue("Each");
   await expect(dialog.getByLabel("Items")).toHaveValue("failed");
+  await isClean(member);
   await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
   await expect(member).not.toHaveURL(new RegExp(`/runs/${run}$`));
   await expect(member.getByRole("region", { name: /^Status of run/ })).toContainText("Completed");
@@ -160,7 +178,6 @@ test("many items don't fill the page until they are asked for (E4)", async ({ me
 });
 
 test("files have versions, a preview in a sandbox, and what changed; the message leads to them (A7)", async ({
-  consoles,
   member,
   models,
   workspace,
@@ -187,10 +204,13 @@ test("files have versions, a preview in a sandbox, and what changed; the message
   const preview = member.getByTitle("Preview of calculator.html");
   await expect(preview).toHaveAttribute("sandbox", "allow-scripts");
   await expect(preview).toHaveAttribute("src", `/api/v1/projects/${PROJECT}/runs/${run}/files/calculator.html?version=2`);
+  await expect(preview.contentFrame().getByText("multiply")).toBeVisible();
   await file.getByRole("link", { name: "Changes" }).click();
   const changes = file.getByRole("region", { name: "Changes" });
   await expect(changes).toContainText("-<b>add</b>");
   await expect(changes).toContainText("+<b>multiply</b>");
+  await expect(file.getByRole("link", { name: "Changes" }), "the keyboard goes on from there").toBeFocused();
+  await isClean(member);
   await file.getByRole("link", { name: "v1" }).click();
   await file.getByRole("link", { name: "Text" }).click();
   await expect(file.getByRole("region", { name: "Text of calculator.html" })).toHaveText("<h1>Sum</h1>\n<b>add</b>\n");

@@ -67,7 +67,7 @@ pub fn Status(
                 <summary class="run-status-line">
                     <span aria-live="polite"><StatusBadge status plain=true/></span>
                     <span class="run-status-elapsed">{move || elapsed(run)}</span>
-                    {move || summary(run)}
+                    {move || summary(run, compact)}
                 </summary>
                 <div class="run-status-body">
                     {move || queued(run)}
@@ -122,7 +122,7 @@ pub(super) fn whole_seconds(ms: u64) -> String {
 }
 
 /// What the folded line says beside phase and time: how far it is, or what it took.
-fn summary(run: LiveRun) -> impl IntoView {
+fn summary(run: LiveRun, compact: bool) -> impl IntoView {
     let (done, all, working, usage, warnings) = run.state.with(|state| {
         let done = state.steps.iter().filter(|step| step.status.is_end()).count();
         let working = state
@@ -134,7 +134,8 @@ fn summary(run: LiveRun) -> impl IntoView {
         (done, state.steps.len(), working, state.usage.total(), state.warnings.len())
     });
     let live = run.is_live().get();
-    let forked = run.state.with(|state| state.parent.as_ref().map(|parent| parent.run));
+    // The run's page says it among its facts.
+    let forked = run.state.with(|state| state.parent.as_ref().filter(|_| !compact).map(|parent| parent.run));
     view! {
         {forked.map(|parent| view! { <span class="run-status-part">"forked from run " {parent.0}</span> })}
         {(live && all > 1).then(|| view! { <span class="run-status-part">{format!("{done} of {all} steps")}</span> })}
