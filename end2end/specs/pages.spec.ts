@@ -31,6 +31,7 @@ const PAGES = [
   "/p/work/runs",
   "/p/work/runs?status=failed",
   "/p/work/runs/{run}",
+  "/p/work/runs/{run}?tab=files",
   "/p/work/runs/{run}?tab=io",
   "/p/work/runs/{run}?tab=events",
   "/p/work/roles",

@@ -28,12 +28,13 @@ pub fn MessageView(
     project: ProjectKey,
     row: Row,
     now: Timestamp,
+    may_edit: bool,
     /// Called when the run of this message has ended, for the message has its final text then.
     on_end: Callback<()>,
 ) -> impl IntoView {
     match row.entry.message.author {
         Author::User => view! { <UserMessage project row/> }.into_any(),
-        Author::Assistant => view! { <Response project row now on_end/> }.into_any(),
+        Author::Assistant => view! { <Response project row now may_edit on_end/> }.into_any(),
         Author::System => {
             view! { <article class="message message-system">{row.entry.message.content}</article> }.into_any()
         }
@@ -81,7 +82,13 @@ fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
 }
 
 #[component]
-fn Response(project: ProjectKey, row: Row, now: Timestamp, on_end: Callback<()>) -> impl IntoView {
+fn Response(
+    project: ProjectKey,
+    row: Row,
+    now: Timestamp,
+    may_edit: bool,
+    on_end: Callback<()>,
+) -> impl IntoView {
     let message = row.message;
     let created = row.entry.message.created_at;
     let anchor = format!("m-{}", row.entry.message.id);
@@ -108,7 +115,7 @@ fn Response(project: ProjectKey, row: Row, now: Timestamp, on_end: Callback<()>)
                 {template.map(|template| view! { <span class="message-template">{template.name}</span> })}
                 <span class="message-time"><RelativeTime at=created/></span>
             </header>
-            {run.map(|run| view! { <Status project=project.clone() run text_elsewhere=alone/> })}
+            {run.map(|run| view! { <Status project=project.clone() run text_elsewhere=alone may_edit/> })}
             <Body message run alone/>
         </article>
     }

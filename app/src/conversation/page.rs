@@ -110,7 +110,7 @@ fn Conversation(
 ) -> impl IntoView {
     let live = use_live();
     let id = page.task.id;
-    let now = page.now;
+    let (now, may_edit) = (page.now, page.may_edit);
     let title = RwSignal::new(page.task.title.clone());
     let rows = RwSignal::new(rows_of(page.messages, None));
     let earlier = RwSignal::new(page.earlier);
@@ -176,7 +176,7 @@ fn Conversation(
             }}
             <div class="messages" role="log" aria-live="off" aria-label="Messages">
                 <For each=move || rows.get() key=|row| row.entry.message.id let:row>
-                    <MessageView project=project.get_value() row now on_end=ended/>
+                    <MessageView project=project.get_value() row now may_edit on_end=ended/>
                 </For>
             </div>
             {past.then(|| view! { <p class="conversation-earlier"><a class="button button-secondary button-small" href="?">"Newest messages"</a></p> })}

@@ -1,6 +1,8 @@
 //! What the conversation pages ask of the server.
 
 use crate::fault::Fault;
+#[cfg(feature = "ssr")]
+use domain::access::Permission;
 use domain::{
     id::{TaskId, Timestamp},
     key::{ProjectKey, RoleKey, TemplateKey},
@@ -30,6 +32,8 @@ pub struct ConversationPage {
     pub messages: Vec<Entry>,
     /// Continues towards the past.
     pub earlier: Option<String>,
+    /// Whether who asks may answer, rerun and stop.
+    pub may_edit: bool,
     pub changes: u64,
     pub now: Timestamp,
 }
@@ -68,6 +72,7 @@ pub async fn open_conversation(
 ) -> Result<ConversationPage, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let changes = engine.project_cursor(&user, &project).await?;
+    let may_edit = engine.project(&user, &project).await?.permission >= Permission::Editor;
     let summary = engine.task(&user, &project, task).await?;
     let page = engine.messages(&user, &project, task, cursor.as_deref()).await?;
     let mut messages = Vec::with_capacity(page.items.len());
@@ -83,6 +88,7 @@ pub async fn open_conversation(
         task: summary,
         messages,
         earlier: page.next,
+        may_edit,
         changes,
         now: crate::live::server_time(),
     })

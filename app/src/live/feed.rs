@@ -7,7 +7,7 @@ use super::text::{Appended, LiveText};
 use domain::{
     event::{Delta, Event},
     id::{RunNumber, StepRunId, Timestamp},
-    run::{RunState, StepState},
+    run::{ItemCounts, RunState, StepState},
 };
 use leptos::prelude::*;
 use std::{
@@ -102,10 +102,19 @@ impl LiveRun {
         RwSignal::from(self.feed.with_value(|feed| feed.text(step)))
     }
 
-    /// One step's state; changes only when that step does.
+    /// One step run's state, without its items' runs; changes only when that step run does.
     pub fn step(self, step: StepRunId) -> Memo<StepState> {
         Memo::new(move |_| {
-            self.state.with(|state| state.steps.get(step.index()).cloned().unwrap_or_default())
+            self.state.with(|state| state.step_run(step).map(StepState::alone).unwrap_or_default())
+        })
+    }
+
+    /// How far the items of a step are; none before its list is known.
+    pub fn items(self, step: StepRunId) -> Memo<Option<ItemCounts>> {
+        Memo::new(move |_| {
+            let state = self.state.read();
+            let items = state.step_run(step)?.items.as_ref()?;
+            Some(ItemCounts::of(&items.runs))
         })
     }
 

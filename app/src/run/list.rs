@@ -251,6 +251,7 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
                         let words = if run.warnings == 1 { " warning" } else { " warnings" };
                         view! { <span class="runs-note">{run.warnings} {words}</span> }
                     })}
+                {run.caller.map(|caller| view! { <span class="runs-note">"in run " {caller.0}</span> })}
                 {run.error.map(|error| view! { <span class="runs-note runs-error">{error}</span> })}
             </td>
             <td class="wide-only clip">{run.by}</td>

@@ -1,8 +1,13 @@
 //! Runs: their list, the page of one, and the status that a run shows wherever it appears.
 
+#[cfg(feature = "ssr")]
+mod changes;
 mod copy;
+#[cfg(feature = "ssr")]
+mod drawn;
 mod events;
 mod failure;
+mod files;
 mod follow;
 mod inputs;
 mod list;
@@ -10,6 +15,9 @@ mod live_link;
 mod log;
 mod page;
 mod panel;
+mod question;
+mod rerun;
+mod rows;
 mod server;
 mod status;
 mod steps;

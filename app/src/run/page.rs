@@ -2,6 +2,7 @@
 
 use super::{
     events::{Events, EventsPage, load_events},
+    files::{Files, load_files},
     inputs::Inputs,
     panel::StepPanel,
     server::{self, open_run},
@@ -9,7 +10,7 @@ use super::{
     timeline::Timeline,
 };
 use crate::{
-    fault::Fault,
+    fault::{self, Fault},
     form::FaultPage,
     layout::PageHeader,
     live::{LiveNotice, LiveRun, use_live},
@@ -20,6 +21,7 @@ use crate::{
 use domain::{
     id::{RunNumber, StepRunId},
     key::{ProjectKey, RoleKey},
+    run::RunState,
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -28,16 +30,18 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Steps,
+    Files,
     Io,
     Events,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Steps, Self::Io, Self::Events];
+    const ALL: [Self; 4] = [Self::Steps, Self::Files, Self::Io, Self::Events];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Steps => "steps",
+            Self::Files => "files",
             Self::Io => "io",
             Self::Events => "events",
         }
@@ -46,6 +50,7 @@ impl Part {
     fn label(self) -> &'static str {
         match self {
             Self::Steps => "Steps",
+            Self::Files => "Files",
             Self::Io => "Input and output",
             Self::Events => "Events",
         }
@@ -79,11 +84,12 @@ pub fn RunPage() -> impl IntoView {
     let part =
         Memo::new(move |_| query.read().get("tab").and_then(|tab| Part::parse(&tab)).unwrap_or(Part::Steps));
     let events = load_events(project, number, Memo::new(move |_| part.get() == Part::Events));
+    let files = load_files(project, number, Memo::new(move |_| part.get() == Part::Files));
     view! {
         <Suspense fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
-                    Ok(page) => view! { <Run project=project.get_untracked() page part events/> }.into_any(),
+                    Ok(page) => view! { <Run project=project.get_untracked() page part events files/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
@@ -98,15 +104,24 @@ fn Run(
     page: server::RunPage,
     part: Memo<Part>,
     events: Loaded<Option<EventsPage>>,
+    files: Loaded<Option<fault::Result<String>>>,
 ) -> impl IntoView {
     let query = use_query_map();
-    let tabs = Part::ALL.map(Part::tab).to_vec();
     let step = Memo::new(move |_| query.read().get("step").and_then(|step| step.parse::<StepRunId>().ok()));
     let now = page.now;
     let summary = page.detail.summary.clone();
     let number = summary.number;
     let run = use_live().follow(&project, page.detail, now);
+    let written = Memo::new(move |_| run.state.read().files.len() as u64);
+    let tabs = Signal::derive(move || {
+        let tab = |part: Part| match (part, written.get()) {
+            (Part::Files, files @ 1..) => part.tab().count(files),
+            _ => part.tab(),
+        };
+        Part::ALL.map(tab).to_vec()
+    });
     let conversation = format!("/p/{project}/conversations/{}#m-{}", summary.task, summary.message);
+    let from = run.state.with_untracked(|state| origins(&project, state));
     let template = summary.template;
     let named = format!("{} v{}", template.name, template.version);
     let template = if template.key.as_ref() == super::ASK {
@@ -121,25 +136,26 @@ fn Run(
             <PageHeader title=format!("Run {number}")>
                 <dl class="run-facts">
                     <div><dt>"Template"</dt><dd>{template}</dd></div>
+                    {from}
                     <div><dt>"Started by"</dt><dd>{summary.by}</dd></div>
                     <div><dt>"When"</dt><dd><RelativeTime at=summary.created_at/></dd></div>
                     <div><dt>"Tokens"</dt><dd class="mono">{move || usage(run)}</dd></div>
                     <div><dt>"Roles"</dt><dd class="run-roles">{move || roles(run)}</dd></div>
                     <div><dt>"Where"</dt><dd><a class="link" href=conversation>"Its conversation"</a></dd></div>
                 </dl>
-                <Status project=project.get_value() run compact=true/>
+                <Status project=project.get_value() run compact=true may_edit=page.may_edit/>
                 <LiveNotice/>
             </PageHeader>
             <Tabs
                 label="Parts of the run"
-                tabs=Signal::stored(tabs)
+                tabs
                 current=Signal::derive(move || part.get().as_str().to_owned())
             />
             {move || match part.get() {
                 Part::Steps => {
                     view! {
                         <div class="run-part">
-                            <Timeline run chosen=step/>
+                            <Timeline project=project.get_value() run chosen=step/>
                             {move || {
                                 step.get()
                                     .map(|id| view! { <StepPanel project=project.get_value() run id/> })
@@ -148,12 +164,30 @@ fn Run(
                     }
                         .into_any()
                 }
+                Part::Files => view! { <Files run files/> }.into_any(),
                 Part::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
                 Part::Events => view! { <Events project=project.get_value() run events/> }.into_any(),
             }}
         </div>
     }
     .into_any()
+}
+
+/// The run that it was forked from, and the step that called it.
+fn origins(project: &ProjectKey, state: &RunState) -> impl IntoView + use<> {
+    let link = |run: RunNumber, step: Option<StepRunId>| {
+        let step = step.map(|step| format!("?step={step}")).unwrap_or_default();
+        view! { <a class="link" href=format!("/p/{project}/runs/{run}{step}")>"run " {run.0}</a> }
+    };
+    let forked = state.parent.as_ref().map(|parent| {
+        view! { <div><dt>"Forked from"</dt><dd>{link(parent.run, None)} " at " {parent.from_step.clone()}</dd></div> }
+    });
+    let called = state.caller.as_ref().map(|caller| {
+        view! {
+            <div><dt>"Called by"</dt><dd>{link(caller.run, Some(caller.step))} ", step " {caller.name.clone()}</dd></div>
+        }
+    });
+    (forked, called)
 }
 
 fn usage(run: LiveRun) -> String {

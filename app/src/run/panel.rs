@@ -1,9 +1,11 @@
-//! One step of a run, close up: who does it and why, its attempts with their errors and exact prompts, what it gave.
+//! One step run, close up: who does it and why, what a person decided, its attempts with their errors and exact prompts,
+//! what it gave.
 
 use super::{
     steps::LiveOutput,
     text::{StoredText, TextKind},
-    words::{attempt_status, step_status},
+    timeline::ChildRun,
+    words::{answer_words, attempt_status, item_words, step_status},
 };
 use crate::{
     live::LiveRun,
@@ -13,14 +15,17 @@ use domain::{
     id::{StepRunId, Timestamp},
     key::ProjectKey,
     role::{Reason, StepRole},
-    run::Attempt,
+    run::{Attempt, Question, StepStatus},
 };
 use leptos::prelude::*;
+
+/// How many failed items a step links to.
+const FAILED: usize = 20;
 
 #[component]
 pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoView {
     let step = run.step(id);
-    let known = run.state.with_untracked(|state| id.index() < state.plan.steps.len());
+    let known = run.state.with_untracked(|state| state.step_run(id).is_some());
     if !known {
         return view! {
             <SidePanel title="Step" close_href="?tab=steps">
@@ -34,14 +39,22 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
         let before =
             planned.depends_on.iter().map(|&index| (index, state.name(StepRunId::of(index as usize))));
         let before: Vec<_> = before.map(|(index, name)| (index, name.to_owned())).collect();
-        (planned.name.clone(), before)
+        (state.label(id), before)
     });
+    let of = id.item.map(|_| {
+        let step = StepRunId { item: None, ..id };
+        let name = run.state.with_untracked(|state| state.name(step).to_owned());
+        view! { <div><dt>"Item of"</dt><dd><a class="run-chip" href=format!("?tab=steps&step={step}")>{name}</a></dd></div> }
+    });
+    let items = run.items(id);
+    let question = Memo::new(move |_| step.read().question.clone());
     let begun = run.state.read_untracked().acknowledged_at;
     let status = Memo::new(move |_| step.with(step_status));
     let role = Memo::new(move |_| step.read().role.clone());
     let usage = Memo::new(move |_| step.read().usage);
     let output = Memo::new(move |_| step.read().output.clone());
     let skipped = Memo::new(move |_| step.read().skipped.clone());
+    let reused = Memo::new(move |_| step.read().reused);
     let attempts = Memo::new(move |_| step.read().attempts.clone());
     let project = StoredValue::new(project);
     view! {
@@ -49,6 +62,11 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
             <div class="run-panel">
             <dl class="run-facts">
                 <div><dt>"Status"</dt><dd><StatusBadge status/></dd></div>
+                {of}
+                {move || {
+                    items.get().map(|counts| view! { <div><dt>"Items"</dt><dd>{item_words(counts)}</dd></div> })
+                }}
+                {move || failed_items(run, id)}
                 {move || role.get().map(role_facts)}
                 <div>
                     <dt>"Tokens"</dt>
@@ -77,6 +95,7 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                 </div>
             </dl>
             {move || skipped.get().map(|reason| view! { <p class="run-step-notice">"Skipped: " {reason}</p> })}
+            {move || question.get().map(|question| view! { <Asked project=project.get_value() run question/> })}
             <LiveOutput run id step/>
             {move || {
                 output
@@ -94,11 +113,15 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
                         }
                     })
             }}
-            <h3>"Attempts"</h3>
-            <Show
-                when=move || !attempts.read().is_empty()
-                fallback=|| view! { <p class="muted">"None yet."</p> }
-            >
+            {move || {
+                reused
+                    .get()
+                    .then(|| {
+                        view! { <p class="muted">"Reused from the run that this one was forked from; nothing was called for it."</p> }
+                    })
+            }}
+            <Show when=move || !attempts.read().is_empty()>
+                <h3>"Attempts"</h3>
                 <ol class="run-attempts">
                     <For
                         each=move || attempts.get()
@@ -111,6 +134,34 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
             </Show>
             </div>
         </SidePanel>
+    }
+    .into_any()
+}
+
+/// Links to the first of the items that failed.
+fn failed_items(run: LiveRun, id: StepRunId) -> Option<impl IntoView> {
+    let state = run.state.read();
+    let runs = (0..).zip(state.step_run(id)?.item_runs());
+    let failed = runs.filter(|(_, item)| item.status == StepStatus::Failed).take(FAILED);
+    let links: Vec<_> = failed
+        .map(|(item, _)| {
+            let id = StepRunId { item: Some(item), ..id };
+            view! { <a class="run-chip" href=format!("?tab=steps&step={id}")>{format!("[{item}]")}</a> }
+        })
+        .collect();
+    (!links.is_empty())
+        .then(|| view! { <div><dt>"Failed items"</dt><dd class="run-roles">{links}</dd></div> })
+}
+
+/// What a person was asked, about what, and what they said.
+#[component]
+fn Asked(project: ProjectKey, run: LiveRun, question: Question) -> impl IntoView {
+    let answer = question.answer.as_ref().map(answer_words);
+    view! {
+        <h3>"Question"</h3>
+        <p class="question-words">{question.question.head}</p>
+        <StoredText project run=run.number label="Proposal" text=question.proposal kind=TextKind::Json/>
+        {answer.map(|answer| view! { <p class="question-answer">{answer}</p> })}
     }
     .into_any()
 }
@@ -142,6 +193,7 @@ fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Times
                 <StatusBadge status plain=true/>
                 <span class="mono">"at +" {at}</span>
                 {took.map(|took| view! { <span class="mono">"took " {took}</span> })}
+                {attempt.child.map(|child| view! { <ChildRun project=project.clone() child/> })}
             </p>
             {failure}
             {attempt

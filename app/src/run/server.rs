@@ -1,14 +1,16 @@
 //! What the pages of runs, and whatever shows a run's status, ask of the server.
 
 use crate::fault::Fault;
+#[cfg(feature = "ssr")]
+use domain::{access::Permission, file::FilePath};
 use domain::{
-    event::Event,
+    event::{Decision, Event},
     id::{ContentId, RunNumber, Timestamp},
     key::{ProjectKey, TemplateKey},
     run::RunStatus,
-    view::{Content, Page, RunDetail, RunSummary},
+    view::{Content, Launched, Page, RunDetail, RunSummary},
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 
 /// A list of runs as it was drawn.
@@ -26,6 +28,8 @@ pub struct RunList {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunPage {
     pub detail: RunDetail,
+    /// Whether who asks may answer, rerun and stop.
+    pub may_edit: bool,
     pub now: Timestamp,
 }
 
@@ -49,8 +53,9 @@ pub async fn list_runs(
 #[server]
 pub async fn open_run(project: ProjectKey, run: RunNumber) -> Result<RunPage, Fault> {
     let (engine, user) = crate::session::caller().await?;
+    let may_edit = engine.project(&user, &project).await?.permission >= Permission::Editor;
     let detail = engine.run(&user, &project, run).await?;
-    Ok(RunPage { detail, now: crate::live::server_time() })
+    Ok(RunPage { detail, may_edit, now: crate::live::server_time() })
 }
 
 #[server]
@@ -58,6 +63,87 @@ pub async fn stop_run(project: ProjectKey, run: RunNumber) -> Result<(), Fault> 
     let (engine, user) = crate::session::caller().await?;
     engine.cancel(&user, &project, run).await?;
     Ok(())
+}
+
+/// Answers a step run that waits for a person. `output` is what an edit gives: JSON, unless it is `as_text`.
+#[server]
+pub async fn answer_step(
+    project: ProjectKey,
+    run: RunNumber,
+    step: String,
+    decision: Decision,
+    output: Option<String>,
+    as_text: Option<bool>,
+    note: String,
+) -> Result<(), Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let output = match output.filter(|_| decision == Decision::Edit) {
+        Some(text) if as_text == Some(true) => Some(text.replace("\r\n", "\n").into()),
+        Some(text) => Some(read_json("output", &text)?),
+        None => None,
+    };
+    let text = Some(note).filter(|note| !note.is_empty());
+    let draft = engine::AnswerDraft { step_run: step, decision, output, text };
+    engine.answer(&user, &project, run, draft).await?;
+    Ok(())
+}
+
+/// Launches a fork: the run again from a step on. What is none is as it was in the run.
+#[server(input = Json)]
+pub async fn rerun_from(
+    project: ProjectKey,
+    run: RunNumber,
+    from_step: String,
+    items: Option<Vec<u32>>,
+    input: Option<String>,
+    template_version: Option<u32>,
+    idempotency_key: String,
+) -> Result<Launched, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let input = input.map(|text| read_json("input", &text)).transpose()?;
+    let fork = engine::Fork {
+        from_step,
+        items,
+        input,
+        role_assignments: Default::default(),
+        template_version,
+        idempotency_key: Some(idempotency_key),
+    };
+    Ok(engine.fork(&user, &project, run, fork).await?)
+}
+
+#[cfg(feature = "ssr")]
+fn read_json(field: &str, text: &str) -> Result<serde_json::Value, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::field(field, format!("is no JSON: {error}")).answered())
+}
+
+/// What a run wrote: each file by its path, with its version in the conversation.
+#[server]
+pub async fn list_files(project: ProjectKey, run: RunNumber) -> Result<Vec<(String, u32)>, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let files = engine.run_files(&user, &project, run).await?;
+    Ok(files.into_iter().map(|file| (file.path.into(), file.version)).collect())
+}
+
+/// The run's files as HTML, and one of them: that of `path`, else the first; of `version`, else as the run left it.
+#[server]
+pub async fn draw_files(
+    project: ProjectKey,
+    run: RunNumber,
+    path: Option<String>,
+    version: Option<u32>,
+    view: Option<String>,
+) -> Result<String, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let detail = engine.run(&user, &project, run).await?;
+    let files = engine.run_files(&user, &project, run).await?;
+    // A path that none can have is as one that is not there.
+    let path = path.and_then(|path| FilePath::parse(&path).ok());
+    let open = match path.or_else(|| files.first().map(|file| file.path.clone())) {
+        Some(path) => Some(engine.file(&user, &project, run, &path, version).await?),
+        None => None,
+    };
+    Ok(super::drawn::files_html(&project, &detail, &files, open, view.as_deref()))
 }
 
 /// How many runs of the project are live, and the change at which they were counted.

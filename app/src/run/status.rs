@@ -2,7 +2,17 @@
 //!
 //! Open while the run is live; folds to one line when it ends. A plain `<details>`: it opens without script.
 
-use super::{copy::CopyOutput, failure::Failure, log::Log, steps::Steps, stop::Stop, words::run_status};
+use super::{
+    copy::CopyOutput,
+    failure::Failure,
+    files::FileLine,
+    log::Log,
+    question::Questions,
+    rerun::Rerun,
+    steps::{Steps, is_under_way},
+    stop::Stop,
+    words::run_status,
+};
 use crate::{
     live::LiveRun,
     ui::{StatusBadge, format_count, format_duration},
@@ -23,6 +33,9 @@ pub fn Status(
     /// Without the steps, which the run's page shows in its tab.
     #[prop(optional)]
     compact: bool,
+    /// Whether who looks at it may answer and rerun.
+    #[prop(optional)]
+    may_edit: bool,
 ) -> impl IntoView {
     let state = run.state;
     let live = run.is_live();
@@ -47,13 +60,14 @@ pub fn Status(
             <div class="run-status-actions">
                 <a class="link run-status-run" href=href hidden=compact>"run " {number.0}</a>
                 <Stop project=project.clone() run/>
+                {may_edit.then(|| view! { <Rerun project=project.clone() run leave=compact/> })}
                 <CopyOutput project=project.clone() run/>
             </div>
             <details class="run-status-fold" open=move || open.get() on:toggle=toggled>
                 <summary class="run-status-line">
                     <span aria-live="polite"><StatusBadge status plain=true/></span>
                     <span class="run-status-elapsed">{move || elapsed(run)}</span>
-                    {move || summary(run)}
+                    {move || summary(run, compact)}
                 </summary>
                 <div class="run-status-body">
                     {move || queued(run)}
@@ -85,6 +99,8 @@ pub fn Status(
                     <Log run/>
                 </div>
             </details>
+            <Questions project=project.clone() run may_edit/>
+            {(!compact).then(|| view! { <FileLine project=project.clone() run/> })}
             <Failure project=project.clone() state/>
         </section>
     }
@@ -106,19 +122,22 @@ pub(super) fn whole_seconds(ms: u64) -> String {
 }
 
 /// What the folded line says beside phase and time: how far it is, or what it took.
-fn summary(run: LiveRun) -> impl IntoView {
+fn summary(run: LiveRun, compact: bool) -> impl IntoView {
     let (done, all, working, usage, warnings) = run.state.with(|state| {
         let done = state.steps.iter().filter(|step| step.status.is_end()).count();
         let working = state
             .steps
             .iter()
             .zip(&state.plan.steps)
-            .find(|(step, _)| step.open_attempt().is_some())
+            .find(|(step, _)| is_under_way(step))
             .map(|(_, planned)| planned.name.clone());
         (done, state.steps.len(), working, state.usage.total(), state.warnings.len())
     });
     let live = run.is_live().get();
+    // The run's page says it among its facts.
+    let forked = run.state.with(|state| state.parent.as_ref().filter(|_| !compact).map(|parent| parent.run));
     view! {
+        {forked.map(|parent| view! { <span class="run-status-part">"forked from run " {parent.0}</span> })}
         {(live && all > 1).then(|| view! { <span class="run-status-part">{format!("{done} of {all} steps")}</span> })}
         {working.filter(|_| all > 1).map(|name| view! { <span class="run-status-part run-status-working">{name}</span> })}
         {(!live && all > 1).then(|| view! { <span class="run-status-part">{format!("{all} steps")}</span> })}

@@ -2,9 +2,11 @@
 
 use super::{
     follow::Following,
+    rows::{Rows, first_steps},
     status::whole_seconds,
     text::{StoredText, TextKind},
-    words::{attempt_words, step_status},
+    timeline::ChildRun,
+    words::{answer_words, attempt_words, item_words, step_status},
 };
 use crate::{
     live::{LiveRun, use_live},
@@ -16,6 +18,7 @@ use domain::{
     run::{StepState, StepStatus},
 };
 use leptos::prelude::*;
+use std::sync::Arc;
 
 #[component]
 pub fn Steps(
@@ -27,12 +30,13 @@ pub fn Steps(
 ) -> impl IntoView {
     let count = Memo::new(move |_| run.state.read().plan.steps.len());
     let more = format!("/p/{project}/runs/{}", run.number);
-    let project = StoredValue::new(project);
+    let ids = Memo::new(move |_| first_steps(count.get(), limit));
+    let row = move |id: StepRunId| {
+        view! { <Step project=project.clone() run index=id.index() text_elsewhere/> }.into_any()
+    };
     view! {
         <ol class="run-steps">
-            <For each=move || 0..count.get().min(limit) key=|index| *index let:index>
-                <Step project=project.get_value() run index text_elsewhere/>
-            </For>
+            <Rows ids row=Arc::new(row)/>
         </ol>
         {move || {
             (count.get() > limit)
@@ -60,6 +64,8 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
     let role = Memo::new(move |_| step.read().role.clone());
     let output = Memo::new(move |_| step.read().output.clone());
     let prompt = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.prompt.clone()));
+    let items = run.items(id);
+    let child = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.child));
     let project = StoredValue::new(project);
     let number = run.number;
     view! {
@@ -68,7 +74,15 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
                 <StatusBadge status icon_only=true/>
                 <span class="run-step-name">{name}</span>
                 {move || role.get().map(|role| view! { <RoleChip role=role.key.to_string() fallback=role.reason.is_fallback()/> })}
-                <span class="run-step-attempt">{move || attempt_words(&step.read(), max_retries)}</span>
+                <span class="run-step-attempt">
+                    {move || match items.get() {
+                        Some(counts) => Some(item_words(counts)),
+                        None => attempt_words(&step.read(), max_retries),
+                    }}
+                    {move || {
+                        child.get().map(|child| view! { <ChildRun project=project.get_value() child/> })
+                    }}
+                </span>
                 <span class="run-step-time">{move || time(&step.read())}</span>
                 <span class="run-step-tokens">
                     {move || {
@@ -134,17 +148,32 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
 
 /// How long the step took, or has been taking.
 fn time(step: &StepState) -> Option<String> {
+    if step.reused {
+        return Some("reused".to_owned());
+    }
     let from = step.started_at()?;
     if let Some(to) = step.finished_at() {
         return Some(format_duration(to.since(from)));
     }
-    step.open_attempt()?;
+    is_under_way(step).then_some(())?;
     let now: Option<Timestamp> = use_live().clock().get();
     now.map(|now| whole_seconds(now.since(from)))
 }
 
-/// Why it is tried again, why it was skipped, what it failed of.
+/// Somebody or something is at work on it: its time goes on.
+pub(super) fn is_under_way(step: &StepState) -> bool {
+    matches!(step.status, StepStatus::Running | StepStatus::Waiting)
+}
+
+/// What was decided, why it is tried again, why it was skipped, what it failed of.
 fn notice(step: &StepState) -> Option<AnyView> {
+    if let Some(answer) = step.question.as_ref().and_then(|question| question.answer.as_ref()) {
+        let class = match step.status {
+            StepStatus::Failed => "run-step-notice run-step-failed",
+            _ => "run-step-notice",
+        };
+        return Some(view! { <p class=class>{answer_words(answer)}</p> }.into_any());
+    }
     let failure = step.failure();
     match step.status {
         StepStatus::Ready | StepStatus::Running if failure.is_some() => failure.map(|failure| {

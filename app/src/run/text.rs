@@ -6,6 +6,7 @@ use crate::{fault::Fault, ui::format_bytes};
 use domain::{event::TextRef, id::RunNumber, key::ProjectKey, view::Content};
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What a stored text is, for how it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub fn StoredText(
         }
     };
     let whole_is_head = text.bytes as usize <= text.head.len();
-    let (head, length) = (text.head, text.bytes);
+    let (head, length, json) = (text.head, text.bytes, text.json);
     view! {
         <details class="stored-text" open=open on:toggle=toggled>
             <summary>
@@ -76,9 +77,9 @@ pub fn StoredText(
                 <span class="stored-text-size">{format_bytes(length)}</span>
             </summary>
             {move || match loaded.get() {
-                None if whole_is_head => drawn(&head, kind).into_any(),
+                None if whole_is_head => drawn(&head, kind, json),
                 None => view! { <pre class="run-text run-text-head">{head.clone()} "…"</pre> }.into_any(),
-                Some(Ok(content)) => drawn(&content.text, kind).into_any(),
+                Some(Ok(content)) => drawn(&content.text, kind, json),
                 Some(Err(fault)) => view! { <p class="run-text-fault" role="alert">{fault.to_string()}</p> }.into_any(),
             }}
             <p class="stored-text-foot">
@@ -95,17 +96,19 @@ pub fn content_url(project: &ProjectKey, run: RunNumber, text: &TextRef) -> Stri
     format!("/p/{project}/runs/{run}/content/{}", text.id)
 }
 
-fn drawn(text: &str, kind: TextKind) -> AnyView {
+/// `json`: the text is that of a value, so that a text among such values is drawn without its quotes.
+pub(super) fn drawn(text: &str, kind: TextKind, json: bool) -> AnyView {
     match kind {
-        // What a step with an output schema answered is JSON, and shown as such.
-        TextKind::Plain if !text.starts_with(['{', '[']) => plain(text),
-        TextKind::Plain | TextKind::Json => match indented(text) {
-            Some(json) => view! { <pre class="run-text run-text-code">{json}</pre> }.into_any(),
-            None => plain(text),
+        // Runs of before it was said keep the JSON of a step with an output schema as any text.
+        TextKind::Plain if !json && !text.starts_with(['{', '[']) => plain(text),
+        TextKind::Plain | TextKind::Json => match parse::<Value>(text) {
+            Ok(Value::String(text)) if json => plain(&text),
+            Ok(value) => view! { <pre class="run-text run-text-code">{indented(&value)}</pre> }.into_any(),
+            Err(_) => plain(text),
         },
         TextKind::Prompt => match parse::<Sent>(text) {
             Ok(sent) => sent_messages(sent).into_any(),
-            Err(_) => drawn(text, TextKind::Json),
+            Err(_) => drawn(text, TextKind::Json, json),
         },
     }
 }
@@ -135,8 +138,27 @@ fn plain(text: &str) -> AnyView {
     view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any()
 }
 
-/// JSON with its lines broken; none for any other text.
-fn indented(text: &str) -> Option<String> {
-    let value: serde_json::Value = parse(text).ok()?;
-    serde_json::to_string_pretty(&value).ok()
+/// JSON with its lines broken.
+pub(super) fn indented(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A stored text, as much of it as a page shows: at hand where its head is all of it, else read by the browser.
+pub(super) fn read_whole(
+    project: ProjectKey,
+    run: RunNumber,
+    text: &TextRef,
+) -> ReadSignal<Option<Result<Content, Fault>>> {
+    let (id, bytes) = (text.id, text.bytes);
+    let at_hand = text.head.len() as u64 == bytes;
+    let (read, set_read) = signal(at_hand.then(|| Ok(Content { text: text.head.clone(), bytes })));
+    if !at_hand {
+        Effect::new(move |_| {
+            let asked = read_text(project.clone(), run, id);
+            spawn_local(async move {
+                _ = set_read.try_set(Some(asked.await));
+            });
+        });
+    }
+    read
 }

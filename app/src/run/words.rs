@@ -3,7 +3,8 @@
 use crate::ui::Status;
 use domain::{
     error::ErrorClass,
-    run::{Attempt, AttemptEnd, Phase, RunState, StepState, StepStatus},
+    event::Decision,
+    run::{Answer, Attempt, AttemptEnd, ItemCounts, Phase, RunState, StepState, StepStatus},
 };
 
 /// Where the run stands.
@@ -37,7 +38,7 @@ fn last_end(step: &StepState) -> Option<&AttemptEnd> {
 
 /// Nothing is open, and a failed attempt waits to be made again.
 fn is_retrying(state: &RunState) -> bool {
-    state.open == 0 && state.steps.iter().any(|step| step.retry_at.is_some())
+    state.open == 0 && state.step_runs().any(|(_, run)| run.retry_at.is_some())
 }
 
 fn timed_out(state: &RunState) -> bool {
@@ -52,6 +53,28 @@ pub fn attempt_words(step: &StepState, max_retries: u32) -> Option<String> {
         let of = (max_retries + 1).max(number);
         format!("attempt {number} of {of}")
     })
+}
+
+/// "3 of 12 items, 1 failed"; "12 items" once all are settled.
+pub fn item_words(counts: ItemCounts) -> String {
+    let ItemCounts { total, completed, failed, .. } = counts;
+    let settled = completed + failed;
+    let of = if settled < total { format!("{settled} of ") } else { String::new() };
+    let items = if total == 1 { "item" } else { "items" };
+    let lost = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    format!("{of}{total} {items}{lost}")
+}
+
+/// "Approved by Ada: fine".
+pub fn answer_words(answer: &Answer) -> String {
+    let done = match answer.decision {
+        Decision::Approve => "Approved",
+        Decision::Edit => "Changed and approved",
+        Decision::Reject => "Rejected",
+    };
+    let by = answer.by.as_deref().unwrap_or("the time limit");
+    let note = if answer.note.is_empty() { String::new() } else { format!(": {}", answer.note) };
+    format!("{done} by {by}{note}")
 }
 
 /// What was kept when a run ended before its time.
@@ -81,5 +104,34 @@ pub fn attempt_status(attempt: &Attempt) -> Status {
         Some(AttemptEnd::Failed(_) | AttemptEnd::Interrupted(_)) => Status::Failed,
         Some(AttemptEnd::TimedOut(_)) => Status::TimedOut,
         Some(AttemptEnd::Cancelled) => Status::Cancelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_read_well() {
+        let counts = |total, completed, failed| ItemCounts { total, running: 0, completed, failed };
+        for (counts, text) in [
+            (counts(12, 2, 1), "3 of 12 items, 1 failed"),
+            (counts(12, 12, 0), "12 items"),
+            (counts(1, 0, 1), "1 item, 1 failed"),
+            (counts(0, 0, 0), "0 items"),
+        ] {
+            assert_eq!(item_words(counts), text);
+        }
+    }
+
+    #[test]
+    fn answers_name_who_gave_them() {
+        let answer = |decision, by: Option<&str>, note: &str| {
+            let at = domain::id::Timestamp(0);
+            answer_words(&Answer { at, decision, by: by.map(str::to_owned), note: note.to_owned() })
+        };
+        assert_eq!(answer(Decision::Approve, Some("Ada"), "fine"), "Approved by Ada: fine");
+        assert_eq!(answer(Decision::Edit, Some("Ada"), ""), "Changed and approved by Ada");
+        assert_eq!(answer(Decision::Reject, None, ""), "Rejected by the time limit");
     }
 }

@@ -48,6 +48,7 @@
 //!
 //! RelativeTime    at: Signal<Timestamp>
 //! Elapsed         from: Signal<Timestamp>  to?: Timestamp          (ticks)
+//! TimeLeft        at: Timestamp words: &'static str         ("Ends in 8 s"; ticks)
 //! DurationText    milliseconds: Signal<u64>
 //!                 format_duration(ms) format_count(n) format_bytes(n) format_iso(Timestamp)    use_clock().second() -> Option<Timestamp>
 //! Kbd             keys: String
@@ -89,7 +90,7 @@ pub use table::{Column, RowLink, Table};
 pub use tabs::{Tab, Tabs};
 pub use text::{CodeBlock, CopyButton, Kbd, Markdown, write_clipboard};
 pub use time::{
-    Clock, DurationText, Elapsed, RelativeTime, format_bytes, format_count, format_duration, format_iso,
-    use_clock,
+    Clock, DurationText, Elapsed, RelativeTime, TimeLeft, format_bytes, format_count, format_duration,
+    format_iso, use_clock,
 };
 pub use toast::{Toast, ToastRegion, Toasts, use_toasts};

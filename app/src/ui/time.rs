@@ -157,15 +157,24 @@ pub fn use_clock() -> Clock {
     expect_context()
 }
 
+fn local(at: Timestamp) -> js_sys::Date {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
+    let milliseconds = at.0 as f64;
+    js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(milliseconds))
+}
+
+/// The time in full, by the reader's own clock once there is one.
+fn exact(at: Timestamp, clock: Clock) -> String {
+    match clock.half_minute.get() {
+        None => format_iso(at),
+        Some(_) => local(at).to_locale_string("default", &wasm_bindgen::JsValue::UNDEFINED).into(),
+    }
+}
+
 /// When something happened: relative, exact on hover.
 #[component]
 pub fn RelativeTime(#[prop(into)] at: Signal<Timestamp>) -> impl IntoView {
     let clock = use_clock();
-    let local = move |at: Timestamp| {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
-        let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at.0 as f64));
-        date
-    };
     let text = move || {
         let at = at.get();
         match clock.half_minute.get() {
@@ -175,14 +184,22 @@ pub fn RelativeTime(#[prop(into)] at: Signal<Timestamp>) -> impl IntoView {
             }),
         }
     };
-    let exact = move || {
-        let at = at.get();
-        match clock.half_minute.get() {
-            None => format_iso(at),
-            Some(_) => local(at).to_locale_string("default", &wasm_bindgen::JsValue::UNDEFINED).into(),
-        }
+    view! { <time class="time" datetime=move || format_iso(at.get()) title=move || exact(at.get(), clock)>{text}</time> }
+}
+
+/// How long there is until something happens by itself; the exact time on hover. `words` go before it.
+#[component]
+pub fn TimeLeft(at: Timestamp, words: &'static str) -> impl IntoView {
+    let clock = use_clock();
+    let text = move || match clock.second() {
+        None => format!("{words} at {}", format_stable(at)),
+        Some(now) => match at.since(now) / SECOND {
+            0 => format!("{words} now"),
+            seconds @ 1..60 => format!("{words} in {seconds} s"),
+            seconds => format!("{words} in {}", format_duration(seconds * SECOND)),
+        },
     };
-    view! { <time class="time" datetime=move || format_iso(at.get()) title=exact>{text}</time> }
+    view! { <time class="time" datetime=format_iso(at) title=move || exact(at, clock)>{text}</time> }
 }
 
 /// How long something took.

@@ -171,6 +171,29 @@ impl StepState {
         self.skipped = reason.filter(|_| !began).map(str::to_owned);
     }
 
+    /// Itself, without the runs of its items: for one who looks at the step alone, however many items there are.
+    pub fn alone(&self) -> Self {
+        let items = self.items.as_ref().map(|items| Items { list: items.list.clone(), runs: Vec::new() });
+        Self {
+            status: self.status,
+            role: self.role.clone(),
+            condition: self.condition,
+            ready_at: self.ready_at,
+            retry_at: self.retry_at,
+            attempts: self.attempts.clone(),
+            failures: self.failures,
+            interruptions: self.interruptions,
+            output: self.output.clone(),
+            skipped: self.skipped.clone(),
+            reused: self.reused,
+            error: self.error.clone(),
+            question: self.question.clone(),
+            items,
+            settled_at: self.settled_at,
+            usage: self.usage,
+        }
+    }
+
     /// The attempt that is open, if one is.
     pub fn open_attempt(&self) -> Option<&Attempt> {
         self.attempts.last().filter(|attempt| attempt.end.is_none())

@@ -1,0 +1,211 @@
+//! Running a part of a run again: from a step on, everything before it taken over. What runs is a run of its own.
+
+use super::{
+    server::{RerunFrom, read_text},
+    text::indented,
+};
+use crate::{
+    fault::Fault,
+    form::{FaultNotice, error_at, fault_of},
+    live::{LiveRun, use_live},
+    load::parse,
+    ui::{
+        Button, ButtonSize, ButtonVariant, Dialog, Glyph, InputKind, Select, SelectOption, TextArea,
+        TextField,
+    },
+};
+use domain::{key::ProjectKey, run::StepStatus};
+use leptos::{ev, prelude::*, task::spawn_local};
+use leptos_router::hooks::use_navigate;
+use serde_json::Value;
+
+/// The choice of items that runs those alone which failed.
+const FAILED: &str = "failed";
+
+/// The button, once the run has ended. `leave`: go to the page of the new run.
+#[component]
+pub fn Rerun(project: ProjectKey, run: LiveRun, leave: bool) -> impl IntoView {
+    let live = run.is_live();
+    // Made when it is first asked for: a conversation has many runs.
+    let wanted = RwSignal::new(false);
+    let open = RwSignal::new(false);
+    let project = StoredValue::new(project);
+    let ask = move || {
+        wanted.set(true);
+        open.set(true);
+    };
+    view! {
+        {move || {
+            (!live.get())
+                .then(|| {
+                    view! {
+                        <Button variant=ButtonVariant::Ghost size=ButtonSize::Small glyph=Glyph::Fork on_click=ask>
+                            "Rerun…"
+                        </Button>
+                    }
+                })
+        }}
+        {move || {
+            wanted.get().then(|| view! { <RerunDialog project=project.get_value() run open leave/> })
+        }}
+    }
+    .into_any()
+}
+
+#[component]
+fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: bool) -> impl IntoView {
+    let (names, first, version, input) = run.state.with_untracked(|state| {
+        let names: Vec<_> = state.plan.steps.iter().map(|step| step.name.clone()).collect();
+        let failed = state.steps.iter().position(|step| step.status == StepStatus::Failed);
+        let first = names.get(failed.unwrap_or(0)).cloned().unwrap_or_default();
+        let template = state.template.as_ref().filter(|template| template.key.as_ref() != super::ASK);
+        (names, first, template.map(|template| template.version), state.input.clone())
+    });
+    let number = run.number;
+    let from = RwSignal::new(first);
+    let items = RwSignal::new(FAILED.to_owned());
+    let failed = Memo::new(move |_| {
+        let state = run.state.read();
+        let place = state.plan.position(&from.read());
+        let runs =
+            place.and_then(|place| state.steps.get(place as usize)).map_or(&[][..], |step| step.item_runs());
+        let failed = (0..).zip(runs).filter(|(_, item)| item.status == StepStatus::Failed);
+        failed.map(|(item, _)| item).collect::<Vec<u32>>()
+    });
+    let any_failed = Memo::new(move |_| !failed.read().is_empty());
+    let choices = Signal::derive(move || {
+        vec![
+            SelectOption::new(FAILED, format!("Failed items only ({})", failed.read().len())),
+            SelectOption::new("all", "All items"),
+        ]
+    });
+    let wanted_version = RwSignal::new(version.map(|version| version.to_string()).unwrap_or_default());
+    let text = RwSignal::new(String::new());
+    // The input as it was, once it is here.
+    let given = RwSignal::new(None::<String>);
+    let stored = StoredValue::new(project);
+    let load_input = move |_: ev::Event| {
+        let Some(id) = input.as_ref().map(|input| input.id) else { return };
+        if given.with_untracked(|given| given.is_some()) {
+            return;
+        }
+        spawn_local(async move {
+            if let Ok(content) = read_text(stored.get_value(), number, id).await {
+                let shown = parse::<Value>(&content.text).map_or(content.text, |value| indented(&value));
+                _ = text.try_set(shown.clone());
+                _ = given.try_set(Some(shown));
+            }
+        });
+    };
+    let rerun = ServerAction::<RerunFrom>::new();
+    let fault = fault_of(rerun);
+    // One launch, however often it is sent.
+    let key = StoredValue::new(launch_key());
+    let send = move || {
+        let text = text.get_untracked();
+        let changed = given.with_untracked(|given| given.as_ref().is_some_and(|given| *given != text));
+        let some_items = !failed.read_untracked().is_empty() && items.read_untracked().as_str() == FAILED;
+        rerun.dispatch(RerunFrom {
+            project: stored.get_value(),
+            run: number,
+            from_step: from.get_untracked(),
+            items: some_items.then(|| failed.get_untracked()),
+            input: changed.then_some(text),
+            template_version: wanted_version
+                .read_untracked()
+                .trim()
+                .parse()
+                .ok()
+                .filter(|_| version.is_some()),
+            idempotency_key: key.get_value(),
+        });
+    };
+    let (live, navigate) = (use_live(), use_navigate());
+    Effect::new(move |_| match rerun.value().get() {
+        Some(Ok(launched)) => {
+            let project = stored.get_value();
+            live.expect(&project, launched.run);
+            open.set(false);
+            key.set_value(launch_key());
+            if leave {
+                navigate(&format!("/p/{project}/runs/{}", launched.run), Default::default());
+            }
+        }
+        // Refused with this content; another one is another launch.
+        Some(Err(Fault::Invalid { .. } | Fault::Conflict { .. })) => key.set_value(launch_key()),
+        _ => {}
+    });
+    let footer = move || {
+        view! {
+            <Button on_click=move || open.set(false)>"Cancel"</Button>
+            <Button variant=ButtonVariant::Primary glyph=Glyph::Play busy=rerun.pending() on_click=send>
+                "Rerun"
+            </Button>
+        }
+    };
+    let id = move |field: &str| format!("rerun-{number}-{field}");
+    let steps: Vec<_> = names.iter().map(|name| SelectOption::new(name, name)).collect();
+    view! {
+        <Dialog open title=format!("Rerun run {number}") footer>
+            <FaultNotice fault fields=&["input", "templateVersion", "items"]/>
+            <Select
+                label="From step"
+                name="from_step"
+                id=id("step")
+                options=Signal::stored(steps)
+                bind=from
+                hint="It runs again with all that depends on it. The outputs of the other steps are reused; nothing is called for them."
+            />
+            {move || {
+                any_failed
+                    .get()
+                    .then(|| {
+                        view! {
+                            <Select
+                                label="Items"
+                                name="items"
+                                id=id("items")
+                                options=choices
+                                bind=items
+                                error=error_at(fault, "items")
+                            />
+                        }
+                    })
+            }}
+            {version
+                .map(|_| {
+                    view! {
+                        <TextField
+                            label="Template version"
+                            name="template_version"
+                            id=id("version")
+                            kind=InputKind::Number
+                            min="1"
+                            step="1"
+                            bind=wanted_version
+                            error=error_at(fault, "templateVersion")
+                        />
+                    }
+                })}
+            <details on:toggle=load_input>
+                <summary class="rerun-input">"Change input"</summary>
+                <TextArea
+                    label="Input"
+                    name="input"
+                    id=id("input")
+                    bind=text
+                    rows=6
+                    mono=true
+                    hint="JSON."
+                    disabled=Signal::derive(move || given.read().is_none())
+                    error=error_at(fault, "input")
+                />
+            </details>
+        </Dialog>
+    }
+    .into_any()
+}
+
+fn launch_key() -> String {
+    format!("rerun-{}-{}", js_sys::Date::now(), js_sys::Math::random())
+}

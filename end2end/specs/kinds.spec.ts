@@ -1,0 +1,259 @@
+// Steps that do more than ask a model once: a person's decision, many items, a run of their own, files; and what runs
+// again from a step (A7, E4, E7, F1, F2, F5).
+
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Locator, Page } from "@playwright/test";
+
+import { expect, PROJECT, signIn, test, type Launched, type Workspace } from "../fixtures";
+import { Conversation } from "../fixtures/conversation";
+
+type Step = Record<string, unknown> & { name: string };
+
+async function launch(workspace: Workspace, key: string, steps: Step[], input: unknown = {}): Promise<Launched> {
+  const template = { apiVersion: "troupe/v1", key, name: key, steps };
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, template);
+  return workspace.rest.post(`/projects/${PROJECT}/templates/${key}/execute`, { input });
+}
+
+async function ends(workspace: Workspace, run: number, status: string): Promise<void> {
+  await expect.poll(async () => (await workspace.run(run)).status).toBe(status);
+}
+
+const runPage = (run: number, query = "") => `/p/${PROJECT}/runs/${run}${query}`;
+const question = (page: Page, step: string) => page.getByRole("region", { name: `${step} waits for a person` });
+/** A step's row in the timeline, its items included. */
+const row = (page: Page, name: string) =>
+  page.getByRole("list", { name: "Steps", exact: true }).locator(":scope > li").filter({ hasText: name });
+const fact = (page: Page, name: string): Locator =>
+  page.locator("dl > div").filter({ has: page.getByText(name, { exact: true }) }).locator("dd").first();
+
+/** Nothing that axe finds, in light and in dark; nothing to scroll sideways on a phone. */
+async function isClean(page: Page): Promise<void> {
+  const size = page.viewportSize();
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).exclude("iframe").analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
+  }
+  await page.setViewportSize({ width: 360, height: 780 });
+  const room = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  await expect.poll(room, "what reaches beyond the right edge").toBeLessThanOrEqual(0);
+  if (size) await page.setViewportSize(size);
+}
+
+const CHECKED: Step[] = [
+  { name: "Draft", prompt: "Draft" },
+  {
+    name: "Check",
+    uses: "approval",
+    prompt: "Is this good enough for {{ context.input.who }}?",
+    inputMapping: { draft: "{{ context.Draft }}" },
+    timeout: 3_600_000,
+  },
+  { name: "Publish", prompt: "Publish: {{ context.Check }}" },
+];
+
+test("a person is asked, changes what is proposed, and the run goes on with that (F1, F5)", async ({
+  browse,
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([{ lastUser: "Publish:", text: "It is out." }, { text: "A first draft." }]);
+  const { run, taskId } = await launch(workspace, "checked", CHECKED, { who: "Ada" });
+  const conversation = await new Conversation(member).open(taskId);
+  await conversation.isSaidToBe(run, "Waiting");
+  const asked = question(member, "Check");
+  await expect(asked).toContainText("Is this good enough for Ada?");
+  await expect(asked.getByText("A first draft.", { exact: true })).toBeVisible();
+  await expect(asked).toContainText("Rejects by itself in 59 m");
+
+  const other = await browse();
+  await signIn(other);
+  await other.goto(runPage(run));
+  await expect(question(other, "Check")).toBeVisible();
+
+  // Nothing of it is in the page alone.
+  await member.reload();
+  await conversation.isSaidToBe(run, "Waiting");
+  await asked.getByRole("button", { name: "Change…" }).click();
+  const instead = asked.getByLabel("What the step gives instead");
+  await expect(instead).toHaveValue("A first draft.");
+  await isClean(member);
+  await instead.fill("A better draft.");
+  await asked.getByLabel("Note").fill("shorter");
+  await asked.getByRole("button", { name: "Approve as changed" }).click();
+
+  await conversation.isSaidToBe(run, "Completed");
+  await expect(asked).toBeHidden();
+  await expect(question(other, "Check"), "it gives way on every page").toBeHidden();
+  await conversation.unfold(run);
+  await expect(conversation.step(run, "Check")).toContainText("Changed and approved by Ada Admin: shorter");
+  expect((await models.calls()).at(-1)?.messages.at(-1)?.content).toBe("Publish: A better draft.");
+
+  await other.goto(runPage(run, "?step=1"));
+  await expect(other.getByRole("complementary", { name: "Check" })).toContainText(
+    "Changed and approved by Ada Admin: shorter",
+  );
+});
+
+test("values are changed as JSON, and what is none is said where it stands; a rejection ends the run (F5)", async ({
+  consoles,
+  member,
+  models,
+  workspace,
+}) => {
+  consoles.allow(/status of 422/);
+  await models.script([{ text: "never asked" }]);
+  const steps: Step[] = [
+    { name: "Check", uses: "approval", prompt: "Fine?", inputMapping: { plan: "{{ context.input.plan }}" } },
+  ];
+  const { run } = await launch(workspace, "valued", steps, { plan: { days: 3 } });
+  await ends(workspace, run, "waiting");
+  await member.goto(runPage(run));
+  const asked = question(member, "Check");
+  await expect(asked.getByText('"days": 3')).toBeVisible();
+  await asked.getByRole("button", { name: "Change…" }).click();
+  await asked.getByLabel("What the step gives instead").fill("{days: 4}");
+  await asked.getByRole("button", { name: "Approve as changed" }).click();
+  await expect(asked).toContainText("Is no JSON");
+  await asked.getByRole("button", { name: "Keep the proposal" }).click();
+  await asked.getByLabel("Note").fill("too long");
+  await asked.getByRole("button", { name: "Reject" }).click();
+  await expect(asked).toBeHidden();
+  await ends(workspace, run, "failed");
+  await expect(member.getByRole("group", { name: "What went wrong" })).toContainText("rejected by Ada Admin: too long");
+});
+
+test("a step runs for every item; failed ones run again alone (E4, E7, F2)", async ({ member, models, workspace }) => {
+  const fault = { kind: "status", status: 401 };
+  await models.script([{ lastUser: "Look at b", fault, times: 1 }, { lastUser: "Look at", text: "Seen." }, { text: "Joined." }]);
+  const steps: Step[] = [
+    { name: "Each", forEach: "{{ context.input.list }}", prompt: "Look at {{ item }}" },
+    { name: "Join", prompt: "Join {{ context.Each | length }}", dependsOn: ["Each"] },
+  ];
+  const { run, taskId } = await launch(workspace, "fan", steps, { list: ["a", "b", "c"] });
+  await ends(workspace, run, "failed");
+  const conversation = await new Conversation(member).open(taskId);
+  await conversation.unfold(run);
+  await expect(conversation.step(run, "Each").first()).toContainText("3 items, 1 failed");
+
+  await member.goto(runPage(run));
+  const items = member.getByRole("list", { name: "Items of Each" });
+  await expect(items.getByRole("listitem")).toHaveCount(3);
+  await items.getByRole("link", { name: "[1]" }).click();
+  await expect(member).toHaveURL(/step=0\.1/);
+  const panel = member.getByRole("complementary", { name: "Each [1]" });
+  await expect(panel).toContainText("does not accept the API key");
+  await isClean(member);
+  await panel.getByRole("link", { name: "Close panel" }).click();
+
+  const calls = (await models.calls()).length;
+  await member.getByRole("button", { name: "Rerun…" }).click();
+  const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
+  await expect(dialog.getByLabel("From step")).toHaveValue("Each");
+  await expect(dialog.getByLabel("Items")).toHaveValue("failed");
+  await isClean(member);
+  await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
+  await expect(member).not.toHaveURL(new RegExp(`/runs/${run}$`));
+  await expect(member.getByRole("region", { name: /^Status of run/ })).toContainText("Completed");
+  await expect(fact(member, "Forked from")).toHaveText(`run ${run} at Each`);
+  await expect(items.getByRole("listitem").first()).toContainText("reused");
+  expect((await models.calls()).slice(calls).map((call) => call.messages.at(-1)?.content)).toEqual([
+    "Look at b",
+    "Join 3",
+  ]);
+});
+
+test("many items don't fill the page until they are asked for (E4)", async ({ member, models, workspace }) => {
+  await models.script([{ text: "Seen." }]);
+  const steps: Step[] = [{ name: "Each", forEach: "range(120) | list", prompt: "Look at {{ item }}" }];
+  const { run } = await launch(workspace, "many", steps);
+  await ends(workspace, run, "completed");
+  await member.goto(runPage(run));
+  const items = member.getByRole("list", { name: "Items of Each" }).getByRole("listitem");
+  await expect(items).toHaveCount(50);
+  await member.getByRole("button", { name: "Show all 120" }).click();
+  await expect(items).toHaveCount(120);
+});
+
+test("files have versions, a preview in a sandbox, and what changed; the message leads to them (A7)", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  const made = { files: [{ path: "calculator.html", content: "<h1>Sum</h1>\n<b>add</b>\n" }], summary: "Made." };
+  const edits = [{ search: "add", replace: "multiply" }];
+  const edited = { files: [{ path: "calculator.html", edits }], summary: "Edited." };
+  await models.script([
+    { lastUser: "Build", text: JSON.stringify(made) },
+    { lastUser: "Mend", text: JSON.stringify(edited) },
+  ]);
+  const steps: Step[] = [
+    { name: "Build", prompt: "Build", with: { files: true } },
+    { name: "Mend", prompt: "Mend", with: { files: true }, dependsOn: ["Build"] },
+  ];
+  const { run, taskId } = await launch(workspace, "build", steps);
+  await ends(workspace, run, "completed");
+  const conversation = await new Conversation(member).open(taskId);
+  await expect(conversation.status(run)).toContainText("calculator.html v2");
+  await conversation.status(run).getByRole("link", { name: "calculator.html" }).click();
+
+  await expect(member).toHaveURL(/tab=files&file=calculator\.html/);
+  const file = member.getByRole("region", { name: "calculator.html" });
+  const preview = member.getByTitle("Preview of calculator.html");
+  await expect(preview).toHaveAttribute("sandbox", "allow-scripts");
+  await expect(preview).toHaveAttribute("src", `/api/v1/projects/${PROJECT}/runs/${run}/files/calculator.html?version=2`);
+  await expect(preview.contentFrame().getByText("multiply")).toBeVisible();
+  await file.getByRole("link", { name: "Changes" }).click();
+  const changes = file.getByRole("region", { name: "Changes" });
+  await expect(changes).toContainText("-<b>add</b>");
+  await expect(changes).toContainText("+<b>multiply</b>");
+  await expect(file.getByRole("link", { name: "Changes" }), "the keyboard goes on from there").toBeFocused();
+  await isClean(member);
+  await file.getByRole("link", { name: "v1" }).click();
+  await file.getByRole("link", { name: "Text" }).click();
+  await expect(file.getByRole("region", { name: "Text of calculator.html" })).toHaveText("<h1>Sum</h1>\n<b>add</b>\n");
+  await expect(member.getByRole("link", { name: "Download all (zip)" })).toHaveAttribute("href", /files\.zip$/);
+  await expect(file.getByRole("link", { name: "Download" })).toHaveAttribute("href", /version=1&download=true$/);
+});
+
+test("a step that is a run of its own leads to it, and back (D1)", async ({ member, models, workspace }) => {
+  await models.script([{ text: "Said." }]);
+  await launch(workspace, "inner", [{ name: "Inner", prompt: "Inner" }]);
+  const { run } = await launch(workspace, "outer", [{ name: "Call", uses: "template:inner" }]);
+  await ends(workspace, run, "completed");
+  await member.goto(runPage(run));
+  await row(member, "Call").getByRole("link", { name: /^run \d+$/ }).click();
+  await expect(fact(member, "Called by")).toHaveText(`run ${run}, step Call`);
+  await member.goto(`/p/${PROJECT}/runs`);
+  await expect(member.getByRole("row").filter({ hasText: `in run ${run}` })).toHaveCount(1);
+});
+
+test("a run goes on from a step with another input; what came before is taken over (F2)", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([{ lastUser: "Draft about", text: "A draft." }, { text: "Polished." }]);
+  const { run, taskId } = await workspace.launch("rivers");
+  await ends(workspace, run, "completed");
+  const conversation = await new Conversation(member).open(taskId);
+  const calls = (await models.calls()).length;
+  await conversation.status(run).getByRole("button", { name: "Rerun…" }).click();
+  const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
+  await dialog.getByLabel("From step").selectOption("Polish");
+  await dialog.getByText("Change input").click();
+  await expect(dialog.getByLabel("Input", { exact: true })).toHaveValue('{\n  "topic": "rivers"\n}');
+  await dialog.getByLabel("Input", { exact: true }).fill('{"topic": "hills"}');
+  await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
+  await expect(dialog).toBeHidden();
+
+  await expect(conversation.responses).toHaveCount(2);
+  const fork = run + 1;
+  await conversation.isSaidToBe(fork, "Completed");
+  await conversation.isSaidToBe(fork, `forked from run ${run}`);
+  await conversation.unfold(fork);
+  await expect(conversation.step(fork, "Draft").first()).toContainText("reused");
+  expect((await models.calls()).length).toBe(calls + 1);
+});
