@@ -53,7 +53,9 @@ impl Store {
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory")
             .optimize_on_close(true, None);
-        let mut writer = SqliteConnection::connect_with(&options).await?;
+        // Kibibytes: the tables' ends, where runs write, stay at hand.
+        let writer = options.clone().pragma("cache_size", "-8000");
+        let mut writer = SqliteConnection::connect_with(&writer).await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut writer).await?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
