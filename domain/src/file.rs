@@ -12,6 +12,8 @@ pub const MAX_PATH: usize = 200;
 pub const MAX_FILE: usize = 10 * 1024 * 1024;
 /// How many files one answer may change.
 pub const MAX_CHANGES: usize = 200;
+/// How many edits it may make in all.
+pub const MAX_EDITS: usize = 1_000;
 
 /// A file's name within its conversation, with `/` between folders, such as `src/calculator.html`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +120,14 @@ pub struct FileChange {
     pub edits: Option<Vec<Edit>>,
 }
 
+impl FileChange {
+    /// About how much there is to do.
+    pub fn bytes(&self) -> usize {
+        let edits = self.edits.as_ref().map_or(0, Vec::len);
+        self.content.as_ref().map_or(0, String::len) + edits * 64 * 1024
+    }
+}
+
 /// Replaces the one place where `search` stands.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +157,8 @@ pub enum ChangeError {
     TooLarge { path: String },
     #[error("the answer changes {0} files; at most {MAX_CHANGES} are taken at once")]
     TooMany(usize),
+    #[error("the answer makes {0} edits; at most {MAX_EDITS} are taken at once")]
+    TooManyEdits(usize),
 }
 
 /// A file as it is to be stored.
@@ -166,6 +178,10 @@ pub fn apply_changes(
 ) -> Result<Vec<Written>, ChangeError> {
     if changes.len() > MAX_CHANGES {
         return Err(ChangeError::TooMany(changes.len()));
+    }
+    let edits: usize = changes.iter().filter_map(|change| change.edits.as_ref()).map(Vec::len).sum();
+    if edits > MAX_EDITS {
+        return Err(ChangeError::TooManyEdits(edits));
     }
     let mut written: Vec<Written> = Vec::new();
     for change in changes {

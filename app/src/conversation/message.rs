@@ -53,8 +53,13 @@ fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
             let input = message.content.split_once('\n').map(|(_, rest)| rest.trim_start().to_owned());
             let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
             let name = format!("{} v{}", template.name, template.version);
+            // A fork says which run it does again.
+            let first = message.content.lines().next().unwrap_or_default();
+            let again =
+                first.rsplit_once(" (").map(|(words, _)| words).filter(|words| words.contains(" again"));
+            let words = again.unwrap_or("Ran").to_owned();
             view! {
-                <p class="message-launch">"Ran " <a class="run-chip" href=href><Icon glyph=Glyph::Templates/>{name}</a></p>
+                <p class="message-launch">{words} " " <a class="run-chip" href=href><Icon glyph=Glyph::Templates/>{name}</a></p>
                 {input
                     .filter(|input| !input.is_empty())
                     .map(|input| {

@@ -111,6 +111,9 @@ pub struct RunState {
     /// Step runs that wait for a person.
     #[serde(skip_serializing_if = "is_zero")]
     pub waiting: u32,
+    /// Step runs that may start: they wait for a slot of their provider, or for the time of their next attempt.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ready: u32,
     /// What it wrote, by path, in the order of first writing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<RunFile>,
@@ -137,6 +140,12 @@ impl RunState {
         self.seq = event.seq;
         self.last_at = event.at;
         let at = event.at;
+        let step = event.kind.step();
+        let is_ready = |state: &Self| {
+            let run = step.and_then(|step| state.step_run(step));
+            run.is_some_and(|run| run.status == StepStatus::Ready)
+        };
+        let was_ready = is_ready(self);
         match &event.kind {
             EventKind::Acknowledged { queue_position, .. } => {
                 self.acknowledged_at = at;
@@ -320,8 +329,17 @@ impl RunState {
                 self.end(at, Phase::Cancelled);
             }
         }
-        if self.waiting > 0 && !self.phase.is_end() {
-            self.phase = if self.open == 0 { Phase::Waiting } else { Phase::Processing };
+        if self.phase.is_end() {
+            return;
+        }
+        match (was_ready, is_ready(self)) {
+            (false, true) => self.ready += 1,
+            (true, false) => self.ready -= 1,
+            _ => {}
+        }
+        if self.waiting > 0 {
+            let idle = self.open == 0 && self.ready == 0;
+            self.phase = if idle { Phase::Waiting } else { Phase::Processing };
         }
     }
 
@@ -534,6 +552,7 @@ impl RunState {
         self.finished_at = Some(at);
         self.open = 0;
         self.waiting = 0;
+        self.ready = 0;
     }
 
     fn warn(&mut self, at: Timestamp, warning: String) {

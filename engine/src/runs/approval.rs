@@ -4,7 +4,6 @@
 
 use super::{
     conductor::{Conductor, Decided, Report},
-    output::Output,
     turn::Turn,
 };
 use crate::{Engine, Error, Result, User, store::runs};
@@ -193,14 +192,25 @@ impl Conductor {
         for step in late.collect::<Vec<_>>() {
             let on_timeout = self.recipe.template.steps[step.index()].on_timeout();
             let value = match on_timeout {
-                Decision::Reject => Ok(None),
-                Decision::Approve | Decision::Edit => self.proposed(step).await.map(Some),
+                Decision::Reject => None,
+                Decision::Approve | Decision::Edit => match self.proposed(step).await {
+                    Ok(value) => Some(value),
+                    Err(error) => {
+                        // It goes on waiting: whoever watches the time limits comes again.
+                        tracing::error!(run = %self.run, %step, %error, "a proposal could not be read");
+                        continue;
+                    }
+                },
             };
-            let decided = match value {
-                Ok(value) => {
+            let problems = value
+                .as_ref()
+                .map(|value| self.recipe.outputs[step.index()].problems(value))
+                .unwrap_or_default();
+            let decided = match problems.first() {
+                Some(problem) => Err(problem.to_string()),
+                None => {
                     self.decide(step, on_timeout, None, String::new(), value, turn).map_err(|why| why.message)
                 }
-                Err(error) => Err(error.to_string()),
             };
             if let Err(why) = decided {
                 let rejected = self.decide(step, Decision::Reject, None, why, None, turn);
@@ -238,7 +248,7 @@ impl Conductor {
                 if step.item.is_none() {
                     self.map_output(step, &value)?;
                 }
-                let output = Output::of_value(value);
+                let output = self.recipe.outputs[step.index()].of_value(value);
                 let reference = self.keep_output(turn, &output);
                 self.hold(step, output.value);
                 Some(reference)

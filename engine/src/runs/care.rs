@@ -29,11 +29,11 @@ impl Engine {
                     Ok(Ok(End::Fenced)) => {
                         tracing::warn!(%run, "the log moved on without this process; reading it again");
                         if setbacks >= SETBACKS {
-                            return engine.0.runs.forget(run);
+                            return engine.0.runs.forget_closed(run);
                         }
                     }
                     // Deleted, with its project or its conversation.
-                    Ok(Err(Error::NotFound { .. })) => return engine.0.runs.forget(run),
+                    Ok(Err(Error::NotFound { .. })) => return engine.0.runs.forget_closed(run),
                     Ok(Err(error)) => {
                         tracing::error!(%run, %error, source = ?error, "a run could not be taken up");
                         if setbacks >= SETBACKS {
@@ -57,7 +57,7 @@ impl Engine {
                 let stopping = engine.0.runs.stopping();
                 tokio::select! {
                     () = tokio::time::sleep(pause_after(setbacks)) => {}
-                    () = stopping.cancelled() => return engine.0.runs.forget(run),
+                    () = stopping.cancelled() => return engine.0.runs.forget_closed(run),
                 }
                 let next = take_up(engine.clone(), run, mail, mailbox);
                 result = AssertUnwindSafe(next).catch_unwind().await;
@@ -72,7 +72,7 @@ impl Engine {
             Ok(Err(error)) => tracing::error!(%run, %error, source = ?error, "a run could not be given up"),
             Err(_) => tracing::error!(%run, "giving up a run panicked: its log cannot be read"),
         }
-        self.0.runs.forget(run);
+        self.0.runs.forget_closed(run);
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn take_up(
     let stopping = engine.0.runs.stopping();
     // Nothing begins when the server is about to stop: it would only be interrupted.
     if stopping.is_cancelled() {
-        engine.0.runs.forget(run);
+        engine.0.runs.forget_closed(run);
         return Ok(End::Stopped);
     }
     let mut conductor = engine.load(run, mail).await?;

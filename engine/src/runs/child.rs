@@ -5,7 +5,6 @@
 
 use super::{
     conductor::{Conductor, Report},
-    output::Output,
     turn::{ChildStart, Turn},
 };
 use crate::{
@@ -123,6 +122,10 @@ impl Conductor {
         turn: &mut Turn,
     ) {
         if !self.is_open(step, attempt) {
+            // Its time limit was faster than its launch.
+            if result.is_ok() {
+                self.stop_children(Some((step, attempt)));
+            }
             return;
         }
         match result {
@@ -141,11 +144,7 @@ impl Conductor {
     /// After a restart: attempts whose child was never launched launch it now, the others look at it.
     pub(super) async fn rejoin_children(&mut self, turn: &mut Turn) {
         for (step, attempt) in self.open_children() {
-            match runs::child(self.engine.0.store.read(), self.run, step, attempt).await {
-                Ok(None) => self.prepare_child(step, attempt, turn),
-                Ok(Some(_)) => self.look_at_child(step, attempt, turn).await,
-                Err(error) => self.look_later(step, attempt, &error),
-            }
+            self.look_at_child(step, attempt, turn).await;
         }
     }
 
@@ -161,7 +160,8 @@ impl Conductor {
         }
         let row = match runs::child(self.engine.0.store.read(), self.run, step, attempt).await {
             Ok(Some(row)) => row,
-            Ok(None) => return,
+            // It was never launched; if a launch is under way after all, they are one.
+            Ok(None) => return self.prepare_child(step, attempt, turn),
             Err(error) => return self.look_later(step, attempt, &error),
         };
         let summary = match row.summary() {
@@ -173,7 +173,16 @@ impl Conductor {
         match summary.status {
             RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => {}
             RunStatus::Completed => match self.engine.output_of(&row).await {
-                Ok(output) => self.finish(step, attempt, output, summary.usage, false, turn),
+                Ok(value) => {
+                    let form = &self.recipe.outputs[step.index()];
+                    if let Some(problem) = form.problems(&value).first() {
+                        let failure =
+                            failed(ErrorClass::InvalidOutput, format!("gave something else: {problem}"));
+                        return self.fail(step, attempt, failure, None, false, turn);
+                    }
+                    let output = form.of_value(value);
+                    self.finish(step, attempt, output, summary.usage, false, turn);
+                }
                 Err(error) => self.look_later(step, attempt, &error),
             },
             RunStatus::Failed => {
@@ -227,23 +236,22 @@ impl Conductor {
 }
 
 impl Engine {
-    fn stop_child(&self, child: RunId, by: String) {
+    pub(super) fn stop_child(&self, child: RunId, by: String) {
         // Nobody waits for it: its conductor tries until it is stored.
         let (reply, _) = oneshot::channel();
         self.deliver(child, Report::Cancel { by, reply });
     }
 
     /// The output of a run that has completed, with its type.
-    async fn output_of(&self, row: &RunRow) -> Result<Output> {
+    async fn output_of(&self, row: &RunRow) -> Result<Value> {
         match self.last_event(row).await? {
             EventKind::Completed { output, .. } => {
                 let text = self.stored_text(row.id(), output.id).await?;
-                let value = if output.json {
-                    serde_json::from_str(&text).map_err(Error::internal)?
+                if output.json {
+                    serde_json::from_str(&text).map_err(Error::internal)
                 } else {
-                    Value::String(text)
-                };
-                Ok(Output::of_value(value))
+                    Ok(text.into())
+                }
             }
             other => Err(Error::internal(format!("run {} completed with '{}'", row.id(), other.name()))),
         }

@@ -20,7 +20,7 @@ use domain::{
     file::FilePath,
     id::{ContentId, MessageId, ProjectId, RunId, RunNumber, StepRunId, TaskId, UserId},
     key::RoleKey,
-    run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus},
+    run::{Effect, FILE_LIMIT, MessageMetadata, Phase, Planner, RunState, StepStatus},
     view::Subject,
 };
 use futures::FutureExt;
@@ -189,6 +189,10 @@ impl Conductor {
         let mut reports = Vec::new();
         let mut end = End::Ended;
         while !self.state().phase.is_end() {
+            if self.may_park() {
+                end = End::Parked;
+                break;
+            }
             reports.clear();
             tokio::select! {
                 biased;
@@ -206,13 +210,9 @@ impl Conductor {
                 end = End::Stopped;
                 break;
             }
-            if self.may_park() {
-                end = End::Parked;
-                break;
-            }
         }
         self.ended.cancel();
-        self.engine.0.runs.forget(self.run);
+        self.engine.0.runs.forget(self.run, &self.mail);
         if let End::Stopped = end {
             // Who asked for something hears that nobody is here; what is in memory may not be committed.
             return end;
@@ -271,7 +271,9 @@ impl Conductor {
                 }
                 Report::Child { step, attempt } => self.look_at_child(step, attempt, &mut turn).await,
                 Report::FileRequested { step, attempt, path } => {
-                    if self.is_open(step, attempt) && !self.state().files_requested.contains(&path) {
+                    let known = &self.state().files_requested;
+                    let fresh = known.len() < FILE_LIMIT && !known.contains(&path);
+                    if fresh && self.is_open(step, attempt) {
                         self.record(&mut turn, EventKind::FileRequested { step, attempt, path });
                     }
                 }

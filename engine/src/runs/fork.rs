@@ -160,6 +160,11 @@ impl Engine {
         let again = runs_again(&recipe.plan, from, |step| {
             old(step).is_some_and(|(_, run)| is_kept(run, recipe.outputs[step as usize].is_typed()))
         });
+        let upstream = &recipe.plan.steps[from as usize].depends_on;
+        if items.is_some() && upstream.iter().any(|step| again.contains(step)) {
+            let why = "a step before it has to run again, and may change the list: leave 'items' out";
+            return Err(Error::invalid("items", why));
+        }
         let mut kept = Vec::new();
         for step in 0..recipe.plan.steps.len() as u32 {
             let id = StepRunId { step, item: None };
@@ -200,7 +205,7 @@ impl Engine {
             ));
         }
         if let Some(unknown) = wanted.iter().find(|&&item| item as usize >= items.runs.len()) {
-            let why = format!("there is no item {unknown}: they go from 0 to {}", items.runs.len() - 1);
+            let why = format!("there is no item {unknown}: that run has {}, from 0 on", items.runs.len());
             return Err(Error::invalid("items", why));
         }
         let list = self.stored_text(parent.id(), items.list.id).await?;
@@ -208,7 +213,8 @@ impl Engine {
         let mut outputs = BTreeMap::new();
         for (item, run) in (0u32..).zip(&items.runs).filter(|(item, _)| !wanted.contains(item)) {
             // One that has no output has nothing to take over: it runs again, too.
-            if let Some(output) = &run.output {
+            let typed = recipe.outputs[step as usize].is_typed();
+            if let Some(output) = run.output.as_ref().filter(|output| output.json || !typed) {
                 outputs.insert(item, self.parents_output(parent, output, recipe, step).await?);
             }
         }
@@ -223,7 +229,8 @@ impl Engine {
         step: u32,
     ) -> Result<Output> {
         let text = self.stored_text(parent.id(), output.id).await?;
-        recipe.outputs[step as usize].of_stored(output.json, text).map(Output::of_value)
+        let form = &recipe.outputs[step as usize];
+        form.of_stored(output.json, text).map(|value| form.of_value(value))
     }
 }
 

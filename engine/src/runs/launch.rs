@@ -153,7 +153,7 @@ impl Engine {
         let run = fresh.new.id;
         let stored = self.0.runs.tasks.spawn(self.clone().store_launch(fresh, mail, mailbox)).await;
         stored.unwrap_or_else(|error| {
-            self.0.runs.forget(run);
+            self.0.runs.forget_closed(run);
             Err(Error::internal(error))
         })
     }
@@ -182,6 +182,7 @@ impl Engine {
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
         let events = append.events.clone();
         let (run, message, task_id, at) = (new.id, new.message, new.task, new.at);
+        let limited = append.derived.wake_at.is_some();
         let subject = append.subject.take().unwrap_or(domain::view::Subject::Run {
             number: RunNumber(0),
             task: task_id,
@@ -235,11 +236,14 @@ impl Engine {
             })
             .await;
         if !matches!(stored, Ok(Stored::Now(_))) {
-            self.0.runs.forget(run);
+            self.0.runs.forget(run, &conductor.mail);
         }
         match stored {
             Ok(Stored::Now(number)) => {
                 conductor.number = number;
+                if limited {
+                    self.0.runs.alarm.notify_one();
+                }
                 conductor.channel.committed(&events);
                 conductor.carry_out(turn);
                 self.look_after(run, async move { Ok(conductor.conduct(mailbox).await) });

@@ -7,7 +7,11 @@ use super::{
 };
 use crate::{
     Engine, Error, Result, store,
-    store::{files, messages, runs, snapshots, versions},
+    store::{
+        files, messages,
+        runs::{self, CallerKey},
+        snapshots, versions,
+    },
 };
 use domain::{
     error::ErrorClass,
@@ -145,6 +149,12 @@ impl Engine {
         };
         if self.0.store.write(move |tx| Box::pin(async move { append.write(tx).await })).await? {
             self.0.live.channel(run).committed(&events);
+            if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
+                self.deliver(run, Report::Child { step, attempt });
+            }
+            for child in runs::live_children(self.0.store.read(), run, None).await? {
+                self.stop_child(child, format!("run {}", summary.number));
+            }
         }
         Ok(())
     }
@@ -213,8 +223,8 @@ impl Conductor {
         let (expected, phase) = (self.state().seq, self.state().phase);
         let mut turn = Turn::new(store::now().max(self.state().last_at));
         self.interrupt(&mut turn);
-        self.expire(&mut turn).await;
         self.rejoin_children(&mut turn).await;
+        self.expire(&mut turn).await;
         self.plan(&mut turn).await;
         self.finish_turn(expected, phase, turn).await
     }

@@ -150,8 +150,20 @@ impl Runs {
         self.live().insert(run, mail);
     }
 
-    fn forget(&self, run: RunId) {
-        self.live().remove(&run);
+    /// Takes the conductor's own mailbox away, and never that of one who came after it.
+    fn forget(&self, run: RunId, mail: &mpsc::UnboundedSender<Report>) {
+        let mut live = self.live();
+        if live.get(&run).is_some_and(|registered| registered.same_channel(mail)) {
+            live.remove(&run);
+        }
+    }
+
+    /// Takes a mailbox away that nobody reads any more.
+    fn forget_closed(&self, run: RunId) {
+        let mut live = self.live();
+        if live.get(&run).is_some_and(mpsc::UnboundedSender::is_closed) {
+            live.remove(&run);
+        }
     }
 }
 
@@ -288,7 +300,7 @@ impl Engine {
 
     /// Brings a report to the run's conductor, whether that is here already or has to be called up.
     fn deliver(&self, run: RunId, mut report: Report) {
-        // A mailbox that is closed was forgotten before: the next one is another.
+        // One that is closed is not found again.
         while let Err(mpsc::error::SendError(back)) = self.mailbox(run).send(report) {
             report = back;
         }
@@ -321,7 +333,8 @@ impl Engine {
 
     fn mailbox(&self, run: RunId) -> mpsc::UnboundedSender<Report> {
         let mut live = self.0.runs.live();
-        if let Some(mail) = live.get(&run) {
+        // Its conductor may have broken down without tidying up.
+        if let Some(mail) = live.get(&run).filter(|mail| !mail.is_closed()) {
             return mail.clone();
         }
         let (mail, mailbox) = mpsc::unbounded_channel();

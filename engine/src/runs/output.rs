@@ -161,20 +161,23 @@ impl OutputForm {
 
     /// The output that was stored as this text.
     pub fn of_stored(&self, json: bool, text: String) -> Result<Value> {
-        if json || self.is_typed() {
-            serde_json::from_str(&text).map_err(Error::internal)
-        } else {
-            Ok(text.into())
+        if !json && !self.is_typed() {
+            return Ok(text.into());
         }
+        match serde_json::from_str(&text) {
+            Ok(value) => Ok(value),
+            Err(error) if json => Err(Error::internal(error)),
+            Err(_) => Ok(text.into()),
+        }
+    }
+
+    /// The output that a value is which no model gave: a person's, a child run's, another run's.
+    pub fn of_value(&self, value: Value) -> Output {
+        if self.is_typed() || !value.is_string() { Output::typed(value) } else { Output::text(value) }
     }
 }
 
 impl Output {
-    /// A value of its own type; a text stays one.
-    pub fn of_value(value: Value) -> Self {
-        if value.is_string() { Self::text(value) } else { Self::typed(value) }
-    }
-
     fn typed(value: Value) -> Self {
         let text = value.to_string();
         Self { value, text, json: true, changes: Vec::new() }

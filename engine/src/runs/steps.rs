@@ -13,7 +13,7 @@ use domain::{
     error::ErrorClass,
     event::{EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
     expression::{Context, Evaluator, Item},
-    file::apply_changes,
+    file::{FileChange, FilePath, MAX_CHANGES, apply_changes},
     id::{StepRunId, Timestamp},
     plan::Body,
     run::{StepStatus, Verdict, backoff},
@@ -45,25 +45,26 @@ impl Conductor {
         let form = &self.recipe.outputs[step.index()];
         match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
             Ok(output) => {
-                if !output.changes.is_empty() {
-                    self.look_at_files(turn).await;
-                }
+                self.look_at_files(&output.changes, turn).await;
                 self.finish(step, attempt, output, answer.usage, answer.cut, turn);
             }
             Err(failure) => self.fail(step, attempt, failure, None, false, turn),
         }
     }
 
-    /// Brings the conversation's files up to date: another run in it may have written since this one began.
-    async fn look_at_files(&mut self, turn: &Turn) {
-        let db = self.engine.0.store.read();
-        let newest = async { self.engine.files_of(files::newest(db, self.task).await?).await };
-        match newest.await {
-            Ok(files) => {
-                self.files = files;
-                self.files.extend(turn.written.clone());
+    /// Brings the files that are to be edited up to date: another run in the conversation may have written since this one
+    /// began.
+    async fn look_at_files(&mut self, changes: &[FileChange], turn: &Turn) {
+        let edited = changes.iter().filter(|change| change.edits.is_some());
+        let paths = edited.filter_map(|change| FilePath::parse(&change.path).ok());
+        for path in paths.take(MAX_CHANGES).filter(|path| !turn.written.contains_key(path)) {
+            match files::newest_of(self.engine.0.store.read(), self.task, &path).await {
+                Ok(Some(text)) => drop(self.files.insert(path, text)),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(run = %self.run, %path, %error, "a file could not be read again")
+                }
             }
-            Err(error) => tracing::error!(run = %self.run, %error, "the files could not be read again"),
         }
     }
 
@@ -77,7 +78,9 @@ impl Conductor {
         cut: bool,
         turn: &mut Turn,
     ) {
-        let written = match apply_changes(&output.changes, |path| self.files.get(path).cloned()) {
+        let bytes = output.changes.iter().map(FileChange::bytes).sum();
+        let apply = || apply_changes(&output.changes, |path| self.files.get(path).cloned());
+        let written = match self.recipe.aside(bytes, apply) {
             Ok(written) => written,
             Err(error) => {
                 let failure = Failure::new(ErrorClass::InvalidOutput, error.to_string());

@@ -146,8 +146,7 @@ pub(super) fn derived(state: &RunState) -> Derived {
     }
 }
 
-/// When a run has to be looked at that nobody need have in memory: at the time limit of a question or of a child run,
-/// and, in a run that waits for a person, as soon as another of its steps may start.
+/// When the next time limit comes of a step that nothing in memory waits for: a question's, or a child run's.
 fn next_limit(state: &RunState) -> Option<Timestamp> {
     let limited = |step: &PlannedStep| step.body == Body::Template && step.timeout_ms.is_some();
     let children = state.open > 0 && state.plan.steps.iter().any(limited);
@@ -156,7 +155,6 @@ fn next_limit(state: &RunState) -> Option<Timestamp> {
     }
     let limit = |(id, run): (StepRunId, &StepState)| match run.status {
         StepStatus::Waiting => run.question.as_ref()?.until,
-        StepStatus::Ready if run.items.is_none() => run.retry_at.or(run.ready_at),
         StepStatus::Running => {
             let planned = state.plan.steps.get(id.index()).filter(|planned| limited(planned))?;
             let began = run.open_attempt()?.started_at;

@@ -113,6 +113,15 @@ pub async fn one(
     row.map(FileRow::read).transpose()
 }
 
+/// The text of a file of the conversation as it stands, if there is one.
+pub async fn newest_of(db: &SqlitePool, task: TaskId, path: &FilePath) -> Result<Option<String>> {
+    let body = sqlx::query_scalar(
+        "SELECT c.body FROM file f JOIN content c ON c.id = f.content_id \
+         WHERE f.task_id = $1 AND f.path = $2 ORDER BY f.version DESC LIMIT 1",
+    );
+    Ok(body.bind(task.0).bind(path.as_str()).fetch_optional(db).await?)
+}
+
 /// A file's text, whichever run wrote it.
 pub async fn body(db: &SqlitePool, content: ContentId) -> Result<String> {
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM content WHERE id = $1")

@@ -7,7 +7,7 @@ use domain::event::{Decision, Event, EventKind};
 use domain::run::RunStatus;
 use engine::{AnswerDraft, Error};
 use scripted::{Fault, Rule};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A person approves, changes or rejects; the run waits for as long as it takes, over restarts, in nobody's memory.
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_step_between_attempts_goes_on_while_another_waits_for_a_person() {
     let key = stage.template(&source).await;
     let launched = stage.launch(&key, json!({})).await;
     stage.until(launched.run, |event| matches!(event.kind, EventKind::StepFailed { .. }).then_some(())).await;
-    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Waiting);
+    assert_eq!(stage.detail(launched.run).await.summary.status, RunStatus::Running, "it has something to do");
     stage = stage.restart().await;
     let finished = |event: &Event| matches!(event.kind, EventKind::Finished { .. }).then_some(());
     stage.until(launched.run, finished).await;
@@ -105,4 +105,43 @@ async fn a_time_limit_decides_as_it_says_also_after_a_restart() {
         (error.class, error.message.as_str()),
         (ErrorClass::Timeout, "step 'Check' failed: rejected by the time limit")
     );
+}
+
+/// A text under an `outputSchema` keeps its type over a restart.
+#[tokio::test]
+async fn a_text_that_a_schema_asks_for_is_read_back_as_one() {
+    let mut stage = Stage::new().await;
+    let source = template(
+        "words",
+        "
+  - {name: First, uses: approval, outputSchema: {type: string, enum: ['yes', 'no']}}
+  - {name: Second, uses: approval, inputMapping: {first: '{{ context.First }}'}}
+",
+    );
+    let key = stage.template(&source).await;
+    let launched = stage.launch(&key, json!({})).await;
+    let answer = |step: &str, decision, output: Option<Value>| AnswerDraft {
+        step_run: step.to_owned(),
+        decision,
+        output,
+        text: None,
+    };
+    stage.until_waiting(launched.run).await;
+    let wrong = stage.answer(launched.run, answer("0", Decision::Edit, Some(json!("perhaps")))).await;
+    assert!(matches!(wrong, Err(Error::Invalid(_))));
+    stage.answer(launched.run, answer("0", Decision::Edit, Some(json!("yes")))).await.unwrap();
+    stage = stage.restart().await;
+    stage.answer(launched.run, answer("1", Decision::Approve, None)).await.unwrap();
+    let detail = stage.end(launched.run).await;
+    assert_eq!(output(&stage, &detail).await, "yes");
+}
+
+/// A time limit that is set by a run's very first turn is kept, too.
+#[tokio::test]
+async fn a_time_limit_of_the_first_step_comes_in_time() {
+    let stage = Stage::new().await;
+    let source =
+        template("first", "  - {name: Check, uses: approval, timeout: 300, with: {onTimeout: approve}}\n");
+    let detail = stage.run(&source, json!({})).await;
+    assert_eq!(output(&stage, &detail).await, "true");
 }
