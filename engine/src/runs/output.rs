@@ -23,6 +23,32 @@ use serde_json::{Value, json};
 /// How many of an answer's problems the model is told.
 const TOLD: usize = 10;
 
+/// By which means a step may write files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Means {
+    /// Whole files, and edits to those that are there.
+    Edits,
+    /// Whole files: none are there yet.
+    Whole,
+    /// A few whole files with simple names: a small model is kept to them by the grammar that is made of the schema.
+    WholeAndFew,
+}
+
+impl Means {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Edits => {
+                "Give each file that is new, or that changes all over, with its whole `content`. Change a file that is \
+                 there with `edits`: each replaces the one place where `search` stands, word for word, by `replace`. Say \
+                 in `summary`, in a sentence or two, what you did.\n\n"
+            }
+            Self::Whole | Self::WholeAndFew => {
+                "Give each file with its whole `content`. Say in `summary`, in a sentence or two, what you did.\n\n"
+            }
+        }
+    }
+}
+
 /// Names of files that a small model may choose from.
 const SIMPLE_PATH: &str = "^[a-z][a-z0-9_-]{0,30}[.][a-z]{2,5}$";
 
@@ -94,22 +120,28 @@ impl OutputForm {
         }
     }
 
-    /// Adds to a step's request what its answer must look like, and why the last one was not good enough. `local`: the
-    /// model is a small one, which the grammar made of the schema has to keep to names that can be taken.
-    pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>, local: bool) {
+    /// Adds to a step's request what its answer must look like, and why the last one was not good enough.
+    pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>, means: Means) {
         let Some(schema) = &self.schema else { return };
         let mut asked = schema.schema.clone();
-        if local && self.kind == Kind::Files {
-            asked["properties"]["files"]["maxItems"] = json!(3);
-            asked["properties"]["files"]["items"]["properties"]["path"]["pattern"] = json!(SIMPLE_PATH);
-        }
         let mut wish = match self.kind {
             Kind::Plain => String::new(),
             Kind::Final { .. } => "Call the function `final` once, with what you conclude. ".to_owned(),
-            Kind::Files => "Give each file that is new, or that changes all over, with its whole `content`. Change a \
-                            file that is there with `edits`: each replaces the one place where `search` stands, word \
-                            for word, by `replace`. Say in `summary`, in a sentence or two, what you did.\n\n"
-                .to_owned(),
+            Kind::Files => {
+                let file = &mut asked["properties"]["files"]["items"];
+                if means == Means::Whole || means == Means::WholeAndFew {
+                    file["properties"]["content"] = json!({"type": "string", "minLength": 1});
+                    file["required"] = json!(["path", "content"]);
+                    if let Some(properties) = file["properties"].as_object_mut() {
+                        properties.remove("edits");
+                    }
+                }
+                if means == Means::WholeAndFew {
+                    file["properties"]["path"]["pattern"] = json!(SIMPLE_PATH);
+                    asked["properties"]["files"]["maxItems"] = json!(3);
+                }
+                means.words().to_owned()
+            }
         };
         wish.push_str(&format!(
             "Answer with JSON alone: no other words, no code fence. It must meet this JSON Schema:\n{asked}"
@@ -325,13 +357,13 @@ mod tests {
         schema().ask(
             &mut request,
             Some(&Failure::new(ErrorClass::InvalidOutput, "output.score: must be positive")),
-            false,
+            Means::Edits,
         );
         let text = &request.turns[0].text;
         assert!(text.starts_with("How good is it?\n\nAnswer with JSON alone"), "{text}");
         assert!(text.contains("refused: output.score: must be positive."), "{text}");
         let mut request = ModelRequest::new("m", "How good is it?");
-        schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")), false);
+        schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")), Means::Edits);
         assert!(!request.turns[0].text.contains("refused"), "the model had no part in it");
     }
 
@@ -367,5 +399,21 @@ mod tests {
             assert_eq!((output.text.as_str(), output.json, output.changes.len()), ("Made a.", false, 1));
         }
         assert!(files.read(&answer(r#"{"files": [], "summary": "Nothing."}"#, false)).is_err());
+    }
+
+    #[test]
+    fn who_cannot_edit_is_not_asked_for_edits() {
+        let files = form(json!({"name": "F", "with": {"files": true}}));
+        for (means, edits, pattern) in
+            [(Means::Edits, true, false), (Means::Whole, false, false), (Means::WholeAndFew, false, true)]
+        {
+            let mut request = ModelRequest::new("m", "Build.");
+            files.ask(&mut request, None, means);
+            let file = &request.schema.as_ref().unwrap()["properties"]["files"]["items"];
+            assert_eq!(file["properties"].get("edits").is_some(), edits, "{means:?}");
+            assert_eq!(file["required"].as_array().unwrap().contains(&json!("edits")), edits, "{means:?}");
+            assert_eq!(file["properties"]["path"].get("pattern").is_some(), pattern, "{means:?}");
+            assert_eq!(request.turns[0].text.contains("`edits`"), edits, "{means:?}");
+        }
     }
 }

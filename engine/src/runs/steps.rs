@@ -4,7 +4,7 @@
 use super::{
     attempt::{Answer, CallFailure, DEFAULT_TIMEOUT},
     conductor::Conductor,
-    output::Output,
+    output::{Means, Output},
     request,
     turn::{Start, Turn, Wait},
 };
@@ -231,7 +231,12 @@ impl Conductor {
         if form.writes_files() {
             request::with_files(&mut request, &self.files, local);
         }
-        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()), local);
+        let means = match (local, self.files.is_empty()) {
+            (true, _) => Means::WholeAndFew,
+            (false, true) => Means::Whole,
+            (false, false) => Means::Edits,
+        };
+        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()), means);
         if self.recipe.is_ask {
             request::with_conversation(&mut request, &role, &self.earlier);
         }
