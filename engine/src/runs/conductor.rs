@@ -189,7 +189,7 @@ impl Conductor {
         let mut reports = Vec::new();
         let mut end = End::Ended;
         while !self.state().phase.is_end() {
-            if self.may_park() {
+            if mailbox.is_empty() && self.may_park() {
                 end = End::Parked;
                 break;
             }
