@@ -112,6 +112,11 @@ pub fn is_typing(event: &KeyboardEvent) -> bool {
     })
 }
 
+/// Ctrl or Cmd with Enter, which sends.
+pub fn sends(event: &KeyboardEvent) -> bool {
+    event.key() == "Enter" && (event.ctrl_key() || event.meta_key())
+}
+
 /// A dialog or a menu is open above the page.
 pub fn something_floats() -> bool {
     document().query_selector("dialog[open], :popover-open").is_ok_and(|found| found.is_some())

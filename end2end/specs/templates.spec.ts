@@ -95,7 +95,8 @@ test("executed twice with other roles, from its page and into one conversation (
   await member.getByLabel("Topic").fill("hills");
   await member.getByLabel("Role for Draft").selectOption("junior_reviewer");
   await member.getByLabel("Role for Polish").selectOption("senior_reviewer");
-  await member.getByRole("button", { name: "Run", exact: true }).click();
+  // From any field, as the page says.
+  await member.getByLabel("Role for Polish").press("Control+Enter");
   await expect(conversation.responses).toHaveCount(2);
   await conversation.isSaidToBe(2, "Completed");
   await expect(conversation.responses.last()).toContainText("Said by: You are a senior reviewer.");

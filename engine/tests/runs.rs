@@ -410,7 +410,7 @@ async fn the_project_feed_tells_of_runs() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    tokio::time::timeout(stage::PATIENCE, told).await.unwrap();
 }
 
 /// Whatever moment the caller hangs up at, a launch is made wholly or not at all.
@@ -592,7 +592,7 @@ async fn the_project_feed_catches_up_by_itself() {
     let feed = stage.engine.live(&stage.admin, &stage.project, cursor).await.unwrap();
     let changes = feed
         .filter(|frame| std::future::ready(matches!(frame.as_ref().unwrap().1, LiveFrame::Change { .. })));
-    let all = tokio::time::timeout(Duration::from_secs(10), changes.take(450).collect::<Vec<_>>()).await;
+    let all = tokio::time::timeout(stage::PATIENCE, changes.take(450).collect::<Vec<_>>()).await;
     assert_eq!(all.expect("the rest of the burst was forgotten").len(), 450);
 }
 

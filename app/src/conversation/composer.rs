@@ -103,7 +103,7 @@ fn Ask(
         }
     };
     let pressed = move |event: ev::KeyboardEvent| {
-        if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
+        if crate::keyboard::sends(&event) {
             event.prevent_default();
             if let Some(form) = field.get_untracked().and_then(|field| field.form())
                 && !sending.get_untracked()

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     fault::Fault,
     form::{FaultNotice, FaultPage, fault_of, sentence},
+    keyboard::sends,
     layout::{PageHeader, use_crumb},
     load::load,
     ui::{
@@ -25,7 +26,7 @@ use domain::{
     problem::Problem,
     view::{LaunchPreview, Launched},
 };
-use leptos::{html, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use leptos::{ev, html, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use std::{collections::BTreeMap, time::Duration};
 
 const PAUSE: Duration = Duration::from_millis(250);
@@ -176,8 +177,25 @@ fn Filled(
         })
         .collect_view();
     let same = (choosers > 1).then(|| view! { <SameForAll roles chosen=rows_chosen prefix=PREFIX/> });
+    // From wherever one is in the form; a text area has sent it by itself.
+    let keydown = move |event: ev::KeyboardEvent| {
+        if !event.default_prevented()
+            && sends(&event)
+            && let Some(form) = form.get_untracked()
+        {
+            event.prevent_default();
+            // An invalid form shows its own complaint and sends nothing.
+            _ = form.request_submit();
+        }
+    };
     view! {
-        <ActionForm action node_ref=form attr:class="execute" on:input=move |_| looked.soon()>
+        <ActionForm
+            action
+            node_ref=form
+            attr:class="execute"
+            on:input=move |_| looked.soon()
+            on:keydown=keydown
+        >
             <input type="hidden" name="project" value=project.to_string()/>
             <input type="hidden" name="template" value=template.to_string()/>
             <input type="hidden" name="form[version]" value=version.to_string()/>

@@ -33,8 +33,7 @@ pub fn TryIt(project: Memo<ProjectKey>, form: NodeRef<html::Form>) -> impl IntoV
     let running = trial.running;
     let waiting = Memo::new(move |_| running.get() && text.read().is_empty());
     let keydown = move |event: ev::KeyboardEvent| {
-        let send = event.key() == "Enter" && (event.ctrl_key() || event.meta_key());
-        if send && !empty.get_untracked() {
+        if crate::keyboard::sends(&event) && !empty.get_untracked() {
             event.prevent_default();
             start();
         }

@@ -6,6 +6,7 @@
 use leptos::{ev::KeyboardEvent, html, prelude::*};
 
 use super::icon::{Glyph, Icon};
+use crate::keyboard::sends;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InputKind {
@@ -234,7 +235,7 @@ pub fn TextArea(
         }
     };
     let keydown = move |event: KeyboardEvent| {
-        if !submit_on_enter || event.key() != "Enter" || !(event.ctrl_key() || event.meta_key()) {
+        if !submit_on_enter || !sends(&event) {
             return;
         }
         if let Some(form) = node.get_untracked().and_then(|area| area.form()) {

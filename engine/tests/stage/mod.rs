@@ -19,6 +19,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+/// How long a test waits for what must come: longer than a busy disk holds up a commit.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 pub struct Stage {
     pub engine: Engine,
     pub models: Server,
@@ -50,6 +53,9 @@ pub fn config(data: PathBuf) -> Config {
 
 impl Stage {
     pub async fn new() -> Self {
+        // A commit that the engine tries again would otherwise look like nothing at all.
+        let told = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_test_writer();
+        drop(told.try_init());
         let models = Server::start().await;
         let data = tempfile::tempdir().unwrap();
         let engine = Engine::open(config(data.path().into())).await.unwrap();
@@ -134,7 +140,7 @@ impl Stage {
             }
             panic!("the stream ended");
         };
-        tokio::time::timeout(Duration::from_secs(30), found).await.expect("nothing of the kind within 30 s")
+        tokio::time::timeout(PATIENCE, found).await.expect("nothing of the kind came")
     }
 
     pub async fn detail(&self, run: RunNumber) -> RunDetail {
@@ -240,7 +246,7 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("nobody queued");
+        tokio::time::timeout(PATIENCE, waiting).await.expect("nobody queued");
     }
 
     /// Stops the engine and opens another one on the same folder, as a restart does.
