@@ -54,7 +54,10 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Internal(Box::new(error))
+        match crate::store::why_no_write(&error) {
+            Some(why) => Self::Unavailable(format!("nothing can be stored just now: {why}")),
+            None => Self::Internal(Box::new(error)),
+        }
     }
 }
 
@@ -65,11 +68,15 @@ pub enum StartError {
         "the data folder {path} is in use by another Troupe server; stop it, or choose another with TROUPE_DATA"
     )]
     Locked { path: String },
-    #[error("the data folder {path} cannot be used: {source}")]
+    #[error("the data folder {path} cannot be used")]
     Folder { path: String, source: std::io::Error },
-    #[error("the database cannot be opened: {0}")]
+    #[error(
+        "the database {path} cannot be written: {why}; see to it that it can, and its folder too, then start again"
+    )]
+    NoWrites { path: String, why: &'static str },
+    #[error("the database cannot be opened")]
     Database(#[from] sqlx::Error),
-    #[error("the database cannot be brought up to date: {0}")]
+    #[error("the database cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("the data folder's secret.key is not a key made by Troupe; restore it from a backup")]
     SecretKey,

@@ -1,4 +1,4 @@
-//! When the machine gives out: a disk that is full, a reader that stalls.
+//! When the machine gives out: a disk that is full, a database that can only be read, a reader that stalls.
 
 mod process;
 
@@ -115,7 +115,8 @@ async fn a_full_disk_loses_nothing() {
             let status = response.status();
             let problem: Value = response.json().await.unwrap();
             assert!(status.is_server_error(), "{status}: {problem}");
-            assert!(problem["detail"].as_str().is_some_and(|detail| !detail.contains("SQL")), "{problem}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.starts_with("nothing can be stored just now"), "{problem}");
             refused += 1;
             if refused == 3 {
                 break;
@@ -144,6 +145,52 @@ async fn a_full_disk_loses_nothing() {
     for run in [before, slow, after] {
         assert_eq!(is_sound(data.path(), &admin, run).await.status(), RunStatus::Completed);
     }
+}
+
+/// A server does not start on a database that it cannot write, and says so; what was under way goes on once it can.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_database_is_said_at_the_start() {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+        process::Command,
+    };
+    let models = Server::start().await;
+    models.script(vec![
+        Rule::text("one").last_user("ONE").first_token(Duration::from_secs(20)).times(1),
+        Rule::text("other"),
+    ]);
+    let data = tempfile::tempdir().unwrap();
+    let (admin, token) = furnish(data.path(), &models, &[STEPS]).await;
+    let troupe = Troupe::start(data.path());
+    let run = Caller::new(&troupe, &token).launched("slow").await;
+    drop(troupe);
+
+    let database = data.path().join("troupe.db");
+    let may = |mode: u32| fs::set_permissions(&database, fs::Permissions::from_mode(mode)).unwrap();
+    may(0o444);
+    let binary = env!("CARGO_BIN_EXE_troupe");
+    // The administrator of a machine may write what nobody may, unless it gives that up.
+    let mut command = if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-dac_override,-dac_read_search", "--", binary]);
+        command
+    } else {
+        Command::new(binary)
+    };
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("TROUPE_DATA", data.path());
+    let refused = command.output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("troupe.db cannot be written: its file is read-only"), "{said}");
+    assert!(!said.contains("(code:"), "{said}");
+
+    may(0o644);
+    let troupe = Troupe::start(data.path());
+    Caller::new(&troupe, &token).until(run, "completed").await;
+    drop(troupe);
+    assert_eq!(is_sound(data.path(), &admin, run).await.status(), RunStatus::Completed);
 }
 
 /// One who opens a stream and does not read holds up neither the run nor anybody else, and finds everything when they

@@ -19,11 +19,13 @@ use std::{
 pub(super) struct Feed {
     pub state: ArcRwSignal<RunState>,
     texts: Arc<Mutex<BTreeMap<StepRunId, ArcRwSignal<LiveText>>>>,
+    /// Notifies when any of the texts has grown.
+    grown: ArcTrigger,
 }
 
 impl Feed {
     pub fn new(state: RunState) -> Self {
-        Self { state: ArcRwSignal::new(state), texts: Arc::default() }
+        Self { state: ArcRwSignal::new(state), texts: Arc::default(), grown: ArcTrigger::new() }
     }
 
     /// Takes the state a page was drawn with, unless this feed knows more already.
@@ -60,9 +62,22 @@ impl Feed {
             });
             if added {
                 text.notify();
+                self.grown.notify();
             }
         }
         whole
+    }
+
+    /// Bytes of the attempts that stream now.
+    fn streaming(&self) -> u64 {
+        self.grown.track();
+        let state = self.state.read();
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = texts.iter().filter_map(|(step, text)| {
+            let (attempt, text) = (state.step_run(*step)?.open_attempt()?, text.read_untracked());
+            (attempt.number == text.attempt).then_some(text.text.len() as u64)
+        });
+        open.sum()
     }
 }
 
@@ -100,6 +115,11 @@ impl LiveRun {
     /// The text of the step's newest attempt that streams or streamed before this tab's eyes.
     pub fn text(self, step: StepRunId) -> RwSignal<LiveText> {
         RwSignal::from(self.feed.with_value(|feed| feed.text(step)))
+    }
+
+    /// Bytes written so far: outputs, files, and the texts that stream.
+    pub fn bytes_generated(self) -> u64 {
+        self.state.read().bytes_generated + self.feed.with_value(Feed::streaming)
     }
 
     /// One step run's state, without its items' runs; changes only when that step run does.

@@ -13,6 +13,7 @@ mod inputs;
 mod list;
 mod live_link;
 mod log;
+mod nested;
 mod page;
 mod panel;
 mod question;

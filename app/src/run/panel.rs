@@ -2,9 +2,9 @@
 //! what it gave.
 
 use super::{
+    nested::ChildRun,
     steps::LiveOutput,
     text::{StoredText, TextKind},
-    timeline::ChildRun,
     words::{answer_words, attempt_status, item_words, step_status},
 };
 use crate::{

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     live::LiveRun,
-    ui::{StatusBadge, format_count, format_duration},
+    ui::{StatusBadge, format_bytes, format_count, format_duration},
 };
 use domain::{key::ProjectKey, run::Phase};
 use leptos::{ev, prelude::*};
@@ -53,6 +53,7 @@ pub fn Status(
     };
     let status = Memo::new(move |_| state.with(run_status));
     let warnings = Memo::new(move |_| state.read().warnings.clone());
+    let bytes = Memo::new(move |_| run.bytes_generated());
     let number = run.number;
     let href = format!("/p/{project}/runs/{number}");
     view! {
@@ -68,6 +69,7 @@ pub fn Status(
                     <span aria-live="polite"><StatusBadge status plain=true/></span>
                     <span class="run-status-elapsed">{move || elapsed(run)}</span>
                     {move || summary(run, compact)}
+                    {move || (live.get() && bytes.get() > 0).then(|| part(format_bytes(bytes.get())))}
                 </summary>
                 <div class="run-status-body">
                     {move || queued(run)}
@@ -138,10 +140,10 @@ fn summary(run: LiveRun, compact: bool) -> impl IntoView {
     let forked = run.state.with(|state| state.parent.as_ref().filter(|_| !compact).map(|parent| parent.run));
     view! {
         {forked.map(|parent| view! { <span class="run-status-part">"forked from run " {parent.0}</span> })}
-        {(live && all > 1).then(|| view! { <span class="run-status-part">{format!("{done} of {all} steps")}</span> })}
+        {(live && all > 1).then(|| part(format!("{done} of {all} steps")))}
         {working.filter(|_| all > 1).map(|name| view! { <span class="run-status-part run-status-working">{name}</span> })}
-        {(!live && all > 1).then(|| view! { <span class="run-status-part">{format!("{all} steps")}</span> })}
-        {(usage > 0).then(|| view! { <span class="run-status-part">{format!("{} tok", format_count(usage))}</span> })}
+        {(!live && all > 1).then(|| part(format!("{all} steps")))}
+        {(usage > 0).then(|| part(format!("{} tok", format_count(usage))))}
         {match warnings {
             0 => None,
             1 => Some("1 warning".to_owned()),
@@ -149,6 +151,10 @@ fn summary(run: LiveRun, compact: bool) -> impl IntoView {
         }
             .map(|text| view! { <span class="run-status-part run-status-warned">{text}</span> })}
     }
+}
+
+fn part(text: String) -> impl IntoView {
+    view! { <span class="run-status-part">{text}</span> }
 }
 
 /// A run that has not started says what it waits for.

@@ -2,10 +2,10 @@
 
 use super::{
     follow::Following,
+    nested::Nested,
     rows::{Rows, first_steps},
     status::whole_seconds,
     text::{StoredText, TextKind},
-    timeline::ChildRun,
     words::{answer_words, attempt_words, item_words, step_status},
 };
 use crate::{
@@ -65,7 +65,6 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
     let output = Memo::new(move |_| step.read().output.clone());
     let prompt = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.prompt.clone()));
     let items = run.items(id);
-    let child = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.child));
     let project = StoredValue::new(project);
     let number = run.number;
     view! {
@@ -79,9 +78,6 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
                         Some(counts) => Some(item_words(counts)),
                         None => attempt_words(&step.read(), max_retries),
                     }}
-                    {move || {
-                        child.get().map(|child| view! { <ChildRun project=project.get_value() child/> })
-                    }}
                 </span>
                 <span class="run-step-time">{move || time(&step.read())}</span>
                 <span class="run-step-tokens">
@@ -92,6 +88,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
                 </span>
             </div>
             {move || notice(&step.read())}
+            <Nested project=project.get_value() step/>
             {(!text_elsewhere).then(|| view! { <LiveOutput run id step/> })}
             <div class="run-step-texts">
                 {move || {

@@ -2,6 +2,7 @@
 //! under forEach are rows beneath it.
 
 use super::{
+    nested::Nested,
     rows::{Rows, first_steps},
     status::whole_seconds,
     steps::is_under_way,
@@ -12,7 +13,7 @@ use crate::{
     ui::{Button, ButtonSize, RoleChip, StatusBadge, format_duration, role_hue},
 };
 use domain::{
-    id::{RunNumber, StepRunId, Timestamp},
+    id::{StepRunId, Timestamp},
     key::ProjectKey,
     run::{AttemptEnd, StepState, StepStatus},
 };
@@ -79,11 +80,9 @@ fn TimelineStep(
         let role = || step.role.as_ref().map(|role| (role.key.clone(), role.reason));
         if id.item.is_none() { (role(), None) } else { (None, said(&step)) }
     });
-    let child = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.child));
     let href = move || {
         if chosen.get() == Some(id) { "?tab=steps".to_owned() } else { format!("?tab=steps&step={id}") }
     };
-    let project = StoredValue::new(project);
     view! {
         <a
             class="timeline-link"
@@ -113,21 +112,9 @@ fn TimelineStep(
             </svg>
             <span class="timeline-time">{move || took(run, &step.read())}</span>
         </a>
-        {move || {
-            child
-                .get()
-                .map(|child| {
-                    view! { <p class="timeline-child"><ChildRun project=project.get_value() child/></p> }
-                })
-        }}
+        <Nested project step/>
     }
     .into_any()
-}
-
-/// The run that an attempt is.
-#[component]
-pub fn ChildRun(project: ProjectKey, child: RunNumber) -> impl IntoView {
-    view! { <a class="link run-child" href=format!("/p/{project}/runs/{child}")>"run " {child.0}</a> }
 }
 
 /// How an item's output, or its failure, begins.

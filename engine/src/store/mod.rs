@@ -36,6 +36,9 @@ const READERS: u32 = 4;
 /// How long a command of another process (the command line beside a server) may hold the database.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Writes, and takes it back: to begin alone is no test, SQLite reads instead where it may not write.
+const TRY_TO_WRITE: &str = "BEGIN; PRAGMA user_version = 0; ROLLBACK";
+
 pub(crate) struct Store {
     read: SqlitePool,
     writer: writer::Writer,
@@ -56,6 +59,14 @@ impl Store {
         // Kibibytes: the tables' ends, where runs write, stay at hand.
         let writer = options.clone().pragma("cache_size", "-8000");
         let mut writer = SqliteConnection::connect_with(&writer).await?;
+        // A database that can only be read opens as well as any other.
+        if let Err(error) = sqlx::query(TRY_TO_WRITE).execute(&mut writer).await {
+            let path = data.join("troupe.db").display().to_string();
+            return Err(match why_no_write(&error) {
+                Some(why) => StartError::NoWrites { path, why },
+                None => error.into(),
+            });
+        }
         sqlx::migrate!("../migrations/sqlite").run(&mut writer).await?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -87,6 +98,18 @@ impl Store {
     pub async fn close(&self) {
         self.writer.close().await;
         self.read.close().await;
+    }
+}
+
+/// Why the database takes no writes, if that is what the error says.
+pub(crate) fn why_no_write(error: &sqlx::Error) -> Option<&'static str> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    // SQLite's result codes: the low byte tells the kind.
+    match code & 0xff {
+        8 => Some("its file is read-only"),
+        10 => Some("its disk does not work as it should"),
+        13 => Some("its disk is full"),
+        _ => None,
     }
 }
 

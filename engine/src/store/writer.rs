@@ -47,6 +47,9 @@ where
             // What a command leaves half done is in its savepoint, so nothing broken is seen after a panic.
             let result = AssertUnwindSafe(async { command(tx).await }).catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(Error::internal("a command of the writer panicked")));
+            if let Err(error @ Error::Unavailable(_)) = &result {
+                tracing::error!(%error, "a command failed");
+            }
             let succeeded = result.is_ok();
             self.result = Some(result);
             succeeded
@@ -120,12 +123,13 @@ async fn work(
                 if let Err(error) = sqlx::query("ROLLBACK").execute(&mut connection).await {
                     tracing::debug!(%error, "nothing to roll back");
                 }
-                Some("the database does not take writes just now; see the server's log")
+                let why = super::why_no_write(&error).unwrap_or("its database refuses it; the log says more");
+                Some(format!("nothing can be stored just now: {why}"))
             }
         };
         tick.send_modify(|commits| *commits += 1);
         for command in group.drain(..) {
-            command.answer(failed);
+            command.answer(failed.as_deref());
         }
     }
     if let Err(error) = connection.close().await {
