@@ -257,3 +257,40 @@ test("a run goes on from a step with another input; what came before is taken ov
   await expect(conversation.step(fork, "Draft").first()).toContainText("reused");
   expect((await models.calls()).length).toBe(calls + 1);
 });
+
+test("the steps of a run that a step called stand within it, while it works and afterwards (B5, E4)", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  const text = "one two three four five six seven";
+  await models.script([{ lastUser: "Inner", text, chunkSize: 4, hold: 4 }, { text: "Summed up." }]);
+  await launch(workspace, "inner", [{ name: "Inner work", prompt: "Inner" }]);
+  const { run, taskId } = await launch(workspace, "outer", [
+    { name: "Call", uses: "template:inner" },
+    { name: "Sum up", prompt: "Sum up" },
+  ]);
+  const conversation = await new Conversation(member).open(taskId);
+  const inner = conversation.status(run).getByRole("listitem").filter({ hasText: "Inner work" }).last();
+  await expect(inner.getByRole("region", { name: "Live text" })).toHaveText("one two three fo");
+  await expect(conversation.status(run).locator("summary").first()).toContainText("0 of 2 steps");
+  await isClean(member);
+  await models.release();
+  await conversation.isSaidToBe(run, "Completed");
+
+  await member.goto(runPage(run));
+  const call = row(member, "Call");
+  await expect(call.getByText("Inner work"), "what has ended is out of the way").toBeHidden();
+  await call.getByText("Its steps").click();
+  await expect(call.getByText("Inner work")).toBeVisible();
+  await isClean(member);
+});
+
+test("what an answer has brought so far is counted while it streams (A2)", async ({ member, models, workspace }) => {
+  await models.script([{ text: "x".repeat(4_000), chunkSize: 500, hold: 5 }]);
+  const { run, taskId } = await launch(workspace, "long", [{ name: "Say", prompt: "Say" }]);
+  const conversation = await new Conversation(member).open(taskId);
+  await conversation.isSaidToBe(run, "2.5 kB");
+  await models.release();
+  await conversation.isSaidToBe(run, "Completed");
+});

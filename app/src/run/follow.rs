@@ -6,7 +6,7 @@ use leptos::{html::Pre, prelude::*};
 const NEAR: i32 = 24;
 
 #[component]
-pub fn Following(label: &'static str, #[prop(into)] text: Signal<String>) -> impl IntoView {
+pub fn Following(label: String, #[prop(into)] text: Signal<String>) -> impl IntoView {
     let boxed = NodeRef::<Pre>::new();
     let following = StoredValue::new(true);
     let scrolled = move |_| {

@@ -130,7 +130,12 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
 /// The text of an open attempt as it comes; gone when the attempt is over, for then there is an output or an error.
 #[component]
 pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl IntoView {
-    let open = Memo::new(move |_| step.read().open_attempt().map(|attempt| attempt.number));
+    // The text of one that is a run of its own streams there.
+    let open = Memo::new(move |_| {
+        let step = step.read();
+        step.open_attempt().filter(|attempt| attempt.child.is_none()).map(|attempt| attempt.number)
+    });
+    let label = run.state.with_untracked(|state| format!("Live text of {}", state.label(id)));
     let text = run.text(id);
     let shown = Signal::derive(move || {
         let attempt = open.get();
@@ -138,7 +143,7 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
     });
     view! {
         <Show when=move || open.get().is_some()>
-            <Following label="Live text" text=shown/>
+            <Following label=label.clone() text=shown/>
         </Show>
     }
 }
