@@ -14,7 +14,7 @@ use crate::{
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     role::{EditRolePage, NewRolePage, RolesPage},
-    run::{LiveRuns, RunPage, RunsPage},
+    run::{ComparePage, LiveRuns, RunPage, RunsPage},
     settings::{MembersPage, ModelsPage, TokensPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
@@ -36,6 +36,7 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/compare") view=ComparePage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/templates") view=TemplatesPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/templates/new") view=NewTemplatePage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/templates/:key") view=TemplatePage ssr=SsrMode::Async/>

@@ -349,6 +349,10 @@ pub enum Subject {
     Role {
         key: RoleKey,
     },
+    /// Runs were put side by side, or judged.
+    Comparison {
+        runs: Vec<RunNumber>,
+    },
 }
 
 /// What the live connection of a tab carries. Not tagged inside, as events are: the browser reads thousands of these,

@@ -6,6 +6,7 @@
 pub mod models;
 
 mod accounts;
+mod comparisons;
 mod config;
 mod conversations;
 mod error;
@@ -23,6 +24,7 @@ mod store;
 mod templates;
 
 pub use accounts::Session;
+pub use comparisons::VerdictDraft;
 pub use config::{Config, Environment};
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};

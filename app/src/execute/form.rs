@@ -15,18 +15,21 @@ use crate::{
     keyboard::sends,
     layout::{PageHeader, use_crumb},
     load::load,
+    run::letter,
     ui::{
         Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, EmptyState, Glyph, Kbd, Notice, Skeleton,
         SkeletonShape, Tone,
     },
 };
 use domain::{
+    comparison::MOST_COMPARED,
     id::TaskId,
     key::{ProjectKey, TemplateKey},
     problem::Problem,
     view::{LaunchPreview, Launched},
 };
 use leptos::{ev, html, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use leptos_router::hooks::use_navigate;
 use std::{collections::BTreeMap, time::Duration};
 
 const PAUSE: Duration = Duration::from_millis(250);
@@ -102,6 +105,10 @@ fn Filled(
     let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
     let names = StoredValue::new(names);
     let chosen: Vec<_> = document.steps.iter().map(|_| RwSignal::new(String::new())).collect();
+    // The first assignment is the form's own; these are beside it.
+    let variants = RwSignal::new(0_usize);
+    let other = || document.steps.iter().map(|_| RwSignal::new(String::new())).collect::<Vec<_>>();
+    let others: Vec<_> = (1..MOST_COMPARED).map(|_| other()).collect();
     let choosers = document.steps.iter().filter(|step| takes_role(step)).count();
     let action = ServerAction::<Launch>::new();
     let launch_fault = fault_of(action);
@@ -136,14 +143,19 @@ fn Filled(
             }
         });
     });
+    let navigate = use_navigate();
     Effect::new(move |_| match action.value().get() {
-        Some(Ok(launched)) => {
+        Some(Ok(started)) => {
             let (project, template) = place.get_value();
             let keys = rows_chosen.get_value().into_iter().map(|one| one.get_untracked());
             let pairs = names.get_value().into_iter().zip(keys).filter(|(_, key)| !key.is_empty());
             remembered::write(&project, &template, &pairs.collect::<BTreeMap<_, _>>());
             mint.set(mint_key());
-            on_launched.run(launched);
+            if started.side_by_side.is_empty() {
+                on_launched.run(started.launched);
+            } else {
+                navigate(&started.href(&project), Default::default());
+            }
         }
         // A lost answer may still have launched: the next try must be the same launch. Any other fault was an answer.
         Some(Err(Fault::Connection { .. })) | None => {}
@@ -173,7 +185,8 @@ fn Filled(
         .enumerate()
         .zip(chosen)
         .map(|((index, step), chosen)| {
-            view! { <StepRow index step roles chosen preview fault prefix=PREFIX/> }
+            let others = others.iter().map(|other| other[index]).collect();
+            view! { <StepRow index step roles chosen others variants preview fault prefix=PREFIX/> }
         })
         .collect_view();
     let same = (choosers > 1).then(|| view! { <SameForAll roles chosen=rows_chosen prefix=PREFIX/> });
@@ -211,6 +224,7 @@ fn Filled(
                         <h2 class="section-title">"Who does it"</h2>
                         {same}
                     </div>
+                    {(choosers > 0).then(|| view! { <Variants variants/> })}
                     <ol class="execute-steps" role="list">
                         {rows}
                     </ol>
@@ -228,7 +242,7 @@ fn Filled(
                         busy=pending
                         disabled=Signal::derive(move || !standing.read().is_empty())
                     >
-                        {move || if pending.get() { "Launching…" } else { "Run" }}
+                        {move || if pending.get() { "Launching…".to_owned() } else { run_words(variants.get()) }}
                     </Button>
                     <span class="execute-keys">
                         <Kbd keys="Ctrl Enter"/>
@@ -236,6 +250,44 @@ fn Filled(
                 </div>
             </footer>
         </ActionForm>
+    }
+}
+
+/// "Run", "Run A and B", "Run A, B and C".
+fn run_words(variants: usize) -> String {
+    let letters: Vec<_> = (0..variants).map(|place| letter(place).to_string()).collect();
+    match variants {
+        0 => "Run".to_owned(),
+        last => format!("Run {} and {}", letters.join(", "), letter(last)),
+    }
+}
+
+/// Adds and takes away further assignments, which run side by side with the first.
+#[component]
+fn Variants(variants: RwSignal<usize>) -> impl IntoView {
+    view! {
+        <div class="execute-variants">
+            <Show when=move || { variants.get() + 1 < MOST_COMPARED }>
+                <Button
+                    size=ButtonSize::Small
+                    variant=ButtonVariant::Ghost
+                    glyph=Glyph::Compare
+                    on_click=move || variants.update(|variants| *variants += 1)
+                >
+                    "Compare with other roles"
+                </Button>
+            </Show>
+            <Show when=move || { variants.get() > 0 }>
+                <Button
+                    size=ButtonSize::Small
+                    variant=ButtonVariant::Ghost
+                    glyph=Glyph::Close
+                    on_click=move || variants.update(|variants| *variants -= 1)
+                >
+                    {move || format!("Without {}", letter(variants.get()))}
+                </Button>
+            </Show>
+        </div>
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(feature = "ssr")]
 use super::server::LaunchForm;
 #[cfg(feature = "ssr")]
-use domain::{problem::Problem, schema::FieldKind};
+use domain::{comparison::MOST_COMPARED, key::RoleKey, problem::Problem, schema::FieldKind};
 use domain::{
     schema::{FormField, form_fields},
     template::Template,
@@ -84,20 +84,8 @@ fn value(field: &FormField, text: Option<&str>) -> Result<Option<Value>, String>
 /// What the engine launches, and what cannot be read.
 #[cfg(feature = "ssr")]
 pub fn launch(template: &Template, form: &LaunchForm) -> (engine::Launch, Vec<Problem>) {
-    use domain::key::RoleKey;
     let (input, mut problems) = input(template, &form.input);
-    let mut role_assignments = BTreeMap::new();
-    for (index, step) in template.steps.iter().enumerate() {
-        let Some(key) = form.roles.get(&format!("s{index}")).filter(|key| !key.is_empty()) else { continue };
-        match RoleKey::parse(key) {
-            Ok(key) => {
-                role_assignments.insert(step.name.clone(), key);
-            }
-            Err(error) => {
-                problems.push(Problem::new(format!("roleAssignments.{}", step.name), error.to_string()));
-            }
-        }
-    }
+    let role_assignments = roles(template, "", &form.roles, &mut problems);
     let task_id = match form.task.as_str() {
         "" => None,
         task => {
@@ -106,6 +94,43 @@ pub fn launch(template: &Template, form: &LaunchForm) -> (engine::Launch, Vec<Pr
     };
     let idempotency_key = Some(form.idempotency_key.clone()).filter(|key| !key.is_empty());
     (engine::Launch { input, role_assignments, task_id, idempotency_key }, problems)
+}
+
+/// The assignments beside the first.
+#[cfg(feature = "ssr")]
+pub fn others(
+    template: &Template,
+    form: &LaunchForm,
+    problems: &mut Vec<Problem>,
+) -> Vec<BTreeMap<String, RoleKey>> {
+    // A step without role sends nothing, and a role that nobody chose an empty text: the letters say how many there are.
+    let given = |variant: &usize| form.others.keys().any(|name| name.starts_with(&format!("v{variant}s")));
+    let variants = (1..MOST_COMPARED).take_while(given);
+    variants.map(|variant| roles(template, &format!("v{variant}"), &form.others, problems)).collect()
+}
+
+#[cfg(feature = "ssr")]
+fn roles(
+    template: &Template,
+    prefix: &str,
+    texts: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, RoleKey> {
+    let mut assigned = BTreeMap::new();
+    for (index, step) in template.steps.iter().enumerate() {
+        let Some(key) = texts.get(&format!("{prefix}s{index}")).filter(|key| !key.is_empty()) else {
+            continue;
+        };
+        match RoleKey::parse(key) {
+            Ok(key) => {
+                assigned.insert(step.name.clone(), key);
+            }
+            Err(error) => {
+                problems.push(Problem::new(format!("roleAssignments.{}", step.name), error.to_string()));
+            }
+        }
+    }
+    assigned
 }
 
 #[cfg(all(test, feature = "ssr"))]

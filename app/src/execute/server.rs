@@ -1,9 +1,10 @@
 //! What the execute form asks of the server.
 
-use crate::fault::Result;
 #[cfg(feature = "ssr")]
 use crate::{fault::Fault, session::caller};
+use crate::{fault::Result, run::compare_href};
 use domain::{
+    id::RunNumber,
     key::{ProjectKey, TemplateKey},
     view::{LaunchPreview, Launched, Role, TemplateDetail},
 };
@@ -30,6 +31,16 @@ pub struct LaunchForm {
     pub idempotency_key: String,
     pub input: BTreeMap<String, String>,
     pub roles: BTreeMap<String, String>,
+    /// Further assignments of the same launch: `v1s0` is the role of the first step in the first of them.
+    pub others: BTreeMap<String, String>,
+}
+
+/// What was launched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    pub launched: Launched,
+    /// Where several assignments were given: the run of each, in their order.
+    pub side_by_side: Vec<RunNumber>,
 }
 
 impl LaunchForm {
@@ -47,9 +58,21 @@ impl LaunchForm {
                 read.input.insert(field, text);
             } else if let Some(step) = inner("form[roles][") {
                 read.roles.insert(step, text);
+            } else if let Some(step) = inner("form[others][") {
+                read.others.insert(step, text);
             }
         }
         read
+    }
+}
+
+impl Started {
+    /// Where one sees it.
+    pub fn href(&self, project: &ProjectKey) -> String {
+        match self.side_by_side.as_slice() {
+            [] => format!("/p/{project}/conversations/{}", self.launched.task_id),
+            runs => compare_href(project, runs),
+        }
     }
 }
 
@@ -78,19 +101,32 @@ pub async fn preview_launch(
     Ok(preview)
 }
 
-/// Starts the run. A form posted without script goes on to its conversation.
+/// Starts the run, or one per assignment. A form posted without script goes on to where they are seen.
 #[server]
-pub async fn launch(project: ProjectKey, template: TemplateKey, form: LaunchForm) -> Result<Launched> {
+pub async fn launch(project: ProjectKey, template: TemplateKey, form: LaunchForm) -> Result<Started> {
     let (engine, user) = caller().await?;
     let detail = engine.template(&user, &project, &template, Some(form.version)).await?;
-    let (launch, problems) = super::read::launch(&detail.document, &form);
+    let (launch, mut problems) = super::read::launch(&detail.document, &form);
+    let others = super::read::others(&detail.document, &form, &mut problems);
     if !problems.is_empty() {
         return Err(Fault::Invalid { problems }.answered());
     }
-    let subject = engine::Subject::Template(template);
-    let launched = engine.execute(&user, &project, subject, launch).await?;
+    let started = if others.is_empty() {
+        let subject = engine::Subject::Template(template);
+        let launched = engine.execute(&user, &project, subject, launch).await?;
+        Started { launched, side_by_side: Vec::new() }
+    } else {
+        let all = engine.execute_side_by_side(&user, &project, &template, launch, others).await?;
+        let side_by_side = all.iter().map(|one| one.run).collect();
+        Started { launched: all.into_iter().next().ok_or_else(nothing_launched)?, side_by_side }
+    };
     if crate::session::posted_without_script() {
-        leptos_axum::redirect(&format!("/p/{project}/conversations/{}", launched.task_id));
+        leptos_axum::redirect(&started.href(&project));
     }
-    Ok(launched)
+    Ok(started)
+}
+
+#[cfg(feature = "ssr")]
+fn nothing_launched() -> Fault {
+    engine::Error::internal("a launch of several assignments launched none").into()
 }

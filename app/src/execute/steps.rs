@@ -3,6 +3,7 @@
 use crate::{
     fault::Fault,
     form::error_at,
+    run::letter,
     ui::{Badge, RoleChip, Select, SelectOption},
 };
 use domain::{
@@ -29,6 +30,9 @@ pub fn StepRow(
     step: Step,
     roles: StoredValue<Vec<Role>>,
     chosen: RwSignal<String>,
+    /// Who does it in the other variants, of which so many are given.
+    others: Vec<RwSignal<String>>,
+    variants: RwSignal<usize>,
     preview: Signal<Option<LaunchPreview>>,
     fault: Signal<Option<Fault>>,
     prefix: &'static str,
@@ -41,6 +45,28 @@ pub fn StepRow(
     let error = error_at(fault, format!("roleAssignments.{}", step.name));
     let select = takes_role(&step).then(|| {
         let options = roles.with_value(|roles| options(roles, "Nobody chosen"));
+        let other_options = options.clone();
+        let name = step.name.clone();
+        let in_variants = move || {
+            let others = others.iter().copied().zip(1..=variants.get());
+            others
+                .map(|(bind, variant)| {
+                    view! {
+                        <div class="execute-variant">
+                            <span class="compare-letter" aria-hidden="true">{letter(variant).to_string()}</span>
+                            <Select
+                                label=format!("Role for {name} in {}", letter(variant))
+                                hide_label=true
+                                name=format!("form[others][v{variant}s{index}]")
+                                id=format!("{prefix}-v{variant}s{index}")
+                                options=other_options.clone()
+                                bind
+                            />
+                        </div>
+                    }
+                })
+                .collect_view()
+        };
         view! {
             <Select
                 label=format!("Role for {}", step.name)
@@ -52,6 +78,7 @@ pub fn StepRow(
                 error
             />
             {move || resolved.get().map(|role| view! { <Resolved role/> })}
+            {in_variants}
         }
     });
     let none = (!takes_role(&step)).then(|| {

@@ -11,20 +11,22 @@ pub enum Section {
     Conversations,
     Templates,
     Runs,
+    Compare,
     Roles,
     Settings,
 }
 
 impl Section {
     /// In the sidebar's order. Only what exists stands here.
-    pub const ALL: [Self; 5] =
-        [Self::Conversations, Self::Templates, Self::Runs, Self::Roles, Self::Settings];
+    pub const ALL: [Self; 6] =
+        [Self::Conversations, Self::Templates, Self::Runs, Self::Compare, Self::Roles, Self::Settings];
 
     pub fn label(self) -> &'static str {
         match self {
             Self::Conversations => "Conversations",
             Self::Templates => "Templates",
             Self::Runs => "Runs",
+            Self::Compare => "Compare",
             Self::Roles => "Roles",
             Self::Settings => "Settings",
         }
@@ -36,6 +38,7 @@ impl Section {
             Self::Conversations => "conversations",
             Self::Templates => "templates",
             Self::Runs => "runs",
+            Self::Compare => "compare",
             Self::Roles => "roles",
             Self::Settings => "settings",
         }
@@ -46,6 +49,7 @@ impl Section {
             Self::Conversations => Glyph::Conversations,
             Self::Templates => Glyph::Templates,
             Self::Runs => Glyph::Runs,
+            Self::Compare => Glyph::Compare,
             Self::Roles => Glyph::Roles,
             Self::Settings => Glyph::Settings,
         }
@@ -57,6 +61,7 @@ impl Section {
             Self::Conversations => 'c',
             Self::Templates => 't',
             Self::Runs => 'r',
+            Self::Compare => 'm',
             Self::Roles => 'o',
             Self::Settings => 's',
         }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "ssr")]
 mod changes;
+mod compare;
 mod copy;
 #[cfg(feature = "ssr")]
 mod drawn;
@@ -27,6 +28,7 @@ mod text;
 mod timeline;
 mod words;
 
+pub use compare::{ComparePage, compare_href, letter};
 pub use list::RunsPage;
 pub use live_link::LiveRuns;
 pub use page::RunPage;

@@ -5,6 +5,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod changes;
+pub(crate) mod comparisons;
 pub(crate) mod conversations;
 pub(crate) mod files;
 pub(crate) mod log;

@@ -1,0 +1,118 @@
+//! Totals: of the runs side by side per role, and of all verdicts per role, model and template version.
+
+use super::columns::Table;
+use crate::ui::{Column, RoleChip, Table as UiTable, format_count, format_duration};
+use domain::{
+    comparison::{Score, Scores},
+    key::{ProjectKey, RoleKey},
+};
+use leptos::prelude::*;
+
+/// What each role took in all of these runs, in the order of the steps.
+#[component]
+pub fn RoleTotals(table: Table) -> impl IntoView {
+    let totals = Memo::new(move |_| {
+        let mut totals: Vec<(RoleKey, u32, u64, u64)> = Vec::new();
+        for run in table.runs.get_value() {
+            for step in &run.state.read().steps {
+                let Some(role) = &step.role else { continue };
+                let took = step.started_at().zip(step.finished_at()).map_or(0, |(from, to)| to.since(from));
+                let (steps, tokens) = (u32::from(took > 0), step.usage.total());
+                match totals.iter_mut().find(|total| total.0 == role.key) {
+                    Some(total) => {
+                        *total = (total.0.clone(), total.1 + steps, total.2 + took, total.3 + tokens);
+                    }
+                    None => totals.push((role.key.clone(), steps, took, tokens)),
+                }
+            }
+        }
+        totals
+    });
+    let row = |(role, steps, took, tokens): (RoleKey, u32, u64, u64)| {
+        view! {
+            <tr>
+                <td><RoleChip role=role.to_string()/></td>
+                <td class="num">{steps}</td>
+                <td class="num">{format_duration(took)}</td>
+                <td class="num">{format_count(tokens)}</td>
+            </tr>
+        }
+    };
+    view! {
+        <h2 class="section-title">"Per role"</h2>
+        <UiTable
+            label="Totals per role"
+            columns=vec![
+                Column::new("Role"),
+                Column::new("Steps").num(),
+                Column::new("Took").num(),
+                Column::new("Tokens").num(),
+            ]
+        >
+            {move || totals.get().into_iter().map(row).collect_view()}
+        </UiTable>
+    }
+    .into_any()
+}
+
+/// Which role wins at which step, and with which model; nothing before the first verdict.
+#[component]
+pub fn AllScores(project: ProjectKey, scores: Scores) -> impl IntoView {
+    let Scores { roles, models, versions } = scores;
+    if versions.is_empty() {
+        return ().into_any();
+    }
+    let columns = |first: Vec<Column>| {
+        let counts = ["Won", "Same", "Lost"].map(|label| Column::new(label).num());
+        first.into_iter().chain(counts).collect::<Vec<_>>()
+    };
+    let counts = |score: &Score| {
+        let (won, same, lost) = (score.won, score.same, score.lost);
+        view! { <td class="num">{won}</td><td class="num">{same}</td><td class="num">{lost}</td> }
+    };
+    let role_rows = roles.into_iter().map(|one| {
+        let href = format!("/p/{project}/templates/{}", one.template);
+        view! {
+            <tr>
+                <td class="clip"><a class="link" href=href>{one.template.to_string()}</a></td>
+                <td class="clip">{one.step}</td>
+                <td><RoleChip role=one.role/></td>
+                {counts(&one.score)}
+            </tr>
+        }
+    });
+    let role_rows = role_rows.collect_view();
+    let model_rows = models.into_iter().map(|one| {
+        view! { <tr><td class="mono clip">{one.model}</td>{counts(&one.score)}</tr> }
+    });
+    let model_rows = model_rows.collect_view();
+    let version_rows = versions.into_iter().map(|one| {
+        let href = format!("/p/{project}/templates/{}?version={}", one.template, one.version);
+        view! {
+            <tr>
+                <td class="clip"><a class="link" href=href>{one.template.to_string()} " v" {one.version}</a></td>
+                {counts(&one.score)}
+            </tr>
+        }
+    });
+    let version_rows = version_rows.collect_view();
+    view! {
+        <h2 class="section-title">"What the verdicts come to"</h2>
+        <UiTable
+            label="Which role wins at which step"
+            columns=columns(vec![Column::new("Template"), Column::new("Step"), Column::new("Role")])
+        >
+            {role_rows}
+        </UiTable>
+        <div class="compare-scores">
+            <UiTable label="Models" columns=columns(vec![Column::new("Model")])>{model_rows}</UiTable>
+            <UiTable label="Template versions" columns=columns(vec![Column::new("Version")])>
+                {version_rows}
+            </UiTable>
+        </div>
+        <p class="muted">
+            "A verdict on the whole counts for the roles of those steps in which the runs had different ones."
+        </p>
+    }
+    .into_any()
+}

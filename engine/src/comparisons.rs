@@ -1,0 +1,269 @@
+//! Runs side by side: launched as one, put together by hand, and judged by people.
+
+use crate::{
+    Engine, Error, Launch, Result, Subject as Launched, User, given,
+    store::{
+        self,
+        comparisons::{self as rows, Side, VerdictKey},
+    },
+};
+use domain::{
+    access::Permission,
+    comparison::{ComparisonSummary, MOST_COMPARED, Scores, Verdict},
+    id::RunNumber,
+    key::{ProjectKey, RoleKey, TemplateKey},
+    problem::Problem,
+    view::{Launched as Acknowledged, Page, RunDetail, Subject},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const PAGE: usize = 50;
+/// In bytes.
+const NOTE_LIMIT: usize = 4_000;
+/// How many lines each kind of total has at most.
+const SCORES: u32 = 500;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerdictDraft {
+    /// Two to four.
+    pub runs: Vec<RunNumber>,
+    /// None: on the whole.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// One of the runs; none: they are as good as each other.
+    pub winner: Option<RunNumber>,
+    #[serde(default)]
+    pub note: String,
+}
+
+impl Engine {
+    /// Launches the template once per assignment, on the same input and into the same conversation: that of `launch`
+    /// first, then `others`. Editors. All of them are checked before the first is launched; given again under the same
+    /// key it launches what is missing.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`]; problems of `others` have paths such as `others.0.roleAssignments.Draft`.
+    pub async fn execute_side_by_side(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        mut launch: Launch,
+        others: Vec<BTreeMap<String, RoleKey>>,
+    ) -> Result<Vec<Acknowledged>> {
+        let id = self.authorise(user, project, Permission::Editor).await?;
+        if others.is_empty() || others.len() >= MOST_COMPARED {
+            let why = format!("give one to {} beside the first", MOST_COMPARED - 1);
+            return Err(Error::invalid("others", why));
+        }
+        let mut problems = Vec::new();
+        for (place, roles) in std::iter::once(&launch.role_assignments).chain(&others).enumerate() {
+            let one = Launch { role_assignments: roles.clone(), ..launch.clone() };
+            let seen = self.preview(user, project, template, &one).await?;
+            let named = |mut problem: Problem| {
+                if place > 0 {
+                    problem.path = format!("others.{}.{}", place - 1, problem.path);
+                }
+                problem
+            };
+            // The input is the same for all: what is wrong with it is said once.
+            let new = seen.errors.into_iter().filter(|one| place == 0 || one.path.starts_with("role"));
+            problems.extend(new.map(named));
+        }
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        let key = launch.idempotency_key.take();
+        let mut launched: Vec<Acknowledged> = Vec::new();
+        for (place, roles) in std::iter::once(launch.role_assignments.clone()).chain(others).enumerate() {
+            let one = Launch {
+                role_assignments: roles,
+                task_id: launch.task_id.or_else(|| launched.first().map(|first| first.task_id)),
+                idempotency_key: key.as_ref().map(|key| format!("{key}#{place}")),
+                input: launch.input.clone(),
+            };
+            launched.push(self.execute(user, project, Launched::Template(template.clone()), one).await?);
+        }
+        let mut runs: Vec<_> = launched.iter().map(|one| one.run).collect();
+        runs.sort_unstable();
+        let first = self.run(user, project, runs[0]).await?;
+        let (name, by) = (first.summary.template.name, user.name.clone());
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if rows::insert(tx, id, &rows::written(&runs), &name, &by, store::now()).await? {
+                        store::change(tx, id, &Subject::Comparison { runs }).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(launched)
+    }
+
+    /// What the members think of these runs, the oldest verdict first.
+    pub async fn verdicts(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        runs: &[RunNumber],
+    ) -> Result<Vec<Verdict>> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let runs = rows::written(&compared(runs)?);
+        rows::verdicts(self.0.store.read(), id, &runs, user.id).await
+    }
+
+    /// Keeps what the user thinks, in place of what they thought before. Editors.
+    ///
+    /// # Errors
+    /// `Invalid` for a winner or a step that is not among the runs.
+    pub async fn judge(&self, user: &User, project: &ProjectKey, draft: VerdictDraft) -> Result<()> {
+        let id = self.authorise(user, project, Permission::Editor).await?;
+        let runs = compared(&draft.runs)?;
+        let note = draft.note.trim().to_owned();
+        if note.len() > NOTE_LIMIT {
+            return Err(Error::invalid("note", format!("at most {NOTE_LIMIT} bytes")));
+        }
+        if draft.winner.is_some_and(|winner| !runs.contains(&winner)) {
+            return Err(Error::invalid("winner", "is none of the runs"));
+        }
+        let mut details = Vec::new();
+        for run in &runs {
+            details.push(self.run(user, project, *run).await?);
+        }
+        let sides = sides(&details, draft.step.as_deref(), draft.winner);
+        if let Some(step) = draft.step.as_deref().filter(|_| sides.is_empty()) {
+            return Err(Error::invalid("step", format!("none of the runs has a step named '{step}'")));
+        }
+        let verdict = Verdict {
+            step: draft.step,
+            winner: draft.winner,
+            note,
+            by: user.name.clone(),
+            mine: true,
+            at: store::now(),
+        };
+        let (name, user) = (details.swap_remove(0).summary.template.name, user.id);
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let written = rows::written(&runs);
+                    rows::insert(tx, id, &written, &name, &verdict.by, verdict.at).await?;
+                    let step = verdict.step.as_deref().unwrap_or_default();
+                    let key = VerdictKey { project: id, runs: &written, step, user };
+                    rows::judge(tx, &key, &verdict, &sides).await?;
+                    store::change(tx, id, &Subject::Comparison { runs }).await
+                })
+            })
+            .await
+    }
+
+    /// Takes the user's own verdict back. Editors. `NotFound` when there is none.
+    pub async fn withdraw_verdict(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        runs: &[RunNumber],
+        step: Option<String>,
+    ) -> Result<()> {
+        let id = self.authorise(user, project, Permission::Editor).await?;
+        let (runs, user) = (compared(runs)?, user.id);
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let (written, step) = (rows::written(&runs), step.unwrap_or_default());
+                    let key = VerdictKey { project: id, runs: &written, step: &step, user };
+                    if !rows::withdraw(tx, &key).await? {
+                        return Err(Error::not_found("verdict on", &step));
+                    }
+                    store::change(tx, id, &Subject::Comparison { runs }).await
+                })
+            })
+            .await
+    }
+
+    /// Newest first. Page size 50.
+    pub async fn comparisons(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        cursor: Option<&str>,
+    ) -> Result<Page<ComparisonSummary>> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let before = given::after(cursor, (i64::MAX, String::new()))?;
+        let found = rows::list(self.0.store.read(), id, before, PAGE as u32 + 1).await?;
+        given::page(found, PAGE, |one| (one.created_at.0, rows::written(&one.runs)), Ok)
+    }
+
+    /// What all verdicts come to; of one template, or of all.
+    pub async fn scores(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: Option<&TemplateKey>,
+    ) -> Result<Scores> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        rows::scores(self.0.store.read(), id, template, SCORES).await
+    }
+}
+
+/// The runs of a comparison in the order in which it is stored.
+fn compared(runs: &[RunNumber]) -> Result<Vec<RunNumber>> {
+    let mut runs = runs.to_vec();
+    runs.sort_unstable();
+    runs.dedup();
+    if (2..=MOST_COMPARED).contains(&runs.len()) {
+        Ok(runs)
+    } else {
+        Err(Error::invalid("runs", format!("give two to {MOST_COMPARED} runs")))
+    }
+}
+
+/// What a verdict means for each of the runs.
+fn sides(runs: &[RunDetail], step: Option<&str>, winner: Option<RunNumber>) -> Vec<Side> {
+    let mut sides = Vec::new();
+    for run in runs {
+        let outcome = match winner {
+            None => "same",
+            Some(winner) if winner == run.summary.number => "won",
+            Some(_) => "lost",
+        };
+        let side = |at_step: &str| {
+            let role = role_at(run, at_step);
+            Side {
+                run: run.summary.number,
+                at_step: at_step.to_owned(),
+                template: run.summary.template.key.clone(),
+                version: run.summary.template.version,
+                role: role.map(|role| role.key.to_string()),
+                model: role.map(|role| role.model.to_string()),
+                outcome,
+            }
+        };
+        let names = run.state.plan.steps.iter().map(|planned| planned.name.as_str());
+        match step {
+            Some(step) => sides.extend(names.into_iter().find(|name| *name == step).map(side)),
+            None => {
+                sides.push(side(""));
+                sides.extend(names.filter(|name| differ(runs, name)).map(side));
+            }
+        }
+    }
+    sides
+}
+
+/// Whether the runs had different roles at the step.
+fn differ(runs: &[RunDetail], step: &str) -> bool {
+    let keys: Vec<_> = runs.iter().filter_map(|run| role_at(run, step).map(|role| &role.key)).collect();
+    keys.len() == runs.len() && keys.windows(2).any(|pair| pair[0] != pair[1])
+}
+
+fn role_at<'r>(run: &'r RunDetail, step: &str) -> Option<&'r domain::role::StepRole> {
+    let place = run.state.plan.steps.iter().position(|planned| planned.name == step)?;
+    run.state.steps.get(place)?.role.as_ref()
+}
