@@ -24,7 +24,8 @@ impl Camera {
 
     /// All of the drawing, no larger than it is.
     pub fn fit(room: Size, drawing: Size) -> Self {
-        let zoom = ((room.0 - 2.0 * MARGIN) / drawing.0.max(1.0)).min((room.1 - HEAD - MARGIN) / drawing.1.max(1.0));
+        let zoom =
+            ((room.0 - 2.0 * MARGIN) / drawing.0.max(1.0)).min((room.1 - HEAD - MARGIN) / drawing.1.max(1.0));
         let zoom = zoom.clamp(LEAST, 1.0);
         Self { zoom, ..Self::START }.held(room, drawing)
     }
@@ -68,11 +69,7 @@ impl Camera {
                 offset
             }
         };
-        Self {
-            x: into(self.x, x, width, room.0, MARGIN),
-            y: into(self.y, y, height, room.1, HEAD),
-            ..self
-        }
+        Self { x: into(self.x, x, width, room.0, MARGIN), y: into(self.y, y, height, room.1, HEAD), ..self }
     }
 
     /// The drawing's point at a point of the screen.

@@ -87,7 +87,11 @@ pub fn NodeView(
 ) -> impl IntoView {
     let class = move || {
         let mut class = String::from("canvas-node");
-        let words = [(chosen.get(), " canvas-chosen"), (marked.get(), " canvas-marked"), (node.flawed, " canvas-flawed")];
+        let words = [
+            (chosen.get(), " canvas-chosen"),
+            (marked.get(), " canvas-marked"),
+            (node.flawed, " canvas-flawed"),
+        ];
         words.iter().filter(|(is, _)| *is).for_each(|(_, word)| class.push_str(word));
         if let Some(look) = look {
             let look = look.read();

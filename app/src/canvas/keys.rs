@@ -60,7 +60,8 @@ pub fn beside(scene: &Scene, chosen: Option<usize>, way: Way) -> Option<usize> {
         }
         Way::Left => {
             let lines = scene.waits[from].iter().map(|&before| before as usize);
-            nearest(spots, lines, spot).or_else(|| nearest(spots, column(spots, spot.wave.checked_sub(1)?), spot))
+            nearest(spots, lines, spot)
+                .or_else(|| nearest(spots, column(spots, spot.wave.checked_sub(1)?), spot))
         }
         Way::Right => {
             let lines = (0..spots.len()).filter(|&other| scene.waits[other].contains(&(from as u32)));

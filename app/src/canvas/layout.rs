@@ -128,7 +128,13 @@ fn lanes(waits: &[Vec<u32>], waves: &[u32], placed: &mut Vec<Placed>) -> HashMap
         let mut previous = source as usize;
         for wave in first..=last {
             let this = placed.len();
-            placed.push(Placed { item: Item::Lane, wave: wave as usize, before: vec![previous], after: Vec::new(), y: 0.0 });
+            placed.push(Placed {
+                item: Item::Lane,
+                wave: wave as usize,
+                before: vec![previous],
+                after: Vec::new(),
+                y: 0.0,
+            });
             placed[previous].after.push(this);
             lanes.insert((source, wave), this);
             previous = this;
@@ -177,10 +183,14 @@ fn align(placed: &mut [Placed], columns: &[Vec<usize>]) {
     }
     for _ in 0..SWEEPS {
         for column in columns.iter().rev() {
-            settle(placed, column, |placed, index| mean(placed[index].after.iter().map(|&other| placed[other].y)));
+            settle(placed, column, |placed, index| {
+                mean(placed[index].after.iter().map(|&other| placed[other].y))
+            });
         }
         for column in columns {
-            settle(placed, column, |placed, index| mean(placed[index].before.iter().map(|&other| placed[other].y)));
+            settle(placed, column, |placed, index| {
+                mean(placed[index].before.iter().map(|&other| placed[other].y))
+            });
         }
     }
     let top = placed.iter().map(|item| item.y - item.height() / 2.0).fold(f64::INFINITY, f64::min);
@@ -257,7 +267,12 @@ fn draw(
         let from = placed[lane].before.first().copied().unwrap_or(*source as usize);
         let x = left(*wave as usize);
         let (path, middle) = bend(end(from), (x, y(lane)));
-        edges.push(Edge { from: Some(*source), to: None, path: format!("{path}H{}", x + NODE_WIDTH), middle });
+        edges.push(Edge {
+            from: Some(*source),
+            to: None,
+            path: format!("{path}H{}", x + NODE_WIDTH),
+            middle,
+        });
     }
     let mut shared: HashMap<&[u32], Vec<u32>> = HashMap::new();
     for (step, before) in (0u32..).zip(waits) {

@@ -54,7 +54,8 @@ pub fn Map(scene: Memo<Scene>, camera: RwSignal<Camera>, room: RwSignal<Size>) -
         let y = (f64::from(event.client_y()) - area.top()) / area.height() * size.1;
         let room = room.get_untracked();
         camera.update(|camera| {
-            let moved = Camera { x: room.0 / 2.0 - x * camera.zoom, y: room.1 / 2.0 - y * camera.zoom, ..*camera };
+            let moved =
+                Camera { x: room.0 / 2.0 - x * camera.zoom, y: room.1 / 2.0 - y * camera.zoom, ..*camera };
             *camera = moved.held(room, size);
         });
     };

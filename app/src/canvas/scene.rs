@@ -126,7 +126,8 @@ fn bare(expression: &str) -> &str {
 /// About how wide a letter is: drawings cannot ask for the width of a text on the server.
 fn width(letter: char) -> f32 {
     match letter {
-        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '(' | ')' | '[' | ']' | ' ' => 0.6,
+        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '(' | ')' | '['
+        | ']' | ' ' => 0.6,
         'm' | 'w' | 'M' | 'W' | '@' | '%' => 1.5,
         letter if letter.is_ascii_uppercase() => 1.2,
         letter if letter > '\u{1100}' => 2.0,

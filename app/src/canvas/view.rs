@@ -2,7 +2,7 @@
 //! buttons. Moving it changes one attribute; nothing is drawn anew.
 
 use super::{
-    camera::{Camera, MARGIN, HEAD, Size},
+    camera::{Camera, HEAD, MARGIN, Size},
     draw::{Look, NodeView, columns, edges},
     keys::{Way, beside},
     layout::{NODE_HEIGHT, NODE_WIDTH},
@@ -67,6 +67,9 @@ pub fn Canvas(
     /// Enter or a double click on a step.
     #[prop(optional, into)]
     on_open: Option<Callback<usize>>,
+    /// So does a click.
+    #[prop(optional)]
+    open_on_click: bool,
     #[prop(optional, into)] look: Option<Callback<usize, Signal<Look>>>,
     #[prop(optional, into)] editing: Option<Editing>,
     /// As high as its place instead of as its steps.
@@ -193,13 +196,16 @@ pub fn Canvas(
     };
     let hit = move |at: Size| -> Option<usize> {
         let (x, y) = camera.get_untracked().at(at);
-        let inside = |from: i32, length: i32, value: f64| (f64::from(from)..f64::from(from + length)).contains(&value);
+        let inside =
+            |from: i32, length: i32, value: f64| (f64::from(from)..f64::from(from + length)).contains(&value);
         let scene = scene.read_untracked();
-        scene.layout.steps.iter().position(|spot| inside(spot.x, NODE_WIDTH, x) && inside(spot.y, NODE_HEIGHT, y))
+        scene
+            .layout
+            .steps
+            .iter()
+            .position(|spot| inside(spot.x, NODE_WIDTH, x) && inside(spot.y, NODE_HEIGHT, y))
     };
-    let near = move |(x, y): Size, to: (i32, i32)| {
-        (x - f64::from(to.0)).hypot(y - f64::from(to.1)) <= REACH
-    };
+    let near = move |(x, y): Size, to: (i32, i32)| (x - f64::from(to.0)).hypot(y - f64::from(to.1)) <= REACH;
     let port_at = move |at: Size| -> Option<usize> {
         editing?;
         let at = camera.get_untracked().at(at);
@@ -273,10 +279,15 @@ pub fn Canvas(
                     });
                 }
                 (found, _, editing) => {
-                    if let Some(editing) = editing.filter(|editing| !editing.marked.read_untracked().is_empty()) {
+                    if let Some(editing) =
+                        editing.filter(|editing| !editing.marked.read_untracked().is_empty())
+                    {
                         editing.marked.set(BTreeSet::new());
                     }
                     on_choose.run(found);
+                    if let (true, Some(index), Some(on_open)) = (open_on_click, found, on_open) {
+                        on_open.run(index);
+                    }
                 }
             },
         }
@@ -301,9 +312,8 @@ pub fn Canvas(
         let node = |(index, (node, spot)): (usize, (&super::scene::Node, _))| {
             let spot: &super::layout::Spot = spot;
             let chosen = Signal::derive(move || chosen.get() == Some(index));
-            let marked = Signal::derive(move || {
-                editing.is_some_and(|editing| editing.marked.read().contains(&index))
-            });
+            let marked =
+                Signal::derive(move || editing.is_some_and(|editing| editing.marked.read().contains(&index)));
             view! {
                 <NodeView
                     node=node.clone()
@@ -329,7 +339,9 @@ pub fn Canvas(
         let (from, (x, y)) = loose.get()?;
         let spot = *scene.read_untracked().layout.steps.get(from)?;
         let (from_x, from_y) = (spot.x + NODE_WIDTH, spot.y + NODE_HEIGHT / 2);
-        Some(view! { <path class="canvas-edge canvas-edge-loose" d=format!("M{from_x} {from_y}L{x} {y}")></path> })
+        Some(
+            view! { <path class="canvas-edge canvas-edge-loose" d=format!("M{from_x} {from_y}L{x} {y}")></path> },
+        )
     };
     view! {
         <div class="canvas" class:canvas-tall=tall class:canvas-editing=editing.is_some()>

@@ -34,7 +34,8 @@ pub fn waves(waits: &[Vec<u32>]) -> Vec<u32> {
     for first in 0..waits.len() {
         open.push(first);
         while let Some(&step) = open.last() {
-            let unknown = waits[step].iter().map(|&before| before as usize).find(|&before| wave[before].is_none());
+            let unknown =
+                waits[step].iter().map(|&before| before as usize).find(|&before| wave[before].is_none());
             match unknown {
                 Some(before) if wave[step].is_none() => open.push(before),
                 _ => {
@@ -153,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_row_with_a_group() {
-        let row = template(&[("A", None, None), ("B", None, Some("g")), ("C", None, Some("g")), ("D", None, None)]);
+        let row =
+            template(&[("A", None, None), ("B", None, Some("g")), ("C", None, Some("g")), ("D", None, None)]);
         let waits = waits(&row);
         assert_eq!(waits, [vec![], vec![0], vec![0], vec![1, 2]]);
         assert_eq!(waves(&waits), [0, 1, 1, 2]);
