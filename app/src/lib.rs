@@ -2,6 +2,7 @@
 
 #![recursion_limit = "256"]
 
+pub mod canvas;
 pub mod conversation;
 pub mod execute;
 pub mod fault;

@@ -10,6 +10,7 @@ mod events;
 mod failure;
 mod files;
 mod follow;
+mod graph;
 mod inputs;
 mod list;
 mod live_link;

@@ -3,6 +3,7 @@
 use super::{
     events::{Events, EventsPage, load_events},
     files::{Files, load_files},
+    graph::Graph,
     inputs::Inputs,
     panel::StepPanel,
     server::{self, open_run},
@@ -30,17 +31,19 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Steps,
+    Graph,
     Files,
     Io,
     Events,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Steps, Self::Files, Self::Io, Self::Events];
+    const ALL: [Self; 5] = [Self::Steps, Self::Graph, Self::Files, Self::Io, Self::Events];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Steps => "steps",
+            Self::Graph => "graph",
             Self::Files => "files",
             Self::Io => "io",
             Self::Events => "events",
@@ -50,6 +53,7 @@ impl Part {
     fn label(self) -> &'static str {
         match self {
             Self::Steps => "Steps",
+            Self::Graph => "Graph",
             Self::Files => "Files",
             Self::Io => "Input and output",
             Self::Events => "Events",
@@ -159,6 +163,20 @@ fn Run(
                             {move || {
                                 step.get()
                                     .map(|id| view! { <StepPanel project=project.get_value() run id/> })
+                            }}
+                        </div>
+                    }
+                        .into_any()
+                }
+                Part::Graph => {
+                    view! {
+                        <div class="run-part">
+                            <Graph run chosen=step/>
+                            {move || {
+                                step.get()
+                                    .map(|id| view! {
+                                        <StepPanel project=project.get_value() run id close_href="?tab=graph"/>
+                                    })
                             }}
                         </div>
                     }

@@ -23,12 +23,19 @@ use leptos::prelude::*;
 const FAILED: usize = 20;
 
 #[component]
-pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoView {
+pub fn StepPanel(
+    project: ProjectKey,
+    run: LiveRun,
+    id: StepRunId,
+    /// The tab that the panel stands over.
+    #[prop(default = "?tab=steps")]
+    close_href: &'static str,
+) -> impl IntoView {
     let step = run.step(id);
     let known = run.state.with_untracked(|state| state.step_run(id).is_some());
     if !known {
         return view! {
-            <SidePanel title="Step" close_href="?tab=steps">
+            <SidePanel title="Step" close_href>
                 <p>"This run has no such step."</p>
             </SidePanel>
         }
@@ -58,7 +65,7 @@ pub fn StepPanel(project: ProjectKey, run: LiveRun, id: StepRunId) -> impl IntoV
     let attempts = Memo::new(move |_| step.read().attempts.clone());
     let project = StoredValue::new(project);
     view! {
-        <SidePanel title=name close_href="?tab=steps">
+        <SidePanel title=name close_href>
             <div class="run-panel">
             <dl class="run-facts">
                 <div><dt>"Status"</dt><dd><StatusBadge status/></dd></div>

@@ -11,20 +11,24 @@ use domain::{
 use leptos::prelude::*;
 
 #[component]
-pub fn Flow(document: Template, plan: Plan) -> impl IntoView {
+pub fn Flow(document: Template, plan: Plan, #[prop(into)] chosen: Signal<Option<usize>>) -> impl IntoView {
     let waves = plan.steps.iter().map(|step| step.wave + 1).max().unwrap_or(0);
     let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
     let wave = |number: u32| {
-        let members =
-            plan.steps.iter().zip(&document.steps).filter(move |(planned, _)| planned.wave == number);
+        let members = plan
+            .steps
+            .iter()
+            .zip(&document.steps)
+            .enumerate()
+            .filter(move |(_, (planned, _))| planned.wave == number);
         let cards: Vec<_> = members
-            .map(|(planned, step)| {
+            .map(|(index, (planned, step))| {
                 let waits: Vec<_> = planned
                     .depends_on
                     .iter()
                     .filter_map(|&index| names.get(index as usize).cloned())
                     .collect();
-                view! { <FlowStep step=step.clone() body=planned.body waits/> }
+                view! { <FlowStep index step=step.clone() body=planned.body waits chosen/> }
             })
             .collect();
         let together = cards.len() > 1;
@@ -43,8 +47,19 @@ pub fn Flow(document: Template, plan: Plan) -> impl IntoView {
     view! { <ol class="flow" role="list">{(0..waves).map(wave).collect_view()}</ol> }
 }
 
+/// Where the step stands on the page.
+pub fn step_id(index: usize) -> String {
+    format!("step-text-{index}")
+}
+
 #[component]
-fn FlowStep(step: Step, body: Body, waits: Vec<String>) -> impl IntoView {
+fn FlowStep(
+    index: usize,
+    step: Step,
+    body: Body,
+    waits: Vec<String>,
+    chosen: Signal<Option<usize>>,
+) -> impl IntoView {
     let prompt = step.prompt.clone().filter(|prompt| !prompt.trim().is_empty());
     let said = step.description.clone().map(|text| sentence(text.trim()));
     let facts = [
@@ -68,7 +83,11 @@ fn FlowStep(step: Step, body: Body, waits: Vec<String>) -> impl IntoView {
     });
     let after = (waits.len() > 1 || step.depends_on.is_some()) && !waits.is_empty();
     view! {
-        <article class="flow-step">
+        <article
+            class="flow-step"
+            class:flow-step-chosen=move || chosen.get() == Some(index)
+            id=step_id(index)
+        >
             <header class="flow-step-head">
                 <h2 class="flow-step-name">{step.name.clone()}</h2>
                 {uses}

@@ -3,10 +3,11 @@
 use super::{
     address::use_template,
     editor::forget_draft,
-    flow::Flow,
+    flow::{Flow, step_id},
     server::{DeleteTemplate, DuplicateTemplate, Shown, show_template},
 };
 use crate::{
+    canvas::{Canvas, Scene},
     form::{FaultNotice, FaultPage, fault_of, sentence},
     layout::{PageHeader, use_crumb},
     load::load,
@@ -18,7 +19,8 @@ use crate::{
 };
 use domain::{
     key::{ProjectKey, TemplateKey},
-    template::unsupported,
+    plan::Plan,
+    template::{Template, unsupported},
     view::TemplateDetail,
 };
 use leptos::prelude::*;
@@ -84,7 +86,7 @@ fn One(project: ProjectKey, shown: Shown) -> impl IntoView {
             "yaml" => view! { <CodeBlock text=detail.source.clone() title=format!("{}.yaml", detail.key)/> }
                 .into_any(),
             "versions" => view! { <Versions base=base.clone() detail=detail.clone()/> }.into_any(),
-            _ => view! { <Flow document=document.clone() plan=plan.clone()/> }.into_any(),
+            _ => view! { <Steps document=document.clone() plan=plan.clone()/> }.into_any(),
         }
     };
     let runs = match detail.runs {
@@ -117,6 +119,32 @@ fn One(project: ProjectKey, shown: Shown) -> impl IntoView {
             <Tabs label="Template" tabs current=tab/>
             {shown_tab}
         </div>
+    }
+}
+
+/// The drawing, and beneath it each step with all that it says.
+#[component]
+fn Steps(document: Template, plan: Plan) -> impl IntoView {
+    let chosen = RwSignal::new(None);
+    let scene = {
+        let document = document.clone();
+        Memo::new(move |_| Scene::of_template(&document, &[]))
+    };
+    let open = Callback::new(move |index: usize| {
+        if let Some(step) = leptos::prelude::document().get_element_by_id(&step_id(index)) {
+            step.scroll_into_view();
+        }
+    });
+    view! {
+        <Canvas
+            id="flow"
+            label="Steps"
+            scene
+            chosen
+            on_choose=Callback::new(move |index| chosen.set(index))
+            on_open=open
+        />
+        <Flow document plan chosen/>
     }
 }
 

@@ -27,6 +27,7 @@ pub enum Glyph {
     Failed,
     File,
     Filter,
+    Fit,
     Fork,
     Help,
     Hourglass,
@@ -34,6 +35,7 @@ pub enum Glyph {
     Inbox,
     Key,
     Menu,
+    Minus,
     Models,
     Monitor,
     Moon,
@@ -41,6 +43,7 @@ pub enum Glyph {
     Play,
     Plus,
     Project,
+    Redo,
     Retry,
     Roles,
     Running,
@@ -56,12 +59,13 @@ pub enum Glyph {
     Templates,
     Timeline,
     Trash,
+    Undo,
     Upload,
     Warning,
 }
 
 impl Glyph {
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 58] = [
         Self::Acknowledged,
         Self::Alarm,
         Self::Cancelled,
@@ -85,6 +89,7 @@ impl Glyph {
         Self::Failed,
         Self::File,
         Self::Filter,
+        Self::Fit,
         Self::Fork,
         Self::Help,
         Self::Hourglass,
@@ -92,6 +97,7 @@ impl Glyph {
         Self::Inbox,
         Self::Key,
         Self::Menu,
+        Self::Minus,
         Self::Models,
         Self::Monitor,
         Self::Moon,
@@ -99,6 +105,7 @@ impl Glyph {
         Self::Play,
         Self::Plus,
         Self::Project,
+        Self::Redo,
         Self::Retry,
         Self::Roles,
         Self::Running,
@@ -114,12 +121,13 @@ impl Glyph {
         Self::Templates,
         Self::Timeline,
         Self::Trash,
+        Self::Undo,
         Self::Upload,
         Self::Warning,
     ];
 
     /// Path data on a 16 by 16 grid.
-    fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
             Self::Acknowledged => "M2 3.75h12v8.5H2zM2.25 4.25 8 8.75l5.75-4.5",
             Self::Alarm => {
@@ -174,6 +182,10 @@ impl Glyph {
             Self::Moon => "M13.25 9.5A5.75 5.75 0 0 1 6.5 2.75a5.75 5.75 0 1 0 6.75 6.75",
             Self::Pause => "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12M6.5 6v4M9.5 6v4",
             Self::Play => "M4.75 3v10l8-5z",
+            Self::Fit => "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
+            Self::Minus => "M3 8h10",
+            Self::Redo => "M13 6.5H6a3.25 3.25 0 0 0 0 6.5h3M10 3.5l3 3-3 3",
+            Self::Undo => "M3 6.5h7a3.25 3.25 0 0 1 0 6.5H7M6 3.5l-3 3 3 3",
             Self::Plus => "M8 3v10M3 8h10",
             Self::Project => "M8 2l5.25 3v6L8 14l-5.25-3V5zM2.75 5 8 8l5.25-3M8 8v6",
             Self::Retry => "M13 8a5 5 0 1 1-1.5-3.55L13 5.75M13 2.5v3.25H9.75",

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::document::{Step, StepType, Template};
+use super::document::Template;
 use super::place::{Path, Problems, shorten};
+use super::waits::by_order;
 
 /// Most edges of a graph. Two neighbouring groups of 500 steps make 250,000.
 pub const MAX_EDGES: usize = 250_000;
@@ -132,34 +133,6 @@ pub(crate) fn no_step(name: &str, near: Option<&str>) -> String {
         Some(near) => format!("there is no step '{shown}'; did you mean '{near}'?"),
         None => format!("there is no step '{shown}'"),
     }
-}
-
-fn by_order(steps: &[Step]) -> Vec<Vec<u32>> {
-    let order_of = |index: u32| steps[index as usize].order.unwrap_or(i64::from(index) + 1);
-    let mut line: Vec<u32> = (0u32..).zip(steps).map(|(index, _)| index).collect();
-    line.sort_by_key(|&index| order_of(index)); // stable: ties stay in document order
-    let together = |a: u32, b: u32| {
-        let (first, second) = (&steps[a as usize], &steps[b as usize]);
-        match (&first.parallel_group, &second.parallel_group) {
-            (Some(one), Some(other)) => one == other,
-            (None, None) => {
-                let parallel = |step: &Step| step.step_type == Some(StepType::Parallel);
-                parallel(first) && parallel(second) && order_of(a) == order_of(b)
-            }
-            _ => false,
-        }
-    };
-    let mut depends_on = vec![Vec::new(); steps.len()];
-    let mut before: &[u32] = &[];
-    for group in line.chunk_by(|&a, &b| together(a, b)) {
-        // Waiting for the group before is waiting for all before it.
-        for &index in group {
-            depends_on[index as usize] = before.to_vec();
-            depends_on[index as usize].sort_unstable();
-        }
-        before = group;
-    }
-    depends_on
 }
 
 /// Every step after those it depends on, else one cycle.

@@ -6,9 +6,11 @@
 pub mod document;
 pub mod shipped;
 mod support;
+mod waits;
 
 pub use document::{API_VERSION, OnFailure, Step, StepType, Template, Uses};
 pub use support::unsupported;
+pub use waits::{upstream, waits, waves};
 
 #[cfg(feature = "evaluate")]
 mod check;

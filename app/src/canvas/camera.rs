@@ -1,0 +1,112 @@
+//! Which part of a drawing is seen, and how large.
+
+/// Screen = drawing × `zoom` + offset.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Camera {
+    pub x: f64,
+    pub y: f64,
+    pub zoom: f64,
+}
+
+/// Free room around the drawing, on the screen; above it stand the numbers of the waves.
+pub const MARGIN: f64 = 24.0;
+pub const HEAD: f64 = 44.0;
+pub const LEAST: f64 = 0.05;
+const MOST: f64 = 2.0;
+/// A first look makes nothing smaller than can be read.
+const READABLE: f64 = 0.7;
+
+pub type Size = (f64, f64);
+
+impl Camera {
+    /// Before the room is known, and for ever without script: the drawing's beginning, as it is.
+    pub const START: Self = Self { x: MARGIN, y: HEAD, zoom: 1.0 };
+
+    /// All of the drawing, no larger than it is.
+    pub fn fit(room: Size, drawing: Size) -> Self {
+        let zoom =
+            ((room.0 - 2.0 * MARGIN) / drawing.0.max(1.0)).min((room.1 - HEAD - MARGIN) / drawing.1.max(1.0));
+        let zoom = zoom.clamp(LEAST, 1.0);
+        Self { zoom, ..Self::START }.held(room, drawing)
+    }
+
+    /// As [`fit`](Self::fit), where that can be read; else the beginning.
+    pub fn first(room: Size, drawing: Size) -> Self {
+        let fit = Self::fit(room, drawing);
+        if fit.zoom >= READABLE { fit } else { Self { zoom: READABLE, ..Self::START }.held(room, drawing) }
+    }
+
+    pub fn moved(self, dx: f64, dy: f64) -> Self {
+        Self { x: self.x + dx, y: self.y + dy, ..self }
+    }
+
+    /// Larger or smaller around a point of the screen.
+    pub fn zoomed(self, by: f64, (x, y): Size) -> Self {
+        let zoom = (self.zoom * by).clamp(LEAST, MOST);
+        let scale = zoom / self.zoom;
+        Self { x: x - (x - self.x) * scale, y: y - (y - self.y) * scale, zoom }
+    }
+
+    /// Moved back so far that the drawing does not leave the room. A drawing that is smaller than the room stays where
+    /// it begins.
+    pub fn held(self, room: Size, drawing: Size) -> Self {
+        let hold = |offset: f64, room: f64, drawing: f64, before: f64| {
+            let least = (room - drawing * self.zoom - MARGIN).min(before);
+            offset.clamp(least, before)
+        };
+        Self { x: hold(self.x, room.0, drawing.0, MARGIN), y: hold(self.y, room.1, drawing.1, HEAD), ..self }
+    }
+
+    /// Moved just so far that a part of the drawing is seen.
+    pub fn showing(self, room: Size, (x, y): Size, (width, height): Size) -> Self {
+        let into = |offset: f64, from: f64, length: f64, room: f64, before: f64| {
+            let (begin, end) = (from * self.zoom + offset, (from + length) * self.zoom + offset);
+            if begin < before {
+                offset + before - begin
+            } else if end > room - MARGIN {
+                offset - (end - room + MARGIN).min(begin - before)
+            } else {
+                offset
+            }
+        };
+        Self { x: into(self.x, x, width, room.0, MARGIN), y: into(self.y, y, height, room.1, HEAD), ..self }
+    }
+
+    /// The drawing's point at a point of the screen.
+    pub fn at(self, (x, y): Size) -> Size {
+        ((x - self.x) / self.zoom, (y - self.y) / self.zoom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Size = (800.0, 400.0);
+
+    #[test]
+    fn small_drawings_stay_where_the_server_drew_them() {
+        assert_eq!(Camera::first(ROOM, (300.0, 100.0)), Camera::START);
+        assert_eq!(Camera::START.moved(-90.0, 40.0).held(ROOM, (300.0, 100.0)), Camera::START);
+    }
+
+    #[test]
+    fn large_ones_are_made_smaller_while_they_can_be_read() {
+        assert_eq!(Camera::first(ROOM, (1_000.0, 100.0)).zoom, 752.0 / 1_000.0);
+        assert_eq!(Camera::first(ROOM, (9_000.0, 100.0)).zoom, READABLE);
+        assert!(Camera::fit(ROOM, (9_000.0, 100.0)).zoom < 0.1);
+    }
+
+    #[test]
+    fn a_point_stays_under_the_pointer() {
+        let camera = Camera::START.zoomed(0.5, (200.0, 100.0));
+        assert_eq!(camera.at((200.0, 100.0)), Camera::START.at((200.0, 100.0)));
+    }
+
+    #[test]
+    fn what_is_chosen_comes_into_view() {
+        let camera = Camera::START.showing(ROOM, (2_000.0, 0.0), (200.0, 80.0));
+        assert_eq!(camera.x, 800.0 - MARGIN - 2_200.0);
+        assert_eq!(camera.showing(ROOM, (0.0, 0.0), (200.0, 80.0)), Camera::START);
+    }
+}

@@ -1,0 +1,175 @@
+//! What stands on a drawing: the words and signs of each step, where it stands, and the lines.
+
+use super::layout::{self, Layout};
+use crate::ui::{Glyph, format_duration};
+use domain::{
+    plan::Plan,
+    template::{OnFailure, Step, Template, Uses, waits},
+};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scene {
+    pub nodes: Vec<Node>,
+    pub layout: Layout,
+    pub waits: Vec<Vec<u32>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub name: String,
+    pub glyph: Glyph,
+    /// One line of what it asks.
+    pub line: String,
+    pub badges: Vec<String>,
+    pub condition: Option<String>,
+    /// It runs once per item of a list.
+    pub many: bool,
+    /// Something is wrong with it.
+    pub flawed: bool,
+    /// All of it, in words.
+    pub label: String,
+}
+
+/// Room for texts, in units of an average letter.
+const NAME: f32 = 23.0;
+const LINE: f32 = 31.0;
+const CONDITION: f32 = 34.0;
+
+impl Scene {
+    /// A template as it stands, though it may have problems. `flawed`: the steps that have some.
+    pub fn of_template(template: &Template, flawed: &[usize]) -> Self {
+        let waits = waits(template);
+        let node = |(index, step): (usize, &Step)| {
+            let before = waits[index].iter().filter_map(|&other| template.steps.get(other as usize));
+            let before: Vec<_> = before.map(|step| step.name.as_str()).collect();
+            Node { flawed: flawed.contains(&index), ..node(step, &before) }
+        };
+        let nodes = template.steps.iter().enumerate().map(node).collect();
+        Self { nodes, layout: layout::layout(&waits), waits }
+    }
+
+    /// A run's plan, which carries no texts.
+    pub fn of_plan(plan: &Plan) -> Self {
+        let waits: Vec<_> = plan.steps.iter().map(|step| step.depends_on.clone()).collect();
+        let node = |step: &domain::plan::PlannedStep| Node {
+            name: shorten(&step.name, NAME),
+            glyph: Glyph::Circle,
+            line: String::new(),
+            badges: Vec::new(),
+            condition: step.condition.then(|| "conditional".to_owned()),
+            many: step.for_each,
+            flawed: false,
+            label: step.name.clone(),
+        };
+        Self { nodes: plan.steps.iter().map(node).collect(), layout: layout::layout(&waits), waits }
+    }
+
+    pub fn size(&self) -> (f64, f64) {
+        (f64::from(self.layout.width), f64::from(self.layout.height))
+    }
+}
+
+fn node(step: &Step, before: &[&str]) -> Node {
+    let (glyph, kind) = kind(step);
+    let said = step.prompt.as_deref().into_iter().chain(step.description.as_deref());
+    let line = said.flat_map(str::lines).map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let facts = [
+        step.for_each.as_ref().map(|_| "for each".to_owned()),
+        (step.max_retries == 1).then(|| "1 retry".to_owned()),
+        (step.max_retries > 1).then(|| format!("{} retries", step.max_retries)),
+        step.timeout.map(format_duration),
+        step.output_schema.as_ref().map(|_| "schema".to_owned()),
+        (step.on_failure == OnFailure::Continue).then(|| "may fail".to_owned()),
+    ];
+    let badges: Vec<_> = std::iter::once(kind).chain(facts.into_iter().flatten()).collect();
+    let mut label = format!("{}: {}", step.name, badges.join(", "));
+    if let Some(condition) = &step.condition {
+        label.push_str(&format!(", only if {condition}"));
+    }
+    match before {
+        [] => label.push_str("; waits for nothing"),
+        [.., _] if before.len() > 5 => label.push_str(&format!("; waits for {} steps", before.len())),
+        _ => label.push_str(&format!("; waits for {}", before.join(", "))),
+    }
+    Node {
+        name: shorten(&step.name, NAME),
+        glyph,
+        line: shorten(line, LINE),
+        badges,
+        condition: step.condition.as_deref().map(|text| shorten(&format!("if {}", bare(text)), CONDITION)),
+        many: step.for_each.is_some(),
+        flawed: false,
+        label,
+    }
+}
+
+fn kind(step: &Step) -> (Glyph, String) {
+    let (glyph, word) = match &step.uses {
+        None if step.writes_files() => (Glyph::File, "files"),
+        None => (Glyph::Conversations, "prompt"),
+        Some(Uses::Agent) => (Glyph::Models, "agent"),
+        Some(Uses::Approval) => (Glyph::Inbox, "approval"),
+        Some(Uses::Aggregate) => (Glyph::Filter, "aggregate"),
+        Some(Uses::Decompose) => (Glyph::Fork, "decompose"),
+        Some(Uses::Template(key)) => return (Glyph::Templates, shorten(key.as_ref(), LINE / 2.0)),
+        Some(Uses::Component(key)) => return (Glyph::Project, shorten(key.as_ref(), LINE / 2.0)),
+        Some(Uses::Tool(name)) => return (Glyph::Settings, shorten(name, LINE / 2.0)),
+    };
+    (glyph, word.to_owned())
+}
+
+fn bare(expression: &str) -> &str {
+    let text = expression.trim();
+    text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")).map_or(text, str::trim)
+}
+
+/// About how wide a letter is: drawings cannot ask for the width of a text on the server.
+fn width(letter: char) -> f32 {
+    match letter {
+        'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '(' | ')' | '['
+        | ']' | ' ' => 0.6,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 1.5,
+        letter if letter.is_ascii_uppercase() => 1.2,
+        letter if letter > '\u{1100}' => 2.0,
+        _ => 1.0,
+    }
+}
+
+pub fn breadth(text: &str) -> f32 {
+    text.chars().map(width).sum()
+}
+
+/// The text, cut where it would not fit.
+fn shorten(text: &str, room: f32) -> String {
+    let mut used = 0.0;
+    for (at, letter) in text.char_indices() {
+        used += width(letter);
+        if used > room {
+            return format!("{}…", text[..at].trim_end());
+        }
+    }
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_in_one_look() {
+        let step = Step {
+            name: "Judge the very long answers of everybody who took part".into(),
+            prompt: Some("\n  Weigh this.\nAnd that.".into()),
+            condition: Some("{{ context['A'].value > 7 }}".into()),
+            max_retries: 2,
+            timeout: Some(30_000),
+            ..Step::default()
+        };
+        let node = node(&step, &["A", "B"]);
+        assert_eq!(node.line, "Weigh this.");
+        assert_eq!(node.badges, ["prompt", "2 retries", "30.0 s"]);
+        assert_eq!(node.condition.as_deref(), Some("if context['A'].value > 7"));
+        assert!(node.name.ends_with('…') && breadth(&node.name) < NAME + 2.0);
+        assert!(node.label.ends_with("waits for A, B"), "{}", node.label);
+    }
+}

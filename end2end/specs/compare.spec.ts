@@ -1,0 +1,127 @@
+// Runs side by side: launched as one, watched step by step, judged, and counted per role (C7).
+
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+
+import { expect, PROJECT, signIn, test } from "../fixtures";
+
+const TEMPLATE = {
+  apiVersion: "troupe/v1",
+  key: "pair",
+  name: "Pair",
+  input: { type: "object", required: ["topic"], properties: { topic: { type: "string", title: "Topic" } } },
+  steps: [
+    { name: "Outline", prompt: "Outline {{ context.input.topic }}" },
+    { name: "Rate", prompt: "Rate {{ context.Outline }}", outputSchema: { type: "object" } },
+  ],
+};
+
+async function isClean(page: Page): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
+  }
+  await page.setViewportSize({ width: 360, height: 780 });
+  const room = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  await expect.poll(room, "what reaches beyond the right edge").toBeLessThanOrEqual(0);
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
+const step = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
+const cell = (page: Page, name: string, run: number) =>
+  step(page, name).getByRole("group", { name: `Run ${run}`, exact: true });
+
+test("one input with two assignments is launched at once, stands side by side, and is judged (C7)", async ({
+  browse,
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([
+    { system: "junior reviewer", lastUser: "Outline", text: "First the source.\nThen the mouth." },
+    { system: "senior reviewer", lastUser: "Outline", text: "First the source.\nThen the valley." },
+    { system: "junior reviewer", lastUser: "Rate", text: '{"score": 3, "of": 5}' },
+    { system: "senior reviewer", lastUser: "Rate", text: '{"score": 4, "of": 5}', chunkSize: 4, hold: 2 },
+  ]);
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, TEMPLATE);
+  await member.goto(`/p/${PROJECT}/templates/pair/execute`);
+  await member.getByLabel("Topic").fill("rivers");
+  await member.getByLabel("Same for all").selectOption("junior_reviewer");
+  await member.getByRole("button", { name: "Compare with other roles" }).click();
+  await member.getByLabel("Role for Outline in B").selectOption("senior_reviewer");
+  await member.getByLabel("Role for Rate in B").selectOption("senior_reviewer");
+  await isClean(member);
+  await member.getByRole("button", { name: "Run A and B" }).click();
+
+  // Live: one run has given everything, the other still writes.
+  await expect(member).toHaveURL(/compare\?run=\d+&run=\d+$/);
+  const [one, other] = [...new URL(member.url()).searchParams.getAll("run")].map(Number) as [number, number];
+  await expect(cell(member, "Rate", one)).toContainText('"score": 3');
+  await expect(cell(member, "Rate", other).getByRole("region", { name: "Live text" })).toHaveText('{"score"');
+  await models.release();
+  await expect(cell(member, "Rate", other)).toContainText('"score": 4');
+
+  const outline = cell(member, "Outline", other);
+  await expect(outline).toContainText("-Then the mouth.");
+  await expect(outline).toContainText("+Then the valley.");
+  const rate = cell(member, "Rate", other);
+  await expect(rate.locator("dt")).toHaveText(["score"]);
+  await expect(rate.locator("del")).toHaveText("3");
+  await expect(rate.locator("ins")).toHaveText("4");
+  await isClean(member);
+
+  // A verdict is kept as soon as it is said, and somebody else sees it.
+  const second = await browse();
+  await signIn(second);
+  await second.goto(member.url());
+  const verdict = member.getByRole("group", { name: "Your verdict on Outline" });
+  await verdict.getByRole("button", { name: /^B/ }).click();
+  await expect(verdict.getByRole("button", { name: /^B/ })).toHaveAttribute("aria-pressed", "true");
+  await verdict.getByLabel("Note on Outline").fill("nearer to the map");
+  await verdict.getByLabel("Note on Outline").press("Tab");
+  const seen = second.getByRole("group", { name: "Your verdict on Outline" });
+  await expect(seen.getByRole("button", { name: /^B/ }), "the same person in another browser").toHaveAttribute(
+    "aria-pressed",
+    "true",
+  );
+  await member.reload();
+  await expect(verdict.getByRole("button", { name: /^B/ })).toHaveAttribute("aria-pressed", "true");
+  await expect(verdict.getByLabel("Note on Outline")).toHaveValue("nearer to the map");
+
+  await member.goto(`/p/${PROJECT}/compare`);
+  const winners = member.getByRole("table", { name: "Which role wins at which step" });
+  const senior = winners.getByRole("row").filter({ hasText: "senior_reviewer" });
+  await expect(senior.getByRole("cell")).toHaveText(["pair", "Outline", /senior_reviewer/, "1", "0", "0"]);
+  await isClean(member);
+  const before = member.getByRole("table", { name: "Comparisons" }).getByRole("row").filter({ hasText: "Pair" });
+  await expect(before.getByRole("cell").nth(3)).toHaveText("1");
+});
+
+test("any runs are put side by side, also without script, and a verdict can be taken back (C7)", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([{ text: "The same." }]);
+  await member.goto(`/p/${PROJECT}/compare`);
+  await expect(member.getByText("Nothing to compare yet")).toBeVisible();
+  await isClean(member);
+  const first = await workspace.launch("rivers");
+  const second = await workspace.launch("rivers");
+  for (const { run } of [first, second]) {
+    await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
+  }
+  await member.goto(`/p/${PROJECT}/compare`);
+  await member.getByLabel(`Run ${first.run}`, { exact: true }).check();
+  await member.getByLabel(`Run ${second.run}`, { exact: true }).check();
+  await member.getByRole("button", { name: "Compare" }).click();
+  await expect(cell(member, "Draft", second.run)).toContainText("They are the same.");
+  const verdict = member.getByRole("group", { name: "Your verdict on the whole" });
+  await verdict.getByRole("button", { name: "Same" }).click();
+  await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "true");
+  await verdict.getByRole("button", { name: "Same" }).click();
+  await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "false");
+  await member.getByRole("button", { name: "Undo" }).click();
+  await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "true");
+});
