@@ -9,6 +9,7 @@ use super::{
     log::Log,
     question::Questions,
     rerun::Rerun,
+    server::look_at_run,
     steps::{Steps, is_under_way},
     stop::Stop,
     words::run_status,
@@ -18,7 +19,7 @@ use crate::{
     ui::{StatusBadge, format_bytes, format_count, format_duration},
 };
 use domain::{key::ProjectKey, run::Phase};
-use leptos::{ev, prelude::*};
+use leptos::{ev, prelude::*, task::spawn_local};
 
 /// How many steps a message lists; the run's page lists them all.
 const STEPS_IN_MESSAGE: usize = 200;
@@ -51,6 +52,7 @@ pub fn Status(
     let toggled = move |event: ev::Event| {
         open.set(event_target::<web_sys::Element>(&event).has_attribute("open"));
     };
+    look_at_failure(&project, run, compact);
     let status = Memo::new(move |_| state.with(run_status));
     let warnings = Memo::new(move |_| state.read().warnings.clone());
     let bytes = Memo::new(move |_| run.bytes_generated());
@@ -107,6 +109,23 @@ pub fn Status(
         </section>
     }
     .into_any()
+}
+
+/// A failure that somebody has before their eyes needs no place in their inbox: on its own page, or where it happens.
+fn look_at_failure(project: &ProjectKey, run: LiveRun, on_its_page: bool) {
+    let project = StoredValue::new(project.clone());
+    let phase = Memo::new(move |_| run.state.read().phase);
+    Effect::new(move |was: Option<Phase>| {
+        let now = phase.get();
+        let before_these_eyes = was.is_some_and(|was| !was.is_end());
+        if now == Phase::Failed && (on_its_page || before_these_eyes) {
+            spawn_local(async move {
+                // It stays in the inbox when this fails, no more.
+                _ = look_at_run(project.get_value(), run.number).await;
+            });
+        }
+        now
+    });
 }
 
 /// Whole seconds while it ticks, the exact time when it is over.

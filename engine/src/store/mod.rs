@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 pub(crate) mod changes;
 pub(crate) mod conversations;
 pub(crate) mod files;
+pub(crate) mod inbox;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod projects;
