@@ -8,6 +8,7 @@ pub mod execute;
 pub mod fault;
 pub mod form;
 mod gallery;
+pub mod inbox;
 pub mod keyboard;
 pub mod layout;
 pub mod live;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod session;
 pub mod settings;
 pub mod sign_in;
+pub mod standing;
 pub mod template;
 pub mod ui;
 
@@ -33,6 +35,7 @@ use crate::{
     layout::Preferences,
     live::provide_live,
     router::AppRoutes,
+    standing::TitleBadge,
     ui::{Clock, ToastRegion, Toasts},
 };
 
@@ -69,8 +72,9 @@ pub fn App() -> impl IntoView {
     Toasts::provide();
     Keyboard::provide();
     provide_live();
+    let badge = TitleBadge::provide();
     view! {
-        <Title formatter=|title: String| format!("{title} · Troupe") text="Troupe"/>
+        <Title formatter=move |title: String| badge.around(&title) text="Troupe"/>
         <Router>
             <AppRoutes/>
         </Router>

@@ -11,12 +11,14 @@ use crate::{
     conversation::{ConversationPage, ConversationsPage, NewConversationPage},
     execute::ExecutePage,
     gallery::GalleryPage,
+    inbox::{InboxCount, InboxPage},
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     role::{EditRolePage, NewRolePage, RolesPage},
     run::{ComparePage, LiveRuns, RunPage, RunsPage},
     settings::{MembersPage, ModelsPage, TokensPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
+    standing::StandingHere,
     template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
     ui::{ButtonLink, ButtonVariant},
 };
@@ -31,6 +33,7 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
                 <Route path=path!("/projects/new") view=NewProjectPage/>
                 <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/inbox") view=InboxPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
@@ -59,9 +62,11 @@ pub fn AppRoutes() -> impl IntoView {
 /// The pages behind the sign-in.
 #[component]
 fn Framed() -> impl IntoView {
+    StandingHere::provide();
     view! {
         <Frame
             project_switcher=|| view! { <ProjectSwitcher/> }
+            inbox_count=|| view! { <InboxCount/> }
             live=|| view! { <LiveRuns/> }
             account=|| view! { <AccountMenu/> }
         >

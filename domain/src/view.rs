@@ -246,6 +246,38 @@ pub struct RunSummary {
     pub caller: Option<RunNumber>,
 }
 
+/// Something that waits for the one who asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InboxItem {
+    pub kind: InboxKind,
+    /// When it was asked, or when it failed.
+    pub at: Timestamp,
+    pub run: RunSummary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InboxKind {
+    /// Steps of the run wait for a person's decision.
+    Question,
+    /// The asker's own run failed, and they have neither looked at it nor dismissed it.
+    Failure,
+}
+
+/// How a project stands for the one who asks: the counts that every page shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    pub live_runs: u32,
+    /// What waits in the inbox; counted up to [`Standing::MOST`].
+    pub inbox: u32,
+}
+
+impl Standing {
+    pub const MOST: u32 = 100;
+}
+
 /// One version of a file in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,6 +12,7 @@ mod conversations;
 mod error;
 mod folder;
 mod given;
+mod inbox;
 mod live;
 mod markdown;
 mod projects;

@@ -83,6 +83,10 @@ async fn every_command_of_a_project_asks_for_its_permission() {
         command!(Editor, |engine, user| engine.cancel(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.runs(&user, &lab(), &RunFilter::default(), None)),
         command!(Viewer, |engine, user| engine.run(&user, &lab(), RUN)),
+        command!(Viewer, |engine, user| engine.inbox(&user, &lab(), None)),
+        command!(Viewer, |engine, user| engine.standing(&user, &lab())),
+        command!(Viewer, |engine, user| engine.dismiss_failure(&user, &lab(), RUN)),
+        command!(Viewer, |engine, user| engine.restore_failure(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.events(&user, &lab(), RUN, 0)),
         command!(Viewer, |engine, user| engine.content(
             &user,

@@ -12,10 +12,12 @@ use super::{
 use crate::{keyboard::use_shortcut, project::use_project_here};
 
 /// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
-/// `live` (the link "3 live"), `account` (a `Menu`). Must stand inside the router.
+/// `inbox_count` (beside the inbox in the
+/// sidebar), `live` (the link "3 live"), `account` (a `Menu`). Must stand inside the router.
 #[component]
 pub fn Frame(
     #[prop(optional, into)] project_switcher: Option<ViewFnOnce>,
+    #[prop(into)] inbox_count: ViewFn,
     #[prop(optional, into)] live: Option<ViewFnOnce>,
     #[prop(optional, into)] account: Option<ViewFnOnce>,
     children: Children,
@@ -31,8 +33,10 @@ pub fn Frame(
     });
     let sidebar = move || if preferences.sidebar_collapsed() { "collapsed" } else { "open" };
     // Each erased by itself: the compiler's work grows with the depth of a view's type.
-    let (sidebar_view, top_bar) =
-        (view! { <Sidebar project_switcher/> }.into_any(), view! { <TopBar live account/> }.into_any());
+    let (sidebar_view, top_bar) = (
+        view! { <Sidebar project_switcher inbox_count/> }.into_any(),
+        view! { <TopBar live account/> }.into_any(),
+    );
     view! {
         <a class="skip-link" href="#main" rel="external">"Skip to content"</a>
         <div class="frame" data-sidebar=sidebar>

@@ -8,6 +8,7 @@ use crate::{project::use_project_here, ui::Glyph};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
+    Inbox,
     Conversations,
     Templates,
     Runs,
@@ -18,11 +19,19 @@ pub enum Section {
 
 impl Section {
     /// In the sidebar's order. Only what exists stands here.
-    pub const ALL: [Self; 6] =
-        [Self::Conversations, Self::Templates, Self::Runs, Self::Compare, Self::Roles, Self::Settings];
+    pub const ALL: [Self; 7] = [
+        Self::Inbox,
+        Self::Conversations,
+        Self::Templates,
+        Self::Runs,
+        Self::Compare,
+        Self::Roles,
+        Self::Settings,
+    ];
 
     pub fn label(self) -> &'static str {
         match self {
+            Self::Inbox => "Inbox",
             Self::Conversations => "Conversations",
             Self::Templates => "Templates",
             Self::Runs => "Runs",
@@ -33,8 +42,9 @@ impl Section {
     }
 
     /// The segment after the project's key, or of the whole installation.
-    fn segment(self) -> &'static str {
+    pub(super) fn segment(self) -> &'static str {
         match self {
+            Self::Inbox => "inbox",
             Self::Conversations => "conversations",
             Self::Templates => "templates",
             Self::Runs => "runs",
@@ -46,6 +56,7 @@ impl Section {
 
     pub fn glyph(self) -> Glyph {
         match self {
+            Self::Inbox => Glyph::Inbox,
             Self::Conversations => Glyph::Conversations,
             Self::Templates => Glyph::Templates,
             Self::Runs => Glyph::Runs,
@@ -58,6 +69,7 @@ impl Section {
     /// The letter after `g`.
     pub fn letter(self) -> char {
         match self {
+            Self::Inbox => 'i',
             Self::Conversations => 'c',
             Self::Templates => 't',
             Self::Runs => 'r',

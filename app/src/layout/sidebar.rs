@@ -7,25 +7,29 @@ use super::{Preferences, Section, section::use_section_project};
 use crate::ui::{Glyph, IconButton};
 
 #[component]
-pub(super) fn Sidebar(project_switcher: Option<ViewFnOnce>) -> impl IntoView {
+pub(super) fn Sidebar(project_switcher: Option<ViewFnOnce>, inbox_count: ViewFn) -> impl IntoView {
     let preferences = expect_context::<Preferences>();
     let project = use_section_project();
     let path = use_location().pathname;
     let current = Memo::new(move |_| path.with(|path| Section::of_path(path)));
     let links = move || {
-        project.get().map(|project| {
+        let inbox_count = inbox_count.clone();
+        project.get().map(move |project| {
             Section::ALL
                 .into_iter()
-                .map(|section| {
+                .map(move |section| {
+                    let count = (section == Section::Inbox).then(|| inbox_count.run());
                     view! {
                         <a
                             class="nav-link"
                             href=section.href(&project)
                             title=section.label()
+                            data-section=section.segment()
                             aria-current=move || (current.get() == Some(section)).then_some("page")
                         >
                             <crate::ui::Icon glyph=section.glyph()/>
                             <span class="nav-label">{section.label()}</span>
+                            {count}
                         </a>
                     }
                     .into_any()

@@ -113,10 +113,14 @@ fn Runs(project: ProjectKey, asked: Asked, list: server::RunList) -> impl IntoVi
             <ButtonLink href=templates_href.get_value() variant=ButtonVariant::Primary>"Choose a template"</ButtonLink>
         }
     };
+    let compare_href = format!("/p/{project}/compare");
+    let compare = move || {
+        view! { <ButtonLink href=compare_href glyph=Glyph::Compare>"Compare"</ButtonLink> }
+    };
     let key = |run: &RunSummary| (run.number, run.status, run.usage, run.finished_at);
     view! {
         <div class="runs">
-            <PageHeader title="Runs"/>
+            <PageHeader title="Runs" actions=compare/>
             <LiveNotice/>
             <Filters base=base.clone() asked templates=list.templates/>
             <Show

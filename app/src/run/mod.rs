@@ -33,6 +33,8 @@ pub use compare::{ComparePage, compare_href, letter};
 pub use list::RunsPage;
 pub use live_link::LiveRuns;
 pub use page::RunPage;
+pub use question::Questions;
+pub use rerun::Rerun;
 pub use status::Status;
 
 /// The key of the built-in template that free text runs. It is no template of the project, so nothing links to it.

@@ -146,12 +146,11 @@ pub async fn draw_files(
     Ok(super::drawn::files_html(&project, &detail, &files, open, view.as_deref()))
 }
 
-/// How many runs of the project are live, and the change at which they were counted.
+/// The caller has seen how the run ended: it does not wait in their inbox any more.
 #[server]
-pub async fn count_live(project: ProjectKey) -> Result<(u32, u64), Fault> {
+pub async fn look_at_run(project: ProjectKey, run: RunNumber) -> Result<(), Fault> {
     let (engine, user) = crate::session::caller().await?;
-    let changes = engine.project_cursor(&user, &project).await?;
-    Ok((engine.project(&user, &project).await?.live_runs, changes))
+    Ok(engine.dismiss_failure(&user, &project, run).await?)
 }
 
 #[server]

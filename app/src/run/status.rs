@@ -3,22 +3,24 @@
 //! Open while the run is live; folds to one line when it ends. A plain `<details>`: it opens without script.
 
 use super::{
+    compare::compare_href,
     copy::CopyOutput,
     failure::Failure,
     files::FileLine,
     log::Log,
     question::Questions,
     rerun::Rerun,
+    server::look_at_run,
     steps::{Steps, is_under_way},
     stop::Stop,
     words::run_status,
 };
 use crate::{
     live::LiveRun,
-    ui::{StatusBadge, format_bytes, format_count, format_duration},
+    ui::{ButtonLink, ButtonSize, ButtonVariant, Glyph, StatusBadge, format_bytes, format_count, format_duration},
 };
 use domain::{key::ProjectKey, run::Phase};
-use leptos::{ev, prelude::*};
+use leptos::{ev, prelude::*, task::spawn_local};
 
 /// How many steps a message lists; the run's page lists them all.
 const STEPS_IN_MESSAGE: usize = 200;
@@ -51,6 +53,7 @@ pub fn Status(
     let toggled = move |event: ev::Event| {
         open.set(event_target::<web_sys::Element>(&event).has_attribute("open"));
     };
+    look_at_failure(&project, run, compact);
     let status = Memo::new(move |_| state.with(run_status));
     let warnings = Memo::new(move |_| state.read().warnings.clone());
     let bytes = Memo::new(move |_| run.bytes_generated());
@@ -62,6 +65,7 @@ pub fn Status(
                 <a class="link run-status-run" href=href hidden=compact>"run " {number.0}</a>
                 <Stop project=project.clone() run/>
                 {may_edit.then(|| view! { <Rerun project=project.clone() run leave=compact/> })}
+                <CompareLink project=project.clone() run/>
                 <CopyOutput project=project.clone() run/>
             </div>
             <details class="run-status-fold" open=move || open.get() on:toggle=toggled>
@@ -107,6 +111,44 @@ pub fn Status(
         </section>
     }
     .into_any()
+}
+
+/// A failure that somebody has before their eyes needs no place in their inbox: on its own page, or where it happens.
+fn look_at_failure(project: &ProjectKey, run: LiveRun, on_its_page: bool) {
+    let project = StoredValue::new(project.clone());
+    let phase = Memo::new(move |_| run.state.read().phase);
+    Effect::new(move |was: Option<Phase>| {
+        let now = phase.get();
+        let before_these_eyes = was.is_some_and(|was| !was.is_end());
+        if now == Phase::Failed && (on_its_page || before_these_eyes) {
+            spawn_local(async move {
+                // It stays in the inbox when this fails, no more.
+                _ = look_at_run(project.get_value(), run.number).await;
+            });
+        }
+        now
+    });
+}
+
+/// To where this run stands beside others; a fork beside what it was forked from.
+#[component]
+fn CompareLink(project: ProjectKey, run: LiveRun) -> impl IntoView {
+    let live = run.is_live();
+    let parent = run.state.with_untracked(|state| state.parent.as_ref().map(|parent| parent.run));
+    let runs: Vec<_> = parent.into_iter().chain([run.number]).collect();
+    let href = StoredValue::new(compare_href(&project, &runs));
+    view! {
+        <Show when=move || !live.get()>
+            <ButtonLink
+                href=href.get_value()
+                variant=ButtonVariant::Ghost
+                size=ButtonSize::Small
+                glyph=Glyph::Compare
+            >
+                "Compare"
+            </ButtonLink>
+        </Show>
+    }
 }
 
 /// Whole seconds while it ticks, the exact time when it is over.

@@ -44,6 +44,9 @@ pub fn AccountMenu() -> impl IntoView {
                     })
                 })}
             </Transition>
+            <MenuItem href="/settings/models" glyph=Glyph::Settings>
+                "Settings"
+            </MenuItem>
             <MenuItem href="/settings/tokens" glyph=Glyph::Key>
                 "API tokens"
             </MenuItem>

@@ -10,6 +10,8 @@ use super::{
     status::Tone,
 };
 
+/// How many are shown at once; the oldest goes for a newer one.
+const MOST: usize = 3;
 /// Long enough to read two lines.
 const SHOWN_FOR: Duration = Duration::from_secs(6);
 
@@ -51,7 +53,10 @@ impl Toasts {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
         let stays = toast.tone == Tone::Error || toast.action.is_some();
-        self.shown.update(|shown| shown.push((id, toast)));
+        self.shown.update(|shown| {
+            shown.push((id, toast));
+            shown.drain(..shown.len().saturating_sub(MOST));
+        });
         if !stays {
             set_timeout(move || self.dismiss(id), SHOWN_FOR);
         }

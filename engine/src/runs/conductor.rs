@@ -358,6 +358,10 @@ impl Conductor {
         let due = moved || self.metadata_at.elapsed() >= METADATA_EVERY;
         let metadata = due.then(|| Arc::new(MessageMetadata::from(state)));
         self.metadata_stale = !due;
+        // A run may ask, or be answered, while its phase stays: inboxes want to know of that, too.
+        let asks =
+            |event: &Event| matches!(event.kind, EventKind::Waiting { .. } | EventKind::Answered { .. });
+        let told = moved || turn.events.iter().any(asks);
         if due {
             self.metadata_at = Instant::now();
         }
@@ -372,7 +376,7 @@ impl Conductor {
             derived: derived(state),
             metadata,
             output: turn.output.take().map(Arc::from),
-            subject: moved.then(|| Subject::Run {
+            subject: told.then(|| Subject::Run {
                 number: self.number,
                 task: self.task,
                 status: state.status(),

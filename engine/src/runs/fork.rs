@@ -141,7 +141,12 @@ impl Engine {
             caller: None,
             reuse: Some(Reuse { parent, steps }),
         };
-        self.open_run(settled, &launch, opening).await
+        let launched = self.open_run(settled, &launch, opening).await?;
+        // Who runs it again has seen that it failed. The launch stands, whatever becomes of this.
+        if let Err(error) = self.settle_failure(user, id, run).await {
+            tracing::warn!(%run, %error, "a failure that was rerun stays in the inbox");
+        }
+        Ok(launched)
     }
 
     /// What the fork takes over: the outputs that the parent has of steps that do not run again.

@@ -143,7 +143,17 @@ pub(super) fn derived(state: &RunState) -> Derived {
         usage: state.usage,
         finished_at: state.finished_at,
         wake_at: next_limit(state),
+        asked_at: newest_question(state),
     }
+}
+
+/// When the newest open question was asked: what puts the run into people's inboxes.
+fn newest_question(state: &RunState) -> Option<Timestamp> {
+    if state.waiting == 0 {
+        return None;
+    }
+    let asked = state.step_runs().filter(|(_, run)| run.status == StepStatus::Waiting);
+    asked.filter_map(|(_, run)| run.question.as_ref().map(|question| question.asked_at)).max()
 }
 
 /// When the next time limit comes of a step that nothing in memory waits for: a question's, or a child run's.

@@ -51,7 +51,9 @@ pub async fn append(tx: &mut SqliteConnection, turn: &Append<'_>) -> Result<bool
          INSERT INTO change (project_id, body) SELECT $8, $9 \
          WHERE $9 IS NOT NULL AND (SELECT last_seq FROM run WHERE id = $1) = $2; \
          UPDATE run SET last_seq = $10, status = $11, warnings = $12, error = $13, input_tokens = $14, \
-         output_tokens = $15, finished_at = $16, wake_at = $17 WHERE id = $1 AND last_seq = $2",
+         output_tokens = $15, finished_at = $16, wake_at = $17, asked_at = $18, \
+         failed_for = CASE WHEN $11 = 'failed' AND caller_id IS NULL THEN started_by END \
+         WHERE id = $1 AND last_seq = $2",
     )
     .bind(run.0)
     .bind(turn.expected as i64)
@@ -70,6 +72,7 @@ pub async fn append(tx: &mut SqliteConnection, turn: &Append<'_>) -> Result<bool
     .bind(derived.usage.output_tokens as i64)
     .bind(derived.finished_at.map(|at| at.0))
     .bind(derived.wake_at.map(|at| at.0))
+    .bind(derived.asked_at.map(|at| at.0))
     .execute(&mut *tx)
     .await?;
     if done.rows_affected() == 0 {
@@ -110,8 +113,9 @@ pub async fn begin(tx: &mut SqliteConnection, beginning: &Beginning<'_>) -> Resu
          INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
          message_id, started_by, started_by_name, snapshot, status, warnings, last_seq, idempotency_key, \
          request_digest, created_at, wake_at, caller_id, caller_step, caller_attempt, caller_number, error, \
-         finished_at) SELECT $11, $2, last_run, $12, $13, $14, $15, $1, $9, $7, $16, $17, $18, $19, $20, $21, $22, $5, \
-         $23, $24, $25, $26, $27, $31, $32 FROM project WHERE id = $2; \
+         finished_at, asked_at, failed_for) SELECT $11, $2, last_run, $12, $13, $14, $15, $1, $9, $7, $16, $17, $18, $19, $20, $21, $22, $5, \
+         $23, $24, $25, $26, $27, $31, $32, $34, CASE WHEN $18 = 'failed' AND $24 IS NULL THEN $7 END \
+         FROM project WHERE id = $2; \
          INSERT INTO template_use (template_id, version, runs) SELECT $12, $14, 1 WHERE $12 IS NOT NULL \
          ON CONFLICT (template_id, version) DO UPDATE SET runs = runs + 1; \
          INSERT INTO event (run_id, seq, at, body) \
@@ -154,6 +158,7 @@ pub async fn begin(tx: &mut SqliteConnection, beginning: &Beginning<'_>) -> Resu
     .bind(&derived.error)
     .bind(derived.finished_at.map(|at| at.0))
     .bind(beginning.output.unwrap_or_default())
+    .bind(derived.asked_at.map(|at| at.0))
     .fetch_one(&mut *tx)
     .await?;
     long(tx, run.id, beginning.contents).await?;

@@ -8,6 +8,7 @@ pub(crate) mod changes;
 pub(crate) mod comparisons;
 pub(crate) mod conversations;
 pub(crate) mod files;
+pub(crate) mod inbox;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod projects;

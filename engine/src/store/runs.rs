@@ -66,6 +66,8 @@ pub struct Derived {
     pub usage: Usage,
     pub finished_at: Option<Timestamp>,
     pub wake_at: Option<Timestamp>,
+    /// When the newest of its open questions was asked.
+    pub asked_at: Option<Timestamp>,
 }
 
 #[derive(FromRow)]
@@ -94,6 +96,7 @@ pub struct RunRow {
     caller_attempt: Option<u32>,
     caller_number: Option<u32>,
     last_seq: i64,
+    failed_for: Option<Uuid>,
 }
 
 impl RunRow {
@@ -109,6 +112,11 @@ impl RunRow {
     /// Who started it, if they are still there.
     pub fn user(&self) -> Option<UserId> {
         self.started_by.map(UserId)
+    }
+
+    /// In whose inbox it is, as a failure.
+    pub fn waits_for(&self) -> Option<UserId> {
+        self.failed_for.map(UserId)
     }
 
     pub fn caller(&self) -> Option<CallerKey> {

@@ -9,7 +9,7 @@ use domain::{
     run::{MessageMetadata, RunStatus},
     template::Template,
     usage::Usage,
-    view::{self, Author, TaskStatus},
+    view::{self, Author, InboxKind, TaskStatus},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -194,6 +194,19 @@ pub struct RunSummary {
     /// The run that launched it.
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<RunNumber>,
+}
+
+#[derive(Serialize)]
+pub struct InboxItem {
+    kind: InboxKind,
+    at: Time,
+    run: RunSummary,
+}
+
+impl From<view::InboxItem> for InboxItem {
+    fn from(item: view::InboxItem) -> Self {
+        Self { kind: item.kind, at: Time(item.at), run: item.run.into() }
+    }
 }
 
 /// One version of a file that a run wrote.

@@ -6,7 +6,9 @@ mod lists;
 mod run;
 
 pub use event::{delta, event};
-pub use lists::{Message, Role, RunFile, RunSummary, Task, TemplateDetail, TemplateRef, TemplateSummary};
+pub use lists::{
+    InboxItem, Message, Role, RunFile, RunSummary, Task, TemplateDetail, TemplateRef, TemplateSummary,
+};
 pub use run::Run;
 
 use domain::id::Timestamp;

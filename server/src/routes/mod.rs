@@ -4,6 +4,7 @@ pub mod templates;
 
 mod description;
 mod files;
+mod inbox;
 mod projects;
 mod providers;
 mod roles;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Route> {
         templates::routes(),
         runs::routes(),
         files::routes(),
+        inbox::routes(),
         tasks::routes(),
     ]
     .into_iter()

@@ -61,6 +61,12 @@ async fn a_person_answers_once() {
     );
     assert_eq!(shown["steps"][0]["output"], json!({"n": 1}), "a typed output keeps its type");
 
+    let inbox = stage.get("/api/v1/projects/lab/inbox").await;
+    assert_eq!(
+        (&inbox["items"][0]["kind"], &inbox["items"][0]["run"]["number"]),
+        (&json!("question"), &launched["run"])
+    );
+
     let answer = |body: Value| stage.api(Method::POST, &format!("{run}/answer")).json(&body);
     for (body, status) in [
         (json!({"stepRun": "x", "decision": "approve"}), 422),

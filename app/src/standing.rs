@@ -1,0 +1,112 @@
+//! How the project stands for the one who looks: how many of its runs are live, how much waits in the inbox. Read once
+//! per page, kept current by the project's changes, and shown wherever a page has a count: the sidebar, the top bar, the
+//! browser's tab.
+
+use crate::{
+    fault::Fault,
+    live::{Refresh, use_live},
+    load::{Loaded, load},
+    project::use_project_here,
+};
+use domain::{
+    key::ProjectKey,
+    view::{Standing, Subject},
+};
+use leptos::{prelude::*, task::spawn_local};
+
+/// The counts, and the change at which they were made.
+#[server]
+pub async fn count_standing(project: ProjectKey) -> Result<(Standing, u64), Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    // Before the counts: a change in between is heard again rather than missed.
+    let changes = engine.project_cursor(&user, &project).await?;
+    Ok((engine.standing(&user, &project).await?, changes))
+}
+
+/// What the server counted for this project.
+type Counted = Option<(ProjectKey, Standing, u64)>;
+
+#[derive(Clone, Copy)]
+pub struct StandingHere {
+    drawn: Loaded<Counted>,
+    newer: RwSignal<Option<(ProjectKey, Standing)>>,
+}
+
+impl StandingHere {
+    /// Once per page, inside the router.
+    pub fn provide() {
+        let project = use_project_here();
+        let drawn = load(
+            move || project.get(),
+            |project| async move {
+                let project = project?;
+                let (standing, changes) = count_standing(project.clone()).await.ok()?;
+                Some((project, standing, changes))
+            },
+        );
+        let here = Self { drawn, newer: RwSignal::new(None) };
+        provide_context(here);
+        here.keep_current();
+        if let Some(TitleBadge(badge)) = use_context() {
+            Effect::new(move |_| badge.set(here.get().map_or(0, |(_, standing)| standing.inbox)));
+        }
+    }
+
+    /// Where it is read, a `Transition` must stand around it: the server waits for the counts. None outside of a project.
+    pub fn get(self) -> Option<(ProjectKey, Standing)> {
+        let (project, drawn, _) = self.drawn.get().flatten()?;
+        let newer = self.newer.get().filter(|(newer, _)| *newer == project);
+        Some(newer.unwrap_or((project, drawn)))
+    }
+
+    fn keep_current(self) {
+        let (live, newer) = (use_live(), self.newer);
+        Effect::new(move |_| {
+            let Some((project, _, changes)) = self.drawn.get().flatten() else { return };
+            let key = project.clone();
+            let refresh = Refresh::new(move || {
+                let key = key.clone();
+                spawn_local(async move {
+                    if let Ok((standing, _)) = count_standing(key.clone()).await {
+                        _ = newer.try_set(Some((key, standing)));
+                    }
+                });
+            });
+            live.watch(&project, changes, move |change| {
+                if matches!(change.subject, Subject::Run { .. }) {
+                    refresh.soon();
+                }
+            });
+        });
+    }
+}
+
+pub fn use_standing() -> StandingHere {
+    expect_context()
+}
+
+/// What stands before the title of every page: "(2) Runs".
+#[derive(Clone, Copy)]
+pub struct TitleBadge(RwSignal<u32>);
+
+impl TitleBadge {
+    /// Once, in `App`.
+    pub fn provide() -> Self {
+        let badge = Self(RwSignal::new(0));
+        provide_context(badge);
+        badge
+    }
+
+    /// The title of the browser's tab.
+    pub fn around(self, title: &str) -> String {
+        match self.0.get() {
+            0 => format!("{title} · Troupe"),
+            waiting => format!("({}) {title} · Troupe", count_words(waiting)),
+        }
+    }
+}
+
+/// Counting ends somewhere.
+pub fn count_words(count: u32) -> String {
+    if count < Standing::MOST { count.to_string() } else { format!("{}+", Standing::MOST - 1) }
+}
