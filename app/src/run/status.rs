@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     live::LiveRun,
-    ui::{ButtonLink, ButtonSize, ButtonVariant, Glyph, StatusBadge, format_bytes, format_count, format_duration},
+    ui::{
+        ButtonLink, ButtonSize, ButtonVariant, Glyph, StatusBadge, format_bytes, format_count,
+        format_duration,
+    },
 };
 use domain::{key::ProjectKey, run::Phase};
 use leptos::{ev, prelude::*, task::spawn_local};
