@@ -88,10 +88,24 @@ pub struct LiveRun {
     pub state: RwSignal<RunState>,
     /// Milliseconds from the acknowledgement, ticking while the run is live.
     pub elapsed: Signal<u64>,
+    /// It is shown as it was, by one who travels in time.
+    pub past: bool,
+    clock: Signal<Option<Timestamp>>,
     feed: StoredValue<Feed>,
 }
 
 impl LiveRun {
+    /// A run as it was at some moment; its state is set by who travels.
+    pub fn past(number: RunNumber, state: RunState) -> Self {
+        let run = Self::new(number, Feed::new(state), Timestamp(0), Signal::stored(None));
+        Self { past: true, ..run }
+    }
+
+    /// The time that durations under way are counted to; none before the page's clock ticks.
+    pub fn now(self) -> Option<Timestamp> {
+        if self.past { Some(self.state.read().last_at) } else { self.clock.get() }
+    }
+
     /// `clock` is the server's time by this tab's clock, none until the first tick; `drawn_at` stands in for it, so that
     /// server and browser draw the same first.
     pub(super) fn new(
@@ -109,7 +123,7 @@ impl LiveRun {
             let now = clock.get().map_or(drawn_at, |now| now.max(drawn_at)).max(state.last_at);
             now.since(state.acknowledged_at)
         });
-        Self { number, state, elapsed, feed: StoredValue::new(feed) }
+        Self { number, state, elapsed, past: false, clock, feed: StoredValue::new(feed) }
     }
 
     /// The text of the step's newest attempt that streams or streamed before this tab's eyes.

@@ -164,7 +164,7 @@ fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
 }
 
 /// The event in a few words.
-fn what(kind: &EventKind) -> String {
+pub(super) fn what(kind: &EventKind) -> String {
     match kind {
         EventKind::Acknowledged { queue_position, .. } => format!("{queue_position} live runs before it"),
         EventKind::Submitted { template, by, .. } => {

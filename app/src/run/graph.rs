@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     canvas::{Canvas, Look, Scene},
-    live::{LiveRun, use_live},
+    live::LiveRun,
     ui::{format_duration, role_hue},
 };
 use domain::{
@@ -48,7 +48,7 @@ pub fn Graph(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -> i
             let words = items.get().map(item_words).or_else(|| attempt_words(&step, retries));
             let status = step_status(&step);
             let words = words.unwrap_or_else(|| status.label().to_owned());
-            let line = time(&step).map_or_else(|| words.clone(), |time| format!("{words}, {time}"));
+            let line = time(run, &step).map_or_else(|| words.clone(), |time| format!("{words}, {time}"));
             let hue = step.role.as_ref().map(|role| role_hue(role.key.as_str())).unwrap_or_default();
             Look { status, line, hue }
         })
@@ -69,12 +69,12 @@ pub fn Graph(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -> i
 }
 
 /// How long the step took, or has been taking.
-fn time(step: &StepState) -> Option<String> {
+fn time(run: LiveRun, step: &StepState) -> Option<String> {
     let from = step.started_at().filter(|_| !step.reused)?;
     match step.finished_at() {
         Some(to) if step.status != StepStatus::Skipped => Some(format_duration(to.since(from))),
         Some(_) => None,
-        None if is_under_way(step) => use_live().clock().get().map(|now| whole_seconds(now.since(from))),
+        None if is_under_way(step) => run.now().map(|now| whole_seconds(now.since(from))),
         None => None,
     }
 }

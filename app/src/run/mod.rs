@@ -27,6 +27,7 @@ mod steps;
 mod stop;
 mod text;
 mod timeline;
+mod travel;
 mod words;
 
 pub use compare::{ComparePage, compare_href, letter};

@@ -9,6 +9,7 @@ use super::{
     server::{self, open_run},
     status::Status,
     timeline::Timeline,
+    travel::TimeTravel,
 };
 use crate::{
     fault::{self, Fault},
@@ -116,6 +117,7 @@ fn Run(
     let summary = page.detail.summary.clone();
     let number = summary.number;
     let run = use_live().follow(&project, page.detail, now);
+    let (now_run, past) = (run, RwSignal::new(None::<LiveRun>));
     let written = Memo::new(move |_| run.state.read().files.len() as u64);
     let tabs = Signal::derive(move || {
         let tab = |part: Part| match (part, written.get()) {
@@ -155,7 +157,10 @@ fn Run(
                 tabs
                 current=Signal::derive(move || part.get().as_str().to_owned())
             />
-            {move || match part.get() {
+            <TimeTravel project=project.get_value() run=now_run past/>
+            {move || {
+                let run = past.get().unwrap_or(now_run);
+                match part.get() {
                 Part::Steps => {
                     view! {
                         <div class="run-part">
@@ -185,6 +190,7 @@ fn Run(
                 Part::Files => view! { <Files run files/> }.into_any(),
                 Part::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
                 Part::Events => view! { <Events project=project.get_value() run events/> }.into_any(),
+                }
             }}
         </div>
     }

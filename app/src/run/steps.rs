@@ -13,7 +13,7 @@ use crate::{
     ui::{RoleChip, StatusBadge, format_count, format_duration},
 };
 use domain::{
-    id::{StepRunId, Timestamp},
+    id::StepRunId,
     key::ProjectKey,
     run::{StepState, StepStatus},
 };
@@ -79,7 +79,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
                         None => attempt_words(&step.read(), max_retries),
                     }}
                 </span>
-                <span class="run-step-time">{move || time(&step.read())}</span>
+                <span class="run-step-time">{move || time(run, &step.read())}</span>
                 <span class="run-step-tokens">
                     {move || {
                         let total = step.read().usage.total();
@@ -133,7 +133,9 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
     // The text of one that is a run of its own streams there.
     let open = Memo::new(move |_| {
         let step = step.read();
-        step.open_attempt().filter(|attempt| attempt.child.is_none()).map(|attempt| attempt.number)
+        step.open_attempt()
+            .filter(|attempt| !run.past && attempt.child.is_none())
+            .map(|attempt| attempt.number)
     });
     let label = run.state.with_untracked(|state| format!("Live text of {}", state.label(id)));
     let text = run.text(id);
@@ -149,7 +151,7 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
 }
 
 /// How long the step took, or has been taking.
-fn time(step: &StepState) -> Option<String> {
+fn time(run: LiveRun, step: &StepState) -> Option<String> {
     if step.reused {
         return Some("reused".to_owned());
     }
@@ -158,8 +160,7 @@ fn time(step: &StepState) -> Option<String> {
         return Some(format_duration(to.since(from)));
     }
     is_under_way(step).then_some(())?;
-    let now: Option<Timestamp> = use_live().clock().get();
-    now.map(|now| whole_seconds(now.since(from)))
+    run.now().map(|now| whole_seconds(now.since(from)))
 }
 
 /// Somebody or something is at work on it: its time goes on.

@@ -112,7 +112,7 @@ fn TimelineStep(
             </svg>
             <span class="timeline-time">{move || took(run, &step.read())}</span>
         </a>
-        <Nested project step/>
+        {(!run.past).then(|| view! { <Nested project step/> })}
     }
     .into_any()
 }
