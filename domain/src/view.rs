@@ -15,6 +15,7 @@ use crate::{
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One page of a list. `next` is an opaque cursor: given back, it continues after the last item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -352,6 +353,17 @@ pub struct Launched {
     pub task_id: TaskId,
     pub event_id: EventId,
     pub queue_position: u32,
+}
+
+/// An assignment of roles with a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preset {
+    pub name: String,
+    /// Step name to role key.
+    pub roles: BTreeMap<String, RoleKey>,
+    /// Who saved it last.
+    pub by: String,
 }
 
 /// One thing that happened in a project, for lists that keep themselves current.

@@ -125,3 +125,41 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await member.getByRole("button", { name: "Undo" }).click();
   await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "true");
 });
+
+test("an assignment is saved under a name and chosen again; what is gone is said (C10)", async ({
+  browse,
+  member,
+  workspace,
+}) => {
+  const execute = `/p/${PROJECT}/templates/two-steps/execute`;
+  await member.goto(execute);
+  await member.getByLabel("Role for Draft").selectOption("junior_reviewer");
+  await member.getByRole("button", { name: "Save as preset…" }).click();
+  const dialog = member.getByRole("dialog", { name: "Save as preset" });
+  await dialog.getByLabel("Name").fill("Quick draft");
+  await isClean(member);
+  await dialog.getByLabel("Name").press("Enter");
+  await expect(dialog).toBeHidden();
+  await expect(member.getByLabel("Preset")).toHaveValue("Quick draft");
+
+  // It is the team's, and the same name is replaced on purpose only.
+  const other = await browse();
+  await signIn(other);
+  await other.goto(execute);
+  await other.getByLabel("Preset").selectOption("Quick draft");
+  await expect(other.getByLabel("Role for Draft")).toHaveValue("junior_reviewer");
+  await expect(other.getByLabel("Role for Polish")).toHaveValue("");
+  await other.getByLabel("Role for Polish").selectOption("senior_reviewer");
+  await other.getByRole("button", { name: "Save as preset…" }).click();
+  await other.getByRole("button", { name: "Replace" }).click();
+  await expect(other.getByRole("dialog")).toBeHidden();
+
+  await workspace.rest.delete(`/projects/${PROJECT}/roles/senior_reviewer`);
+  await member.reload();
+  await member.getByLabel("Preset").selectOption("Quick draft");
+  await expect(member.getByText("'Polish' is left open: there is no role 'senior_reviewer' any more.")).toBeVisible();
+  await member.getByRole("button", { name: "Delete this preset" }).click();
+  await expect(member.getByLabel("Preset")).toBeHidden();
+  await member.getByRole("button", { name: "Undo" }).click();
+  await expect(member.getByLabel("Preset")).toBeVisible();
+});

@@ -15,6 +15,7 @@ mod given;
 mod inbox;
 mod live;
 mod markdown;
+mod presets;
 mod projects;
 mod providers;
 mod roles;

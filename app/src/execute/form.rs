@@ -5,6 +5,7 @@
 
 use super::{
     input::InputControls,
+    presets::Presets,
     remembered,
     server::{Launch, LaunchForm, Ready, load_form, preview_launch},
     steps::{SameForAll, StepRow, takes_role},
@@ -224,10 +225,14 @@ fn Filled(
                         <h2 class="section-title">"Who does it"</h2>
                         {same}
                     </div>
-                    {(choosers > 0).then(|| view! { <Variants variants/> })}
+                    {(choosers > 0)
+                        .then(|| {
+                            view! { <Presets place presets=ready.presets roles names chosen=rows_chosen prefix=PREFIX/> }
+                        })}
                     <ol class="execute-steps" role="list">
                         {rows}
                     </ol>
+                    {(choosers > 0).then(|| view! { <Variants variants/> })}
                 </section>
             </div>
             <footer class="execute-foot">

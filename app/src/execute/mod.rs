@@ -3,6 +3,7 @@
 mod form;
 mod input;
 mod page;
+mod presets;
 mod read;
 mod remembered;
 mod server;

@@ -5,8 +5,8 @@ use crate::{fault::Fault, session::caller};
 use crate::{fault::Result, run::compare_href};
 use domain::{
     id::RunNumber,
-    key::{ProjectKey, TemplateKey},
-    view::{LaunchPreview, Launched, Role, TemplateDetail},
+    key::{ProjectKey, RoleKey, TemplateKey},
+    view::{LaunchPreview, Launched, Preset, Role, TemplateDetail},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct Ready {
     pub template: TemplateDetail,
     /// In order of creation.
     pub roles: Vec<Role>,
+    /// By name.
+    pub presets: Vec<Preset>,
 }
 
 /// The form as it stands. Fields and steps go by their place in the version shown (`f0`, `s2`), so that a form posted
@@ -81,7 +83,29 @@ pub async fn load_form(project: ProjectKey, key: TemplateKey) -> Result<Ready> {
     let (engine, user) = caller().await?;
     let template = engine.template(&user, &project, &key, None).await?;
     let roles = engine.roles(&user, &project, None).await?.items;
-    Ok(Ready { template, roles })
+    let presets = engine.presets(&user, &project, &key).await?;
+    Ok(Ready { template, roles, presets })
+}
+
+/// Keeps an assignment under a name; the presets as they are then.
+#[server(input = Json)]
+pub async fn save_preset(
+    project: ProjectKey,
+    template: TemplateKey,
+    name: String,
+    roles: BTreeMap<String, RoleKey>,
+    replace: bool,
+) -> Result<Vec<Preset>> {
+    let (engine, user) = caller().await?;
+    engine.save_preset(&user, &project, &template, &name, roles, replace).await?;
+    Ok(engine.presets(&user, &project, &template).await?)
+}
+
+#[server]
+pub async fn delete_preset(project: ProjectKey, template: TemplateKey, name: String) -> Result<Vec<Preset>> {
+    let (engine, user) = caller().await?;
+    engine.delete_preset(&user, &project, &template, &name).await?;
+    Ok(engine.presets(&user, &project, &template).await?)
 }
 
 /// What a launch of the form as it stands would do.

@@ -84,9 +84,8 @@ pub fn Columns(project: ProjectKey, compared: Compared) -> impl IntoView {
     let rows = steps.iter().map(|name| view! { <Row table name=name.clone()/> }).collect_view();
     view! {
         <div class=format!("compare compare-{}", runs.len())>
-            <PageHeader title>
-                <LiveNotice/>
-            </PageHeader>
+            <PageHeader title/>
+            <LiveNotice/>
             <div class="compare-row compare-heads">{heads}</div>
             {rows}
             <section class="compare-step" aria-label="On the whole">

@@ -1,0 +1,98 @@
+//! Assignments of roles with a name, such as "Quick draft": the team's, per template.
+
+use crate::{
+    Engine, Error, Result, User, given,
+    store::{self, presets as rows, templates},
+};
+use domain::{
+    access::Permission,
+    id::TemplateId,
+    key::{ProjectKey, RoleKey, TemplateKey},
+    view::Preset,
+};
+use std::collections::BTreeMap;
+
+/// How many a template has at most.
+const MOST: u32 = 100;
+const MAX_NAME: usize = 100;
+
+impl Engine {
+    /// By name. Steps and roles in them may be gone since.
+    pub async fn presets(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+    ) -> Result<Vec<Preset>> {
+        let id = self.template_for(user, project, template, Permission::Viewer).await?;
+        rows::list(self.0.store.read(), id, MOST).await
+    }
+
+    /// Editors. `Conflict` when the name is taken, unless that one is to be replaced.
+    pub async fn save_preset(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        name: &str,
+        roles: BTreeMap<String, RoleKey>,
+        replace: bool,
+    ) -> Result<()> {
+        let id = self.template_for(user, project, template, Permission::Editor).await?;
+        let preset = Preset { name: given::line("name", name, MAX_NAME)?, roles, by: user.name.clone() };
+        if preset.roles.is_empty() {
+            return Err(Error::invalid("roles", "choose a role for one step at least"));
+        }
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if rows::count(tx, id).await? >= MOST {
+                        return Err(Error::Conflict(format!("a template has at most {MOST} presets")));
+                    }
+                    if rows::save(tx, id, &preset, replace, store::now()).await? {
+                        Ok(())
+                    } else {
+                        Err(Error::Conflict(format!("there is a preset '{}' already", preset.name)))
+                    }
+                })
+            })
+            .await
+    }
+
+    /// Editors.
+    pub async fn delete_preset(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        name: &str,
+    ) -> Result<()> {
+        let id = self.template_for(user, project, template, Permission::Editor).await?;
+        let name = name.to_owned();
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if rows::delete(tx, id, &name).await? {
+                        Ok(())
+                    } else {
+                        Err(Error::not_found("preset", name))
+                    }
+                })
+            })
+            .await
+    }
+
+    async fn template_for(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        permission: Permission,
+    ) -> Result<TemplateId> {
+        let project = self.authorise(user, project, permission).await?;
+        let found = templates::by_key(self.0.store.read(), project, template).await?;
+        found.map(|(id, _)| id).ok_or_else(|| Error::not_found("template", template))
+    }
+}
