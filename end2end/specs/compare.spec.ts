@@ -116,7 +116,8 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await member.getByLabel(`Run ${first.run}`, { exact: true }).check();
   await member.getByLabel(`Run ${second.run}`, { exact: true }).check();
   await member.getByRole("button", { name: "Compare" }).click();
-  await expect(cell(member, "Draft", second.run)).toContainText("They are the same.");
+  // The newest stands first in the list, and so in the comparison.
+  await expect(cell(member, "Draft", first.run)).toContainText("They are the same.");
   const verdict = member.getByRole("group", { name: "Your verdict on the whole" });
   await verdict.getByRole("button", { name: "Same" }).click();
   await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "true");

@@ -24,6 +24,7 @@ mod secrets;
 mod seed;
 mod store;
 mod templates;
+mod transcript;
 
 pub use accounts::Session;
 pub use comparisons::VerdictDraft;

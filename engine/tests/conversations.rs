@@ -62,3 +62,30 @@ async fn a_long_conversation_is_read_page_by_page_towards_the_past() {
         assert_eq!(pair[1].run.as_ref().map(|run| run.number.0), Some(number as u32 + 1));
     }
 }
+
+/// B9: a conversation to keep, whole and in its order.
+#[tokio::test]
+async fn a_conversation_is_exported_as_markdown() {
+    let stage = Stage::new().await;
+    stage
+        .models
+        .script(vec![Rule::text("Said **so**.").last_user("Analyze"), Rule::text("| a |\n|---|\n| 1 |")]);
+    let key = stage
+        .template("apiVersion: troupe/v1\nkey: one\nname: One\nsteps:\n  - {name: A, prompt: 'Analyze'}\n")
+        .await;
+    let first = stage.launch(&key, serde_json::json!({})).await;
+    stage.end(first.run).await;
+    for number in 0..120 {
+        let ask = Subject::Ask(format!("Question {number}"));
+        let launch = Launch { task_id: Some(first.task_id), ..Launch::default() };
+        let next = stage.engine.execute(&stage.admin, &stage.project, ask, launch).await.unwrap();
+        stage.end(next.run).await;
+    }
+    let (title, text) = stage.engine.transcript(&stage.admin, &stage.project, first.task_id).await.unwrap();
+    assert!(text.starts_with(&format!("# {title}\n\n## Ada, ")), "{text}");
+    assert!(text.contains("## Response: One v1, run 1, completed, "), "{text}");
+    assert!(text.contains("\n\nSaid **so**.\n"), "{text}");
+    let places: Vec<_> =
+        (0..120).map(|number| text.find(&format!("\nQuestion {number}\n")).unwrap()).collect();
+    assert!(places.is_sorted(), "the oldest first");
+}

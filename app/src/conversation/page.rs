@@ -16,7 +16,7 @@ use crate::{
     load::load,
     project::use_project,
     run::ASK,
-    ui::Skeleton,
+    ui::{ButtonLink, ButtonSize, ButtonVariant, Glyph, Skeleton},
 };
 use domain::{
     id::TaskId,
@@ -158,9 +158,23 @@ fn Conversation(
     };
     use_crumb(move || Some(title.get()));
     let ended = Callback::new(move |()| refresh.soon());
+    let export_href = format!("/p/{}/conversations/{id}/export", project.get_value());
+    let export = move || {
+        view! {
+            <ButtonLink
+                href=export_href
+                external=true
+                variant=ButtonVariant::Ghost
+                size=ButtonSize::Small
+                glyph=Glyph::Download
+            >
+                "Export"
+            </ButtonLink>
+        }
+    };
     view! {
         <div class="conversation">
-            <PageHeader title/>
+            <PageHeader title actions=export/>
             {move || {
                 earlier
                     .get()

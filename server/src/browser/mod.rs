@@ -2,6 +2,7 @@
 
 pub mod content;
 mod live;
+mod transcript;
 mod trial;
 
 use crate::router::Route;
@@ -9,16 +10,18 @@ use crate::router::Route;
 const LIVE: &str = "/p/{project}/live";
 const TRIAL: &str = "/p/{project}/roles/try";
 const CONTENT: &str = "/p/{project}/runs/{run}/content/{content}";
+const TRANSCRIPT: &str = "/p/{project}/conversations/{task}/export";
 
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get(LIVE, live::live),
         Route::post(TRIAL, trial::trial),
         Route::get(CONTENT, content::content),
+        Route::get(TRANSCRIPT, transcript::transcript),
     ]
 }
 
 /// Whether a route's pattern is one of these: a stranger who asks for it is a script, and is not redirected.
 pub fn is_data(pattern: &str) -> bool {
-    [LIVE, TRIAL, CONTENT].contains(&pattern)
+    [LIVE, TRIAL, CONTENT, TRANSCRIPT].contains(&pattern)
 }

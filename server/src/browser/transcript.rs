@@ -1,0 +1,55 @@
+//! A conversation to keep, as a Markdown file.
+
+use crate::{
+    AppState,
+    extract::{Caller, Path},
+    problem::Result,
+};
+use axum::{
+    extract::State,
+    http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use domain::{id::TaskId, key::ProjectKey};
+
+/// How much of the title names the file, in characters.
+const NAMED: usize = 60;
+
+pub async fn transcript(
+    State(state): State<AppState>,
+    Path((project, task)): Path<(ProjectKey, TaskId)>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let (title, text) = state.engine.transcript(&user, &project, task).await?;
+    let disposition = format!("attachment; filename=\"{}.md\"", file_name(&title));
+    let headers = [
+        (CONTENT_TYPE, "text/markdown; charset=utf-8".to_owned()),
+        (CONTENT_DISPOSITION, disposition),
+        (CACHE_CONTROL, "private, no-cache".to_owned()),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// What every file system takes, and no header has to escape.
+fn file_name(title: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = title.chars().take(NAMED).map(plain).collect();
+    let name: Vec<_> = name.split('-').filter(|word| !word.is_empty()).collect();
+    if name.is_empty() { "conversation".to_owned() } else { name.join("-") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn any_title_names_a_file() {
+        for (title, name) in [
+            ("Calculator", "calculator"),
+            ("../../etc/passwd\"; x", "etc-passwd-x"),
+            ("計算機 🙂", "conversation"),
+        ] {
+            assert_eq!(file_name(title), name);
+        }
+    }
+}
