@@ -141,13 +141,13 @@ test("an assignment is saved under a name and chosen again; what is gone is said
   await isClean(member);
   await dialog.getByLabel("Name").press("Enter");
   await expect(dialog).toBeHidden();
-  await expect(member.getByLabel("Preset")).toHaveValue("Quick draft");
+  await expect(member.getByLabel("Preset", { exact: true })).toHaveValue("Quick draft");
 
   // It is the team's, and the same name is replaced on purpose only.
   const other = await browse();
   await signIn(other);
   await other.goto(execute);
-  await other.getByLabel("Preset").selectOption("Quick draft");
+  await other.getByLabel("Preset", { exact: true }).selectOption("Quick draft");
   await expect(other.getByLabel("Role for Draft")).toHaveValue("junior_reviewer");
   await expect(other.getByLabel("Role for Polish")).toHaveValue("");
   await other.getByLabel("Role for Polish").selectOption("senior_reviewer");
@@ -157,10 +157,10 @@ test("an assignment is saved under a name and chosen again; what is gone is said
 
   await workspace.rest.delete(`/projects/${PROJECT}/roles/senior_reviewer`);
   await member.reload();
-  await member.getByLabel("Preset").selectOption("Quick draft");
+  await member.getByLabel("Preset", { exact: true }).selectOption("Quick draft");
   await expect(member.getByText("'Polish' is left open: there is no role 'senior_reviewer' any more.")).toBeVisible();
   await member.getByRole("button", { name: "Delete this preset" }).click();
-  await expect(member.getByLabel("Preset")).toBeHidden();
+  await expect(member.getByLabel("Preset", { exact: true })).toBeHidden();
   await member.getByRole("button", { name: "Undo" }).click();
-  await expect(member.getByLabel("Preset")).toBeVisible();
+  await expect(member.getByLabel("Preset", { exact: true })).toBeVisible();
 });
