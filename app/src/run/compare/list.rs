@@ -125,7 +125,7 @@ fn Choose(project: ProjectKey, base: String, runs: Vec<RunSummary>, chosen: Vec<
     let rows = rows.collect_view();
     view! {
         <form method="get" action=base class="compare-choose">
-            <h2 class="section-title">{format!("Choose two to {MOST_COMPARED} runs")}</h2>
+            <h2 class="section-title">{format!("Choose 2 to {MOST_COMPARED} runs")}</h2>
             <Table
                 label="Runs to choose from"
                 columns=vec![
