@@ -2,7 +2,6 @@
 //! What a model wrote is never part of this page: a preview is a document of its own, in a sandbox.
 
 use super::{
-    changes::between,
     files::{escaped, file_href},
     server::TEXT_LIMIT,
 };

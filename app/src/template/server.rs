@@ -175,3 +175,23 @@ pub async fn delete_template(project: ProjectKey, key: TemplateKey) -> Result<()
     leptos_axum::redirect(&format!("/p/{project}/templates"));
     Ok(())
 }
+
+/// What changed from one version to another, drawn.
+#[server]
+pub async fn compare_versions(project: ProjectKey, key: TemplateKey, from: u32, to: u32) -> Result<String> {
+    let (engine, user) = caller().await?;
+    let before = engine.template(&user, &project, &key, Some(from)).await?;
+    let after = engine.template(&user, &project, &key, Some(to)).await?;
+    Ok(super::versions::drawn((from, to), &before.source, &after.source))
+}
+
+/// Makes an earlier version's text the next version, and goes on to it.
+#[server]
+pub async fn restore_template(project: ProjectKey, key: TemplateKey, version: u32) -> Result<()> {
+    let (engine, user) = caller().await?;
+    let old = engine.template(&user, &project, &key, Some(version)).await?;
+    let yaml = engine::Format::Yaml;
+    engine.update_template(&user, &project, &key, &old.source, yaml, Some(old.newest)).await?;
+    leptos_axum::redirect(&format!("/p/{project}/templates/{key}"));
+    Ok(())
+}

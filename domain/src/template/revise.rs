@@ -241,9 +241,11 @@ impl Reviser {
     }
 }
 
-/// Where each key begins (with the comments above it), stands and ends, and its indentation. None where keys share lines.
-#[expect(clippy::type_complexity, reason = "three line numbers per key, used at once by the one caller")]
-fn cut(block: &Block<'_>) -> Option<(Vec<(usize, usize, usize)>, usize)> {
+/// The first line of a key with the comments above it, the line where it stands, and the line after its end.
+type Range = (usize, usize, usize);
+
+/// Where each key stands, and its indentation. None where keys share lines.
+fn cut(block: &Block<'_>) -> Option<(Vec<Range>, usize)> {
     if block.place.children.len() != block.raw.len() {
         return None;
     }

@@ -43,7 +43,8 @@ pub fn StepFields(editor: Editor, index: usize, step: Step, document: Template) 
     let edit = StepEdit { editor, index };
     let renamed = move |event: ev::Event| {
         let name = event_target_value(&event).trim().to_owned();
-        editor.reshape(|template| change::rename(template, index, &name));
+        // Nothing else in the form speaks of its own name, so the cursor may stay where it went.
+        editor.edit(|template| change::rename(template, index, &name));
     };
     let graph = change::is_graph(&document);
     let prompt = step.prompt.clone().unwrap_or_default();
@@ -83,7 +84,10 @@ fn Waits(edit: StepEdit, graph: bool, document: Template) -> impl IntoView {
             }
             _ => format!("It waits for {}, as its place in the list says.", before.join(", ")),
         };
-        let choose = move || edit.editor.reshape(change::to_graph);
+        let choose = move || {
+            edit.editor.reshape(change::to_graph);
+            focus(edit.id("waits"));
+        };
         return view! {
             <div class="step-waits" role="group" aria-label="Waits for">
                 <span class="field-label">"Waits for"</span>
