@@ -27,6 +27,7 @@ const yaml = (page: Page) => page.getByRole("textbox", { name: "Template as YAML
 const openYaml = (page: Page) => page.getByRole("button", { name: "YAML", exact: true }).click();
 const step = (page: Page, name: string) =>
   page.getByRole("listbox", { name: "Steps" }).getByRole("option", { name: new RegExp(`^${name}:`) });
+const inspector = (page: Page) => page.getByRole("complementary", { name: "Inspector" });
 const problems = (page: Page) => page.getByRole("region", { name: "Problems" });
 
 test("made from YAML and the form together, saved, changed, and saved as version 2 (C1, C2)", async ({ member }) => {
@@ -40,8 +41,8 @@ test("made from YAML and the form together, saved, changed, and saved as version
 
   // What the form changes stands in the YAML.
   await yaml(member).press("End");
-  await member.getByLabel("Step name").fill("Appraise");
-  await member.getByLabel("Step name").blur();
+  await inspector(member).getByLabel("Step name").fill("Appraise");
+  await inspector(member).getByLabel("Step name").blur();
   await expect(yaml(member)).toHaveValue(/name: Appraise/);
   await member.getByRole("button", { name: "Save the template" }).click();
   await expect(member).toHaveURL(/templates\/haiku/);
@@ -50,7 +51,7 @@ test("made from YAML and the form together, saved, changed, and saved as version
 
   await member.goto(`/p/${PROJECT}/templates/haiku/edit`);
   await step(member, "Write").click();
-  await member.getByLabel("Prompt").fill("Write a limerick.");
+  await inspector(member).getByLabel("Prompt").fill("Write a limerick.");
   await openYaml(member);
   await expect(yaml(member)).toHaveValue(/Write a limerick/);
   await member.getByRole("button", { name: "Save as version 2" }).click();

@@ -5,7 +5,10 @@ use super::{
     files::{escaped, file_href},
     server::TEXT_LIMIT,
 };
-use crate::ui::{ButtonLink, ButtonSize, EmptyState, Glyph, Icon, format_bytes};
+use crate::{
+    changes::between,
+    ui::{ButtonLink, ButtonSize, EmptyState, Glyph, Icon, format_bytes},
+};
 use domain::{
     event::head,
     file::FilePath,

@@ -15,6 +15,8 @@ use domain::{
     view::{TemplateDetail, TemplateVersionInfo},
 };
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use leptos::tachys::view::RenderHtml;
 
 /// Two versions, the older one first.
 pub type Pair = (u32, u32);
