@@ -3,6 +3,8 @@
 #![recursion_limit = "256"]
 
 pub mod canvas;
+#[cfg(feature = "ssr")]
+mod changes;
 pub mod conversation;
 pub mod execute;
 pub mod fault;

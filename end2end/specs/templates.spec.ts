@@ -24,19 +24,25 @@ steps:
 `;
 
 const yaml = (page: Page) => page.getByRole("textbox", { name: "Template as YAML" });
+const openYaml = (page: Page) => page.getByRole("button", { name: "YAML", exact: true }).click();
+const step = (page: Page, name: string) =>
+  page.getByRole("listbox", { name: "Steps" }).getByRole("option", { name: new RegExp(`^${name}:`) });
+const inspector = (page: Page) => page.getByRole("complementary", { name: "Inspector" });
 const problems = (page: Page) => page.getByRole("region", { name: "Problems" });
 
 test("made from YAML and the form together, saved, changed, and saved as version 2 (C1, C2)", async ({ member }) => {
   await member.goto(`/p/${PROJECT}/templates`);
   await member.getByRole("link", { name: "New template" }).click();
   await member.getByRole("link", { name: /^Blank/ }).click();
+  await openYaml(member);
   await yaml(member).fill(YAML);
   await expect(problems(member)).toContainText("No problems");
   await expect(member.getByRole("textbox", { name: "Name", exact: true }).first()).toHaveValue("Haiku");
 
   // What the form changes stands in the YAML.
-  await member.getByRole("textbox", { name: "Name of step 2" }).fill("Appraise");
-  await member.getByRole("textbox", { name: "Name of step 2" }).blur();
+  await yaml(member).press("End");
+  await inspector(member).getByLabel("Step name").fill("Appraise");
+  await inspector(member).getByLabel("Step name").blur();
   await expect(yaml(member)).toHaveValue(/name: Appraise/);
   await member.getByRole("button", { name: "Save the template" }).click();
   await expect(member).toHaveURL(/templates\/haiku/);
@@ -44,7 +50,9 @@ test("made from YAML and the form together, saved, changed, and saved as version
   await expect(member.getByRole("main")).toContainText("Appraise");
 
   await member.goto(`/p/${PROJECT}/templates/haiku/edit`);
-  await member.getByRole("listitem", { name: "Step Write" }).getByLabel("Prompt").fill("Write a limerick.");
+  await step(member, "Write").click();
+  await inspector(member).getByLabel("Prompt").fill("Write a limerick.");
+  await openYaml(member);
   await expect(yaml(member)).toHaveValue(/Write a limerick/);
   await member.getByRole("button", { name: "Save as version 2" }).click();
   await expect(member).toHaveURL(/templates\/haiku/);
@@ -57,6 +65,7 @@ test("made from YAML and the form together, saved, changed, and saved as version
 test("what is wrong is told at its line, and nothing is saved (C3)", async ({ member, workspace, consoles }) => {
   consoles.allow(/Failed to load resource: the server responded with a status of 4\d\d/);
   await member.goto(`/p/${PROJECT}/templates/new?from=blank`);
+  await openYaml(member);
   await yaml(member).fill(YAML.replace("context['Write']", "context['Wirte']"));
   await expect(problems(member)).toContainText("1 problem");
   const problem = problems(member).getByRole("button", { name: /Wirte/ });

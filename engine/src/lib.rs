@@ -34,7 +34,7 @@ pub use error::{Error, Result, StartError};
 pub use live::{Cursor, LiveStream};
 pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
-pub use runs::{AnswerDraft, Fork, Launch, RunFilter, Subject};
+pub use runs::{AnswerDraft, Expression, Fork, Launch, RunFilter, Subject};
 pub use templates::Format;
 
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use leptos::prelude::*;
 pub struct Look {
     pub status: Status,
     pub line: String,
+    /// Who does it.
+    pub role: String,
     /// The class of its role's colour.
     pub hue: &'static str,
 }
@@ -126,6 +128,12 @@ pub fn NodeView(
     let flaw = node.flawed.then(|| {
         view! { <path class="canvas-flaw" transform=format!("translate({} 10)", NODE_WIDTH - 26) d=Glyph::Warning.path()></path> }
     });
+    let role = look.map(|look| {
+        view! {
+            <rect class="canvas-role" x="1" y="8" width="3" height=NODE_HEIGHT - 16 rx="1.5"></rect>
+            <text class="canvas-text" x="12" y="68">{move || look.read().role.clone()}</text>
+        }
+    });
     let port = port.then(|| {
         view! { <circle class="canvas-port" cx=NODE_WIDTH cy=NODE_HEIGHT / 2 r="6"></circle> }
     });
@@ -145,6 +153,7 @@ pub fn NodeView(
                 <text class="canvas-name" x="36" y="24">{node.name}</text>
                 <text class="canvas-text" x="12" y="46">{line}</text>
                 {badges(node.badges)}
+                {role}
                 {condition}
             </g>
             {flaw}
@@ -158,7 +167,7 @@ fn badges(badges: Vec<String>) -> impl IntoView {
     let mut x = 12.0_f32;
     let mut shown = Vec::new();
     for badge in badges {
-        let width = (breadth(&badge) * 6.2 + 12.0).round();
+        let width = (breadth(&badge) * 6.8 + 14.0).round();
         if x + width > NODE_WIDTH as f32 - 8.0 {
             break;
         }

@@ -31,9 +31,9 @@ pub struct Node {
 }
 
 /// Room for texts, in units of an average letter.
-const NAME: f32 = 23.0;
-const LINE: f32 = 31.0;
-const CONDITION: f32 = 34.0;
+const NAME: f32 = 20.0;
+const LINE: f32 = 28.0;
+const CONDITION: f32 = 30.0;
 
 impl Scene {
     /// A template as it stands, though it may have problems. `flawed`: the steps that have some.

@@ -121,6 +121,16 @@ pub fn Canvas(
         });
         on_cleanup(move || resized.remove());
     });
+    // A drawing that was seen as a whole stays so while it grows, as far as it can be read.
+    Effect::new(move |before: Option<Size>| {
+        let drawing = scene.read().size();
+        let (room, seen) = (room.get_untracked(), camera.get_untracked());
+        if let Some(before) = before.filter(|before| *before != drawing && room.0 > 0.0) {
+            let was_whole = before.0 * seen.zoom <= room.0 && before.1 * seen.zoom <= room.1;
+            camera.set(if was_whole { Camera::first(room, drawing) } else { seen.held(room, drawing) });
+        }
+        drawing
+    });
     // What is chosen is seen, wherever it was chosen.
     Effect::new(move |_| {
         let Some(index) = chosen.get() else { return };

@@ -2,11 +2,13 @@
 //! What a model wrote is never part of this page: a preview is a document of its own, in a sandbox.
 
 use super::{
-    changes::between,
     files::{escaped, file_href},
     server::TEXT_LIMIT,
 };
-use crate::ui::{ButtonLink, ButtonSize, EmptyState, Glyph, Icon, format_bytes};
+use crate::{
+    changes::between,
+    ui::{ButtonLink, ButtonSize, EmptyState, Glyph, Icon, format_bytes},
+};
 use domain::{
     event::head,
     file::FilePath,

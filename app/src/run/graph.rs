@@ -50,7 +50,8 @@ pub fn Graph(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -> i
             let words = words.unwrap_or_else(|| status.label().to_owned());
             let line = time(run, &step).map_or_else(|| words.clone(), |time| format!("{words}, {time}"));
             let hue = step.role.as_ref().map(|role| role_hue(role.key.as_str())).unwrap_or_default();
-            Look { status, line, hue }
+            let role = step.role.as_ref().map(|role| role.key.to_string()).unwrap_or_default();
+            Look { status, line, role, hue }
         })
         .into()
     });

@@ -1,7 +1,5 @@
 //! Runs: their list, the page of one, and the status that a run shows wherever it appears.
 
-#[cfg(feature = "ssr")]
-mod changes;
 mod compare;
 mod copy;
 #[cfg(feature = "ssr")]

@@ -8,6 +8,7 @@ mod flow;
 mod list;
 mod page;
 mod server;
+mod versions;
 
 pub use address::TemplateAt;
 pub use edit::{EditTemplatePage, NewTemplatePage};

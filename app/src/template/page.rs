@@ -4,17 +4,19 @@ use super::{
     address::use_template,
     editor::forget_draft,
     flow::{Flow, step_id},
-    server::{DeleteTemplate, DuplicateTemplate, Shown, show_template},
+    server::{DeleteTemplate, DuplicateTemplate, Shown, compare_versions, show_template},
+    versions::{Pair, Versions, pair_of},
 };
 use crate::{
     canvas::{Canvas, Scene},
+    fault,
     form::{FaultNotice, FaultPage, fault_of, sentence},
     layout::{PageHeader, use_crumb},
-    load::load,
+    load::{Loaded, load},
     project::use_project,
     ui::{
-        Badge, ButtonLink, ButtonVariant, CodeBlock, Column, ConfirmDialog, Glyph, Menu, MenuItem, Notice,
-        RelativeTime, RowLink, Skeleton, SkeletonShape, Tab, Table, Tabs, Tone,
+        Badge, ButtonLink, ButtonVariant, CodeBlock, ConfirmDialog, Glyph, Menu, MenuItem, Notice, Skeleton,
+        SkeletonShape, Tab, Tabs, Tone,
     },
 };
 use domain::{
@@ -31,11 +33,27 @@ pub fn TemplatePage() -> impl IntoView {
     let (project, at) = (use_project(), use_template());
     let shown =
         load(move || (project.get(), at.get()), |(project, at)| show_template(project, at.key, at.version));
+    let query = use_query_map();
+    let pair = Memo::new(move |_| {
+        let query = query.read();
+        pair_of(query.get("from"), query.get("to"))
+    });
+    let changes = load(
+        move || (project.get(), at.get().key, pair.get()),
+        |(project, key, pair)| async move {
+            match pair {
+                Some((from, to)) => Some(compare_versions(project, key, from, to).await),
+                None => None,
+            }
+        },
+    );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>
             {move || Suspend::new(async move {
                 match shown.await {
-                    Ok(shown) => view! { <One project=project.get_untracked() shown/> }.into_any(),
+                    Ok(shown) => {
+                        view! { <One project=project.get_untracked() shown pair changes/> }.into_any()
+                    }
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
@@ -45,7 +63,12 @@ pub fn TemplatePage() -> impl IntoView {
 }
 
 #[component]
-fn One(project: ProjectKey, shown: Shown) -> impl IntoView {
+fn One(
+    project: ProjectKey,
+    shown: Shown,
+    pair: Memo<Option<Pair>>,
+    changes: Loaded<Option<fault::Result<String>>>,
+) -> impl IntoView {
     let Shown { detail, plan } = shown;
     let name = detail.document.name.clone();
     use_crumb(move || Some(name.clone()));
@@ -80,12 +103,22 @@ fn One(project: ProjectKey, shown: Shown) -> impl IntoView {
         }
     });
     let shown_tab = {
+        let shown_project = project.clone();
         let detail = detail.clone();
         let document = detail.document.clone();
         move || match tab.get().as_str() {
             "yaml" => view! { <CodeBlock text=detail.source.clone() title=format!("{}.yaml", detail.key)/> }
                 .into_any(),
-            "versions" => view! { <Versions base=base.clone() detail=detail.clone()/> }.into_any(),
+            "versions" => view! {
+                <Versions
+                    project=shown_project.clone()
+                    base=base.clone()
+                    detail=detail.clone()
+                    pair
+                    changes
+                />
+            }
+            .into_any(),
             _ => view! { <Steps document=document.clone() plan=plan.clone()/> }.into_any(),
         }
     };
@@ -197,37 +230,5 @@ fn Actions(base: String, project: ProjectKey, detail: TemplateDetail) -> impl In
             confirm="Delete the template"
             on_confirm=confirm
         />
-    }
-}
-
-#[component]
-fn Versions(base: String, detail: TemplateDetail) -> impl IntoView {
-    let shown = detail.version;
-    let row = move |version: domain::view::TemplateVersionInfo| {
-        let number = version.version;
-        view! {
-            <tr>
-                <td>
-                    <RowLink href=format!("{base}@{number}")>{format!("Version {number}")}</RowLink>
-                    {(number == shown).then(|| view! { " " <Badge tone=Tone::Accent>"shown"</Badge> })}
-                </td>
-                <td class="muted tight">
-                    <RelativeTime at=version.created_at/>
-                </td>
-                <td class="muted clip">{version.by}</td>
-                <td class="num">{version.runs}</td>
-            </tr>
-        }
-    };
-    let columns = vec![
-        Column::new("Version"),
-        Column::new("Saved").tight(),
-        Column::new("By"),
-        Column::new("Runs").num(),
-    ];
-    view! {
-        <Table label="Versions" columns>
-            {detail.versions.into_iter().map(row).collect_view()}
-        </Table>
     }
 }

@@ -19,6 +19,17 @@ pub struct Checked {
     /// None while the text cannot be read as a template.
     pub document: Option<Template>,
     pub problems: Vec<Problem>,
+    /// The line on which each step begins, from 1.
+    pub lines: Vec<u32>,
+}
+
+/// A document that the form or the canvas changed, as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rendered {
+    pub source: String,
+    /// Whether comments and what did not change were left as they stood.
+    pub kept: bool,
+    pub checked: Checked,
 }
 
 /// A version with the plan that is made of it.
@@ -26,6 +37,48 @@ pub struct Checked {
 pub struct Shown {
     pub detail: TemplateDetail,
     pub plan: Plan,
+}
+
+/// What an expression stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asked {
+    /// A mapping's text.
+    Value,
+    Condition,
+    /// The list of a forEach.
+    Items,
+}
+
+/// What an expression gives with a past run's data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Previewed {
+    pub run: domain::id::RunNumber,
+    /// As JSON, cut.
+    pub value: String,
+    /// Why it gives nothing.
+    pub error: Option<String>,
+}
+
+/// Evaluates with the newest run of the template; none when it has no run. `for_each`: the list that `item` is of.
+#[server(input = Json)]
+pub async fn preview_value(
+    project: ProjectKey,
+    key: TemplateKey,
+    kind: Asked,
+    text: String,
+    for_each: Option<String>,
+) -> Result<Option<Previewed>> {
+    let (engine, user) = caller().await?;
+    let kind = match kind {
+        Asked::Value => engine::Expression::Value,
+        Asked::Condition => engine::Expression::Condition,
+        Asked::Items => engine::Expression::Items,
+    };
+    let found = engine.preview_expression(&user, &project, &key, kind, &text, for_each.as_deref()).await?;
+    Ok(found.map(|(run, value)| match value {
+        Ok(value) => Previewed { run, value, error: None },
+        Err(error) => Previewed { run, value: String::new(), error: Some(error) },
+    }))
 }
 
 /// Newest first.
@@ -67,15 +120,22 @@ pub async fn show_template(
 #[server(input = Json)]
 pub async fn check_template(source: String) -> Result<Checked> {
     let (engine, _) = caller().await?;
-    let (document, problems) = engine.check_template(&source, engine::Format::Yaml);
-    Ok(Checked { document, problems })
+    Ok(checked(&engine, &source))
 }
 
-/// The document as YAML, as the form left it.
+/// The document as YAML, as the form or the canvas left it, in the text that it was.
 #[server(input = Json)]
-pub async fn render_template(document: Template) -> Result<String> {
-    caller().await?;
-    Ok(document.to_yaml())
+pub async fn render_template(document: Template, before: String) -> Result<Rendered> {
+    let (engine, _) = caller().await?;
+    let domain::template::Revised { source, kept } = domain::template::revise(&before, &document);
+    let checked = checked(&engine, &source);
+    Ok(Rendered { source, kept, checked })
+}
+
+#[cfg(feature = "ssr")]
+fn checked(engine: &engine::Engine, source: &str) -> Checked {
+    let (document, problems) = engine.check_template(source, engine::Format::Yaml);
+    Checked { document, problems, lines: domain::template::step_lines(source) }
 }
 
 /// Makes a template (`key` none), or its next version. A form posted without script goes on to the template's page.
@@ -113,5 +173,25 @@ pub async fn delete_template(project: ProjectKey, key: TemplateKey) -> Result<()
     let (engine, user) = caller().await?;
     engine.delete_template(&user, &project, &key).await?;
     leptos_axum::redirect(&format!("/p/{project}/templates"));
+    Ok(())
+}
+
+/// What changed from one version to another, drawn.
+#[server]
+pub async fn compare_versions(project: ProjectKey, key: TemplateKey, from: u32, to: u32) -> Result<String> {
+    let (engine, user) = caller().await?;
+    let before = engine.template(&user, &project, &key, Some(from)).await?;
+    let after = engine.template(&user, &project, &key, Some(to)).await?;
+    Ok(super::versions::drawn((from, to), &before.source, &after.source))
+}
+
+/// Makes an earlier version's text the next version, and goes on to it.
+#[server]
+pub async fn restore_template(project: ProjectKey, key: TemplateKey, version: u32) -> Result<()> {
+    let (engine, user) = caller().await?;
+    let old = engine.template(&user, &project, &key, Some(version)).await?;
+    let yaml = engine::Format::Yaml;
+    engine.update_template(&user, &project, &key, &old.source, yaml, Some(old.newest)).await?;
+    leptos_axum::redirect(&format!("/p/{project}/templates/{key}"));
     Ok(())
 }

@@ -29,6 +29,7 @@ pub enum Glyph {
     Filter,
     Fit,
     Fork,
+    Group,
     Help,
     Hourglass,
     Info,
@@ -65,7 +66,7 @@ pub enum Glyph {
 }
 
 impl Glyph {
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::Acknowledged,
         Self::Alarm,
         Self::Cancelled,
@@ -91,6 +92,7 @@ impl Glyph {
         Self::Filter,
         Self::Fit,
         Self::Fork,
+        Self::Group,
         Self::Help,
         Self::Hourglass,
         Self::Info,
@@ -183,6 +185,7 @@ impl Glyph {
             Self::Pause => "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12M6.5 6v4M9.5 6v4",
             Self::Play => "M4.75 3v10l8-5z",
             Self::Fit => "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
+            Self::Group => "M2.5 3h5v4h-5zM8.5 9h5v4h-5zM10 5h3.5v2M6 11H2.5V9",
             Self::Minus => "M3 8h10",
             Self::Redo => "M13 6.5H6a3.25 3.25 0 0 0 0 6.5h3M10 3.5l3 3-3 3",
             Self::Undo => "M3 6.5h7a3.25 3.25 0 0 1 0 6.5H7M6 3.5l-3 3 3 3",

@@ -27,6 +27,8 @@ mod parse;
 #[cfg(feature = "evaluate")]
 pub(crate) mod place;
 #[cfg(feature = "evaluate")]
+mod revise;
+#[cfg(feature = "evaluate")]
 mod yaml;
 
 #[cfg(feature = "evaluate")]
@@ -37,6 +39,8 @@ pub use compile::compile;
 pub use flow::MAX_EDGES;
 #[cfg(feature = "evaluate")]
 pub use parse::{MAX_NAME, MAX_RETRIES, MAX_STEPS, MAX_TIMEOUT_MS};
+#[cfg(feature = "evaluate")]
+pub use revise::{Revised, revise, step_lines};
 
 #[cfg(all(test, feature = "evaluate"))]
 mod tests;

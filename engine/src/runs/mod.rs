@@ -20,6 +20,7 @@ mod load;
 mod opening;
 mod output;
 mod paths;
+mod preview;
 mod recipe;
 mod request;
 mod settle;
@@ -28,6 +29,7 @@ mod turn;
 
 pub use approval::AnswerDraft;
 pub use fork::Fork;
+pub use preview::Expression;
 
 use crate::{
     Engine, Error, Result, User,

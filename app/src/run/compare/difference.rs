@@ -1,6 +1,6 @@
 //! In what the outputs of two runs differ: values by their place where both are JSON, else lines.
 
-use crate::run::{changes::between, server::TEXT_LIMIT};
+use crate::{changes::between, run::server::TEXT_LIMIT};
 use domain::{id::RunNumber, key::ProjectKey};
 use engine::{Engine, User};
 use leptos::{prelude::*, tachys::view::RenderHtml};

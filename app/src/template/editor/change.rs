@@ -1,7 +1,7 @@
 //! What the form does to a document beyond filling in a field. Names are what steps go by, so moving and renaming keep
 //! every mention of them right.
 
-use domain::template::{Step, Template};
+use domain::template::{Step, StepType, Template, waits};
 use serde_json::Value;
 
 /// Adds an empty step after the one at `after` (none: at the end) and gives its place.
@@ -73,8 +73,18 @@ pub fn rename(template: &mut Template, index: usize, name: &str) {
     if old == name || old.is_empty() || template.steps.iter().any(|step| step.name == old) {
         return;
     }
+    mend(template, &old, name);
+    for step in &mut template.steps {
+        for dependency in step.depends_on.iter_mut().flatten().filter(|dependency| **dependency == old) {
+            name.clone_into(dependency);
+        }
+    }
+}
+
+/// Lets texts that read one step's output read another's.
+pub fn mend(template: &mut Template, old: &str, name: &str) {
     let replaced = |text: &mut String| {
-        for (from, to) in mentions(&old).iter().zip(mentions(name)) {
+        for (from, to) in mentions(old).iter().zip(mentions(name)) {
             if text.contains(from.as_str()) {
                 *text = text.replace(from.as_str(), &to);
             }
@@ -84,9 +94,6 @@ pub fn rename(template: &mut Template, index: usize, name: &str) {
         replaced(output);
     }
     for step in &mut template.steps {
-        for dependency in step.depends_on.iter_mut().flatten().filter(|dependency| **dependency == old) {
-            name.clone_into(dependency);
-        }
         for text in [&mut step.prompt, &mut step.condition, &mut step.for_each].into_iter().flatten() {
             replaced(text);
         }
@@ -105,20 +112,13 @@ pub fn is_graph(template: &Template) -> bool {
 
 /// Says of each step what it waits for, so that the flow stays what it was.
 pub fn to_graph(template: &mut Template) {
-    let mut row: Vec<usize> = (0..template.steps.len()).collect();
-    row.sort_by_key(|&index| template.steps[index].order.unwrap_or(index as i64 + 1));
-    let (mut before, mut now): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    let mut group: Option<String> = None;
-    for index in row {
-        let step = &mut template.steps[index];
-        let together = step.parallel_group.is_some() && step.parallel_group == group;
-        if !together {
-            before = std::mem::take(&mut now);
-        }
-        group = step.parallel_group.take();
+    let waits = waits(template);
+    let names: Vec<_> = template.steps.iter().map(|step| step.name.clone()).collect();
+    for (step, waits) in template.steps.iter_mut().zip(waits) {
         step.order = None;
-        step.depends_on = Some(before.clone());
-        now.push(step.name.clone());
+        step.parallel_group = None;
+        step.step_type = step.step_type.filter(|kind| *kind != StepType::Parallel);
+        step.depends_on = Some(waits.into_iter().map(|index| names[index as usize].clone()).collect());
     }
 }
 
@@ -130,7 +130,7 @@ pub fn to_row(template: &mut Template) {
 }
 
 /// The two ways in which an expression reads the output of a step by its name.
-fn mentions(name: &str) -> [String; 2] {
+pub(super) fn mentions(name: &str) -> [String; 2] {
     [format!("context['{name}']"), format!("context[\"{name}\"]")]
 }
 
@@ -140,7 +140,7 @@ fn texts(step: &Step) -> impl Iterator<Item = &str> {
     own.chain(mapped)
 }
 
-fn free_name(template: &Template, wanted: &str) -> String {
+pub(super) fn free_name(template: &Template, wanted: &str) -> String {
     let taken = |name: &str| template.steps.iter().any(|step| step.name == name);
     let numbered = (2..).map(|number| format!("{wanted} {number}"));
     std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()

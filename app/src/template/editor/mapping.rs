@@ -1,8 +1,9 @@
 //! Rows of names and expressions: a step's inputMapping or outputMapping.
 
-use super::{focus, step::StepEdit};
+use super::{complete::Completing, focus, preview::Preview, step::StepEdit};
 use crate::{
     load::parse,
+    template::server::Asked,
     ui::{Button, ButtonSize, Glyph, IconButton, TextField},
 };
 use domain::template::Step;
@@ -71,6 +72,7 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
     let key = StoredValue::new(name.clone());
     let is_text = value.is_string();
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown_text = RwSignal::new(shown.clone());
     let renamed = move |event: ev::Event| {
         let new = event_target_value(&event).trim().to_owned();
         let old = key.get_value();
@@ -84,6 +86,7 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
         });
     };
     let set = move |text: String| {
+        shown_text.set(text.clone());
         let name = key.get_value();
         // A literal of another type stays one as long as it reads as JSON.
         let literal = (!is_text).then(|| parse(&text).ok()).flatten();
@@ -93,7 +96,10 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
         let name = key.get_value();
         step.reshape(move |step| drop(mapping.of(step).shift_remove(&name)));
     };
+    let preview = (is_text && mapping == Mapping::Input)
+        .then(|| view! { <Preview edit=step kind=Asked::Value text=shown_text/> });
     let id = step.id(&format!("{}-{index}", mapping.word()));
+    let label = format!("Expression of {name}");
     view! {
         <div class="mapping-row">
             <div on:change=renamed>
@@ -106,8 +112,9 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
                     mono=true
                 />
             </div>
+            <Completing edit=step output=mapping == Mapping::Output>
             <TextField
-                label=format!("Expression of {name}")
+                label=label
                 hide_label=true
                 name=format!("{id}-value")
                 id=format!("{id}-value")
@@ -115,12 +122,14 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
                 on_input=set
                 mono=true
             />
+            </Completing>
             <IconButton
                 glyph=Glyph::Trash
                 label=format!("Remove the mapping {name}")
                 size=ButtonSize::Small
                 on_click=removed
             />
+            {preview}
         </div>
     }
 }

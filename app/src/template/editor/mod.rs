@@ -1,18 +1,25 @@
-//! The template editor: a form and the YAML side by side, two ways into one document.
+//! The designer: a canvas, the YAML and an inspector, three ways into one document.
 
 mod change;
 mod compare;
+mod complete;
+mod designer;
 mod document;
 mod draft;
+mod history;
 mod input;
+mod inspector;
 mod json;
 mod mapping;
 mod more;
 mod page;
+mod preview;
 mod problems;
 mod stale;
 mod state;
 mod step;
+mod tools;
+mod wiring;
 mod yaml;
 
 pub use page::TemplateEditor;
@@ -26,6 +33,18 @@ fn focus(id: String) {
         let element = document().get_element_by_id(&id);
         if let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
             let _ = element.focus();
+        }
+    });
+}
+
+/// As [`focus`], to the name of a step, which whatever is typed replaces.
+fn focus_name(step: usize) {
+    request_animation_frame(move || {
+        let element = document().get_element_by_id(&format!("step-{step}-name"));
+        if let Some(input) = element.and_then(|element| element.dyn_into::<web_sys::HtmlInputElement>().ok())
+        {
+            let _ = input.focus();
+            input.select();
         }
     });
 }

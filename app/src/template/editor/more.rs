@@ -1,12 +1,15 @@
 //! The rest of a step's fields, folded. What is open stays open while the form is drawn anew.
 
 use super::{
+    complete::Completing,
     json::JsonField,
     mapping::{Mapping, MappingRows},
+    preview::Preview,
     step::{StepEdit, filled},
 };
 use crate::{
     form::sentence,
+    template::server::Asked,
     ui::{Checkbox, InputKind, Select, SelectOption, TextField},
 };
 use domain::template::{OnFailure, Step, StepType, Uses};
@@ -15,29 +18,65 @@ use serde_json::Value;
 
 #[component]
 pub fn More(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
+    let flow = step.clone();
+    let body = step.clone();
+    let (input, output) = (step.input_mapping.clone(), step.output_mapping.clone());
+    let mapped = input.len() + output.len();
+    let flows = [step.condition.is_some(), step.for_each.is_some(), step.parallel_group.is_some()];
+    let bodies =
+        [step.uses.is_some(), step.with.is_some(), step.output_schema.is_some(), !step.tools.is_empty()];
+    let failing = [
+        step.max_retries > 0,
+        step.timeout.is_some(),
+        step.on_failure == OnFailure::Continue,
+        step.idempotent,
+    ];
+    let set = |facts: &[bool]| facts.iter().filter(|fact| **fact).count();
+    view! {
+        <Fold edit word="flow" title="When it runs" set=set(&flows)>
+            <Flow edit step=flow graph/>
+        </Fold>
+        <Fold edit word="mapping" title="What it reads and gives" set=mapped>
+            <MappingRows step=edit mapping=Mapping::Input rows=input/>
+            <MappingRows step=edit mapping=Mapping::Output rows=output/>
+        </Fold>
+        <Fold edit word="body" title="Body and output schema" set=set(&bodies)>
+            <Body edit step=body/>
+        </Fold>
+        <Fold edit word="failing" title="Retries, time and failure" set=set(&failing)>
+            <Failing edit step/>
+        </Fold>
+    }
+}
+
+/// Some fields, folded; how many of them are set.
+#[component]
+fn Fold(
+    edit: StepEdit,
+    word: &'static str,
+    title: &'static str,
+    set: usize,
+    children: Children,
+) -> impl IntoView {
     let opened = edit.editor.opened;
-    let name = step.name.clone();
-    let open = opened.with_value(|opened| opened.contains(&name));
+    let open = opened.with_value(|opened| opened.contains(word));
     let toggled = move |event| {
         let open = event_target::<web_sys::Element>(&event).has_attribute("open");
         opened.update_value(|opened| {
             if open {
-                opened.insert(name.clone());
+                opened.insert(word.to_owned());
             } else {
-                opened.remove(&name);
+                opened.remove(word);
             }
         });
     };
     view! {
         <details class="more" open=open on:toggle=toggled>
-            <summary>"More fields"</summary>
-            <div class="step-more">
-                <Flow edit step=step.clone() graph/>
-                <MappingRows step=edit mapping=Mapping::Input rows=step.input_mapping.clone()/>
-                <MappingRows step=edit mapping=Mapping::Output rows=step.output_mapping.clone()/>
-                <Body edit step=step.clone()/>
-                <Failing edit step/>
-            </div>
+            <summary>
+                {title}
+                {(set > 0).then(|| view! { <span class="more-set">{format!("{set} set")}</span> })}
+            </summary>
+            <div class="step-more">{children()}</div>
         </details>
     }
 }
@@ -45,6 +84,8 @@ pub fn More(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
 /// Whether, when and how often it runs.
 #[component]
 fn Flow(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
+    let condition = RwSignal::new(step.condition.clone().unwrap_or_default());
+    let list = RwSignal::new(step.for_each.clone().unwrap_or_default());
     let row = (!graph).then(|| {
         view! {
             <TextField
@@ -96,6 +137,7 @@ fn Flow(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
         />
         {row}
         <Select label="Step type" name=edit.id("type") options=kinds value=kind on_change=set_kind/>
+        <Completing edit bare=true>
         <TextField
             label="Condition"
             name=edit.id("condition")
@@ -103,8 +145,14 @@ fn Flow(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
             placeholder="context['Score'].value > 7"
             hint="When it is false, the step is skipped and those after it go on."
             mono=true
-            on_input=move |text| edit.edit(|step| step.condition = filled(text))
+            on_input=move |text: String| {
+                condition.set(text.clone());
+                edit.edit(|step| step.condition = filled(text));
+            }
         />
+        <Preview edit kind=Asked::Condition text=condition/>
+        </Completing>
+        <Completing edit bare=true>
         <TextField
             label="For each"
             name=edit.id("for-each")
@@ -112,8 +160,13 @@ fn Flow(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
             placeholder="context.input.files"
             hint="A list: the step runs once per item."
             mono=true
-            on_input=move |text| edit.edit(|step| step.for_each = filled(text))
+            on_input=move |text: String| {
+                list.set(text.clone());
+                edit.edit(|step| step.for_each = filled(text));
+            }
         />
+        <Preview edit kind=Asked::Items text=list/>
+        </Completing>
         <TextField
             label="At once, at most"
             name=edit.id("max-parallel")

@@ -1,21 +1,26 @@
-//! The editor's page: save, the two sides, the problems below.
+//! The designer's page: the canvas or the YAML, what is chosen beside it, the problems below.
 
 use super::{
-    document::FormPane,
+    designer::{CanvasPane, ToolBar},
     draft::{self, Draft},
+    inspector::Inspector,
+    preview::Origin,
     problems::Problems,
     stale::Stale,
-    state::Editor,
+    state::{Editor, Side},
+    tools::Tools,
     yaml::YamlPane,
 };
 use crate::{
     fault::Fault,
     form::{FaultNotice, fault_of},
+    keyboard::is_typing,
     template::server::{Checked, SaveTemplate},
     ui::{Button, Notice, Tone},
 };
 use domain::key::{ProjectKey, TemplateKey};
 use leptos::{ev, html, prelude::*};
+use wasm_bindgen::JsCast;
 
 #[component]
 pub fn TemplateEditor(
@@ -33,6 +38,8 @@ pub fn TemplateEditor(
     let pending = action.pending();
     let based_on = RwSignal::new(version);
     let fixed_key = key.is_some();
+    provide_context(Origin { project, key: StoredValue::new(key.clone()) });
+    let tools = Tools::new(editor);
     let key = StoredValue::new(key);
     let form = NodeRef::<html::Form>::new();
     let area = NodeRef::<html::Textarea>::new();
@@ -54,40 +61,59 @@ pub fn TemplateEditor(
         }
     };
     let keydown = move |event: ev::KeyboardEvent| {
-        if (event.ctrl_key() || event.meta_key()) && event.key() == "s" {
-            event.prevent_default();
-            save();
+        if event.default_prevented() || !(event.ctrl_key() || event.meta_key()) {
+            return;
         }
+        match (event.key().to_lowercase().as_str(), event.shift_key()) {
+            ("s", _) => save(),
+            // A field of the inspector undoes its own typing.
+            ("z" | "y", _) if is_typing(&event) && !in_text(&event) => return,
+            ("z", false) => editor.undo(),
+            ("z", true) | ("y", _) => editor.redo(),
+            _ => return,
+        }
+        event.prevent_default();
     };
     let kept = keep_draft(editor, project, key, source, based_on);
-    let side = RwSignal::new("form");
+    let form_id = "template-save";
     view! {
-        <div class="template-editor" on:keydown=keydown data-side=move || side.get()>
+        <div
+            class="designer"
+            on:keydown=keydown
+            data-side=move || if editor.side.get() == Side::Canvas { "canvas" } else { "yaml" }
+        >
             <Stale editor project key fault based_on on_overwrite=Callback::new(move |()| save())/>
             <SaveFault fault/>
             {move || {
                 kept.get()
                     .map(|draft| view! { <KeptDraft editor project key draft based_on kept/> })
             }}
-            <div class="template-sides-switch" role="group" aria-label="Side of the editor">
-                {[("form", "Form"), ("yaml", "YAML")]
-                    .map(|(word, label)| {
-                        view! {
-                            <button
-                                type="button"
-                                class="side-switch"
-                                aria-pressed=move || if side.get() == word { "true" } else { "false" }
-                                on:click=move |_| side.set(word)
-                            >
-                                {label}
-                            </button>
-                        }
-                    })}
+            <Rewritten editor/>
+            <div class="designer-bar">
+                <SideSwitch editor/>
+                <ToolBar tools/>
+                <p class="designer-said" role="status">{move || editor.said.get()}</p>
+                <button
+                    type="submit"
+                    form=form_id
+                    class="button button-primary button-medium"
+                    aria-busy=move || (pending.get() || wanted.get()).then_some("true")
+                    title="Ctrl+S"
+                    on:click=on_submit_click
+                >
+                    <span class="button-label">
+                        {move || match (pending.get(), based_on.get()) {
+                            (true, _) => "Saving…".to_owned(),
+                            (false, None) => "Save the template".to_owned(),
+                            (false, Some(version)) => format!("Save as version {}", version + 1),
+                        }}
+                    </span>
+                </button>
             </div>
-            <div class="template-sides">
-                <FormPane editor fixed_key/>
-                <div class="template-yaml">
-                    <ActionForm action node_ref=form attr:class="template-yaml-form">
+            <div class="designer-main">
+                <div class="designer-side">
+                    <CanvasPane tools/>
+                    <ActionForm action node_ref=form attr:class="designer-yaml" attr:id=form_id>
                         <input type="hidden" name="project" value=move || project.get().to_string()/>
                         {key
                             .get_value()
@@ -100,29 +126,55 @@ pub fn TemplateEditor(
                                 })
                         }}
                         <YamlPane editor area/>
-                        <div class="form-actions template-save">
-                            <button
-                                type="submit"
-                                class="button button-primary button-medium"
-                                aria-busy=move || (pending.get() || wanted.get()).then_some("true")
-                                title="Ctrl+S"
-                                on:click=on_submit_click
-                            >
-                                <span class="button-label">
-                                    {move || match (pending.get(), based_on.get()) {
-                                        (true, _) => "Saving…".to_owned(),
-                                        (false, None) => "Save the template".to_owned(),
-                                        (false, Some(version)) => format!("Save as version {}", version + 1),
-                                    }}
-                                </span>
-                            </button>
-                        </div>
                     </ActionForm>
                     <Problems editor area/>
                 </div>
+                <Inspector tools fixed_key/>
             </div>
         </div>
     }
+}
+
+#[component]
+fn SideSwitch(editor: Editor) -> impl IntoView {
+    view! {
+        <div class="side-switches" role="group" aria-label="Side of the editor">
+            {[(Side::Canvas, "Canvas"), (Side::Yaml, "YAML")]
+                .map(|(side, label)| {
+                    view! {
+                        <button
+                            type="button"
+                            class="side-switch"
+                            aria-pressed=move || if editor.side.get() == side { "true" } else { "false" }
+                            on:click=move |_| editor.side.set(side)
+                        >
+                            {label}
+                        </button>
+                    }
+                })}
+        </div>
+    }
+}
+
+/// Comments could not be kept: said where it can still be undone.
+#[component]
+fn Rewritten(editor: Editor) -> impl IntoView {
+    let action = move || view! { <Button on_click=move || editor.undo()>"Undo"</Button> };
+    move || {
+        editor.rewritten.get().then(|| {
+            view! {
+                <Notice tone=Tone::Warning title="The YAML was written anew" action>
+                    "That change could not be made in its place in the text, so comments and the style of the text are gone."
+                </Notice>
+            }
+        })
+    }
+}
+
+/// The key was pressed in the YAML.
+fn in_text(event: &ev::KeyboardEvent) -> bool {
+    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    target.is_some_and(|element| element.id() == "template-source")
 }
 
 /// Problems of the document stand in the problems list already, where the check found them too.

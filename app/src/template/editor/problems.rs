@@ -1,6 +1,10 @@
 //! What is wrong with the document, each line of it a way to its place.
 
-use super::{state::Editor, yaml::go_to_line};
+use super::{
+    designer::step_of,
+    state::{Editor, Side},
+    yaml::go_to_line,
+};
 use crate::{
     form::sentence,
     ui::{Glyph, Icon},
@@ -24,7 +28,7 @@ pub fn Problems(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
         editor.with_document(unsupported).flatten()
     });
     let item = move |problem: Problem| {
-        let line = problem.line;
+        let (line, step) = (problem.line, step_of(&problem.path));
         let place = match (line, problem.path.as_str()) {
             (Some(line), _) => format!("Line {line}"),
             (None, path) => path.to_owned(),
@@ -35,8 +39,13 @@ pub fn Problems(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
                     type="button"
                     class="problem"
                     on:click=move |_| {
-                        if let Some(line) = line {
-                            go_to_line(area, line);
+                        editor.chosen.set(step);
+                        // The canvas shows its step; what belongs to no step stands in the text alone.
+                        if step.is_none() || !editor.readable.get_untracked() {
+                            editor.side.set(Side::Yaml);
+                        }
+                        if let (Some(line), Side::Yaml) = (line, editor.side.get_untracked()) {
+                            request_animation_frame(move || go_to_line(area, line));
                         }
                     }
                 >

@@ -1,8 +1,9 @@
-//! The editor's state. The YAML text is the truth; the form shows the document that it reads as.
+//! The editor's state. The YAML text is the truth; the canvas and the form show the document that it reads as.
 //!
-//! Typing YAML checks it and rereads the form; changing the form writes the YAML anew and checks that. Answers come in
-//! any order, so each carries the edit it belongs to and an old one is dropped.
+//! Typing YAML checks it and draws the rest anew; changing the form or the canvas writes the YAML and checks that. Answers come in
+//! any order, so each carries the edit it belongs to and an old one is dropped. Each text that has settled is a step of undo.
 
+use super::history::{History, Moment};
 use crate::{
     fault::Fault,
     template::server::{Checked, check_template, render_template},
@@ -11,7 +12,15 @@ use domain::{problem::Problem, template::Template};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use std::{collections::BTreeSet, time::Duration};
 
+/// How long typing must rest.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is seen beside the inspector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Canvas,
+    Yaml,
+}
 
 #[derive(Clone, Copy)]
 pub struct Editor {
@@ -27,14 +36,31 @@ pub struct Editor {
     pub unchecked: RwSignal<Option<Fault>>,
     /// An edit has not reached the other side yet, or is not checked.
     pub settling: RwSignal<bool>,
-    /// The names of the steps whose folded fields are open.
+    /// The folds of the inspector that are open.
     pub opened: StoredValue<BTreeSet<String>>,
+    /// Counts every change of the document.
+    pub drawn: RwSignal<u64>,
+    /// The step that is worked on.
+    pub chosen: RwSignal<Option<usize>>,
+    /// Further steps, for what is done to several.
+    pub marked: RwSignal<BTreeSet<usize>>,
+    pub side: RwSignal<Side>,
+    /// The line on which each step begins, from 1.
+    pub lines: RwSignal<Vec<u32>>,
+    /// The last change could not leave the rest of the text as it was.
+    pub rewritten: RwSignal<bool>,
+    /// What was just done, read out.
+    pub said: RwSignal<String>,
+    /// Whether there is something to undo, and to redo.
+    pub can: RwSignal<(bool, bool)>,
+    history: StoredValue<History>,
     edits: StoredValue<u64>,
     timer: StoredValue<Option<TimeoutHandle>>,
 }
 
 impl Editor {
     pub fn new(source: String, checked: Checked) -> Self {
+        let now = Moment { source: source.clone(), document: checked.document.clone(), chosen: None };
         Self {
             source: RwSignal::new(source),
             readable: RwSignal::new(checked.document.is_some()),
@@ -44,6 +70,15 @@ impl Editor {
             unchecked: RwSignal::new(None),
             settling: RwSignal::new(false),
             opened: StoredValue::new(BTreeSet::new()),
+            drawn: RwSignal::new(0),
+            chosen: RwSignal::new(None),
+            marked: RwSignal::new(BTreeSet::new()),
+            side: RwSignal::new(Side::Canvas),
+            lines: RwSignal::new(checked.lines),
+            rewritten: RwSignal::new(false),
+            said: RwSignal::new(String::new()),
+            can: RwSignal::new((false, false)),
+            history: StoredValue::new(History::new(now)),
             edits: StoredValue::new(0),
             timer: StoredValue::new(None),
         }
@@ -61,29 +96,36 @@ impl Editor {
     /// The text was changed by hand, or replaced.
     pub fn write(self, source: String) {
         self.source.set(source);
-        self.later(move |edit| {
-            spawn_local(async move {
-                let source = self.source.get_untracked();
-                self.take(edit, check_template(source).await, true);
-            });
-        });
+        self.later(PAUSE, move |edit| self.check(edit, true));
     }
 
     /// A field of the form was changed. The form is not drawn anew: the cursor stays where it is.
     pub fn edit(self, change: impl FnOnce(&mut Template)) {
+        self.change(PAUSE, change);
+    }
+
+    /// As `edit`, for changes that the form must be drawn anew for.
+    pub fn reshape(self, change: impl FnOnce(&mut Template)) {
+        self.change(Duration::ZERO, change);
+        self.shape.update(|shape| *shape += 1);
+    }
+
+    fn change(self, pause: Duration, change: impl FnOnce(&mut Template)) {
         self.document.update_untracked(|document| {
             if let Some(document) = document {
                 change(document);
             }
         });
-        self.later(move |edit| {
+        self.drawn.update(|drawn| *drawn += 1);
+        self.later(pause, move |edit| {
             spawn_local(async move {
                 let Some(document) = self.document.get_untracked() else { return };
-                match render_template(document).await {
-                    Ok(source) => {
+                match render_template(document, self.source.get_untracked()).await {
+                    Ok(rendered) => {
                         if self.is_newest(edit) {
-                            self.source.set(source.clone());
-                            self.take(edit, check_template(source).await, false);
+                            self.rewritten.set(!rendered.kept);
+                            self.source.set(rendered.source);
+                            self.take(edit, Ok(rendered.checked), false);
                         }
                     }
                     Err(fault) => self.take(edit, Err(fault), false),
@@ -92,14 +134,50 @@ impl Editor {
         });
     }
 
-    /// As `edit`, for changes that the form must be drawn anew for.
-    pub fn reshape(self, change: impl FnOnce(&mut Template)) {
-        self.edit(change);
+    /// Back to what it was before; or, while something has not settled, to without that.
+    pub fn undo(self) {
+        let settling = self.settling.get_untracked();
+        let moment = self
+            .history
+            .try_update_value(|history| if settling { Some(history.now()) } else { history.undo() })
+            .flatten();
+        self.restore(moment, "Undone");
+    }
+
+    pub fn redo(self) {
+        let moment = self.history.try_update_value(History::redo).flatten();
+        self.restore(moment, "Done again");
+    }
+
+    fn restore(self, moment: Option<Moment>, said: &str) {
+        let Some(moment) = moment else {
+            self.said.set("Nothing more to undo or redo".to_owned());
+            return;
+        };
+        self.readable.set(moment.document.is_some());
+        if moment.document.is_some() {
+            self.document.update_untracked(|held| *held = moment.document);
+        }
+        let steps = self.with_document(|template| template.steps.len()).unwrap_or_default();
+        self.source.set(moment.source);
+        self.rewritten.set(false);
+        self.marked.set(BTreeSet::new());
+        self.chosen.set(moment.chosen.filter(|chosen| *chosen < steps));
         self.shape.update(|shape| *shape += 1);
+        self.drawn.update(|drawn| *drawn += 1);
+        self.said.set(said.to_owned());
+        self.later(Duration::ZERO, move |edit| self.check(edit, false));
+    }
+
+    fn check(self, edit: u64, redraw: bool) {
+        spawn_local(async move {
+            let source = self.source.get_untracked();
+            self.take(edit, check_template(source).await, redraw);
+        });
     }
 
     /// Runs `work` once nothing has been edited for a moment.
-    fn later(self, work: impl Fn(u64) + 'static) {
+    fn later(self, pause: Duration, work: impl Fn(u64) + 'static) {
         self.settling.set(true);
         let edit = self
             .edits
@@ -114,7 +192,7 @@ impl Editor {
                 work(edit);
             }
         };
-        let timer = set_timeout_with_handle(due, PAUSE).ok();
+        let timer = set_timeout_with_handle(due, pause).ok();
         let before = self.timer.try_update_value(|held| std::mem::replace(held, timer)).flatten();
         if let Some(before) = before {
             before.clear();
@@ -133,13 +211,30 @@ impl Editor {
             Ok(checked) => {
                 self.unchecked.set(None);
                 self.problems.set(checked.problems);
+                let readable = checked.document.is_some();
+                if readable {
+                    self.lines.set(checked.lines);
+                }
                 if redraw {
-                    self.readable.set(checked.document.is_some());
+                    self.rewritten.set(false);
+                    self.readable.set(readable);
                     if let Some(document) = checked.document {
+                        let steps = document.steps.len();
                         self.document.update_untracked(|held| *held = Some(document));
+                        if self.chosen.get_untracked().is_some_and(|chosen| chosen >= steps) {
+                            self.chosen.set(None);
+                        }
                         self.shape.update(|shape| *shape += 1);
+                        self.drawn.update(|drawn| *drawn += 1);
                     }
                 }
+                let now = Moment {
+                    source: self.source.get_untracked(),
+                    document: if readable { self.document.get_untracked() } else { None },
+                    chosen: self.chosen.get_untracked(),
+                };
+                self.history.update_value(|history| history.record(now));
+                self.history.with_value(|history| self.can.set(history.can()));
             }
             Err(fault) => self.unchecked.set(Some(fault)),
         }

@@ -1,8 +1,8 @@
-//! One step as a card: its name, what it asks, what it waits for; all else folded.
+//! A step's fields: its name, what it asks, what it waits for, and the rest in folds.
 
-use super::{change, focus, more::More, state::Editor};
-use crate::ui::{Badge, ButtonSize, Checkbox, Glyph, IconButton, TextArea, TextField, Tone};
-use domain::template::{Step, Template};
+use super::{change, complete::Completing, focus, more::More, state::Editor};
+use crate::ui::{Button, ButtonSize, Glyph, IconButton, Select, SelectOption, TextArea, TextField};
+use domain::template::{Step, Template, waits};
 use leptos::{ev, prelude::*};
 
 /// A step of the document, by its place.
@@ -39,157 +39,96 @@ pub fn filled(text: String) -> Option<String> {
 }
 
 #[component]
-pub fn StepCard(
-    editor: Editor,
-    index: usize,
-    step: Step,
-    /// The names of all steps, in document order.
-    names: Vec<String>,
-    graph: bool,
-    on_remove: Callback<usize>,
-) -> impl IntoView {
+pub fn StepFields(editor: Editor, index: usize, step: Step, document: Template) -> impl IntoView {
     let edit = StepEdit { editor, index };
-    let last = index + 1 == names.len();
-    let shift = move |down: bool| {
-        let mut place = None;
-        editor.reshape(|template| place = change::shift(template, index, down));
-        if let Some(place) = place {
-            focus(format!("step-{place}-name"));
-        }
-    };
-    let duplicate = move || {
-        let mut place = None;
-        editor.reshape(|template| place = change::duplicate(template, index));
-        if let Some(place) = place {
-            focus(format!("step-{place}-name"));
-        }
-    };
-    let keydown = move |event: ev::KeyboardEvent| {
-        let moved = match event.key().as_str() {
-            "ArrowUp" if event.alt_key() => Some(false),
-            "ArrowDown" if event.alt_key() => Some(true),
-            _ => None,
-        };
-        if let Some(down) = moved {
-            event.prevent_default();
-            shift(down);
-        } else if event.alt_key() && event.code() == "KeyD" {
-            event.prevent_default();
-            duplicate();
-        }
-    };
     let renamed = move |event: ev::Event| {
         let name = event_target_value(&event).trim().to_owned();
-        editor.reshape(|template| change::rename(template, index, &name));
+        // Nothing else in the form speaks of its own name, so the cursor may stay where it went.
+        editor.edit(|template| change::rename(template, index, &name));
     };
-    let badges = badges(&step);
-    let waits = graph.then(|| {
-        let chosen = step.depends_on.clone().unwrap_or_default();
-        let others = names.iter().enumerate().filter(move |(other, _)| *other != index);
-        let boxes = others
-            .map(|(other, name)| {
-                let depends = chosen.contains(name);
-                let name = name.clone();
-                let label = name.clone();
-                let set = move |waits: bool| {
-                    let name = name.clone();
-                    edit.edit(move |step| {
-                        let list = step.depends_on.get_or_insert_default();
-                        list.retain(|other| *other != name);
-                        if waits {
-                            list.push(name);
-                        }
-                    });
-                };
-                view! {
-                    <Checkbox
-                        label
-                        name=edit.id(&format!("waits-{other}"))
-                        checked=depends
-                        on_change=set
-                    />
-                }
-            })
-            .collect_view();
-        view! {
-            <fieldset class="step-waits">
-                <legend class="field-label">"Waits for"</legend>
-                {boxes}
-                {(names.len() == 1).then_some(view! { <p class="field-hint">"There is no other step."</p> })}
-            </fieldset>
-        }
-    });
-    let label = step.name.clone();
+    let graph = change::is_graph(&document);
+    let prompt = step.prompt.clone().unwrap_or_default();
     view! {
-        <li class="step-card" on:keydown=keydown aria-label=format!("Step {label}")>
-            <header class="step-card-head">
-                <span class="step-card-number" aria-hidden="true">
-                    {index + 1}
-                </span>
-                <div class="step-card-name" on:change=renamed>
-                    <TextField
-                        label=format!("Name of step {}", index + 1)
-                        hide_label=true
-                        name=edit.id("name")
-                        id=edit.id("name")
-                        value=step.name.clone()
-                    />
-                </div>
-                <span class="step-card-badges">{badges}</span>
-                <span class="step-card-actions">
-                    <IconButton
-                        glyph=Glyph::ChevronUp
-                        label=format!("Move {label} up (Alt+Up)")
-                        size=ButtonSize::Small
-                        disabled=index == 0
-                        on_click=move || shift(false)
-                    />
-                    <IconButton
-                        glyph=Glyph::ChevronDown
-                        label=format!("Move {label} down (Alt+Down)")
-                        size=ButtonSize::Small
-                        disabled=last
-                        on_click=move || shift(true)
-                    />
-                    <IconButton
-                        glyph=Glyph::Copy
-                        label=format!("Duplicate {label} (Alt+D)")
-                        size=ButtonSize::Small
-                        on_click=duplicate
-                    />
-                    <IconButton
-                        glyph=Glyph::Trash
-                        label=format!("Remove {label}")
-                        size=ButtonSize::Small
-                        on_click=move || on_remove.run(index)
-                    />
-                </span>
-            </header>
+        <div on:change=renamed>
+            <TextField label="Step name" name=edit.id("name") id=edit.id("name") value=step.name.clone()/>
+        </div>
+        <Completing edit>
             <TextArea
                 label="Prompt"
                 name=edit.id("prompt")
                 id=edit.id("prompt")
-                value=step.prompt.clone().unwrap_or_default()
+                value=prompt
                 placeholder="What this step asks. {{ context.input.text }} and {{ context['Other step'] }} stand for values."
-                rows=4
+                hint="Type {{ to be offered what can be read here."
+                rows=6
                 mono=true
                 on_input=move |text| edit.edit(|step| step.prompt = filled(text))
             />
-            {waits}
-            <More edit step graph/>
-        </li>
+        </Completing>
+        <Waits edit graph document/>
+        <More edit step graph/>
     }
 }
 
-fn badges(step: &Step) -> impl IntoView + use<> {
-    let uses = step.uses.as_ref().map(ToString::to_string);
-    let words = [
-        uses,
-        step.for_each.as_ref().map(|_| "for each".to_owned()),
-        step.condition.as_ref().map(|_| "if".to_owned()),
-        step.parallel_group.as_ref().map(|group| format!("group {group}")),
-        (step.max_retries > 0).then(|| format!("{} retries", step.max_retries)),
-        step.output_schema.as_ref().map(|_| "schema".to_owned()),
-    ];
-    words.into_iter().flatten().map(|word| view! { <Badge tone=Tone::Neutral>{word}</Badge> }).collect_view()
+/// What it waits for: in a graph to be chosen, in a row as its place says it.
+#[component]
+fn Waits(edit: StepEdit, graph: bool, document: Template) -> impl IntoView {
+    let own = waits(&document).get(edit.index).cloned().unwrap_or_default();
+    let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
+    let before: Vec<_> = own.iter().filter_map(|&index| names.get(index as usize).cloned()).collect();
+    if !graph {
+        let words = match before.as_slice() {
+            [] => "It runs first.".to_owned(),
+            [.., _] if before.len() > 6 => {
+                format!("It waits for {} steps, as its place in the list says.", before.len())
+            }
+            _ => format!("It waits for {}, as its place in the list says.", before.join(", ")),
+        };
+        let choose = move || {
+            edit.editor.reshape(change::to_graph);
+            focus(edit.id("waits"));
+        };
+        return view! {
+            <div class="step-waits" role="group" aria-label="Waits for">
+                <span class="field-label">"Waits for"</span>
+                <p class="field-hint">{words}</p>
+                <Button size=ButtonSize::Small on_click=choose>"Choose for each step"</Button>
+            </div>
+        }
+        .into_any();
+    }
+    let own_name = names.get(edit.index).cloned().unwrap_or_default();
+    let listed = document.steps.get(edit.index).and_then(|step| step.depends_on.clone()).unwrap_or_default();
+    let first = SelectOption::new("", "Add a step to wait for…");
+    let free = names.into_iter().filter(|name| *name != own_name && !listed.contains(name));
+    let options: Vec<_> =
+        std::iter::once(first).chain(free.map(|name| SelectOption::new(name.clone(), name))).collect();
+    let add = move |name: String| {
+        if !name.is_empty() {
+            edit.reshape(|step| step.depends_on.get_or_insert_default().push(name));
+            focus(edit.id("waits"));
+        }
+    };
+    let chip = move |name: String| {
+        let label = format!("Do not wait for {name}");
+        let gone = name.clone();
+        let remove = move || {
+            let gone = gone.clone();
+            edit.reshape(move |step| step.depends_on.get_or_insert_default().retain(|other| *other != gone));
+            focus(edit.id("waits"));
+        };
+        view! {
+            <li class="wait">
+                <span class="wait-name">{name}</span>
+                <IconButton glyph=Glyph::Close label size=ButtonSize::Small on_click=remove/>
+            </li>
+        }
+    };
+    view! {
+        <div class="step-waits">
+            <ul class="waits" role="list" aria-label="Waits for">{listed.into_iter().map(chip).collect_view()}</ul>
+            <Select label="Waits for" name=edit.id("waits") id=edit.id("waits") options value="" on_change=add/>
+        </div>
+    }
+    .into_any()
 }

@@ -1,6 +1,9 @@
 //! The text side of the editor: a textarea with the numbers of its lines beside it, marked where a problem is.
 
-use super::state::Editor;
+use super::{
+    designer::step_at,
+    state::{Editor, Side},
+};
 use leptos::{html, prelude::*};
 use std::collections::BTreeSet;
 
@@ -20,12 +23,41 @@ pub fn YamlPane(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
             gutter.set_scroll_top(area.scroll_top());
         }
     };
+    // The step at the cursor is the chosen one, and the chosen one is in view.
+    let follow = move || {
+        let Some(area) = area.get_untracked() else { return };
+        let caret = area.selection_start().ok().flatten().unwrap_or_default() as usize;
+        let line =
+            area.value().encode_utf16().take(caret).filter(|unit| *unit == u16::from(b'\n')).count() + 1;
+        let step = step_at(editor, line as u32);
+        if step != editor.chosen.get_untracked() {
+            editor.chosen.set(step);
+        }
+    };
+    Effect::new(move |_| {
+        let (chosen, side) = (editor.chosen.get(), editor.side.get());
+        let line = chosen.and_then(|step| editor.lines.with_untracked(|lines| lines.get(step).copied()));
+        let (Some(line), Some(area), Side::Yaml) = (line, area.get_untracked(), side) else { return };
+        let typing = document().active_element().is_some_and(|active| active.id() == area.id());
+        if !typing {
+            area.set_scroll_top((line as i32 - 4).max(0) * LINE);
+        }
+    });
+    let own = Memo::new(move |_| {
+        let step = editor.chosen.get()?;
+        let lines = editor.lines.read();
+        Some((*lines.get(step)?, lines.get(step + 1).map_or(u32::MAX, |next| next - 1)))
+    });
     let first = source.get_untracked();
     view! {
         <div class="yaml">
             <div class="yaml-gutter" node_ref=gutter aria-hidden="true">
                 <For each=move || 1..=lines.get() key=|line| *line let(line)>
-                    <span class="yaml-line" class:yaml-marked=move || marked.read().contains(&(line as u32))>
+                    <span
+                        class="yaml-line"
+                        class:yaml-own=move || own.get().is_some_and(|(from, to)| (from..=to).contains(&(line as u32)))
+                        class:yaml-marked=move || marked.read().contains(&(line as u32))
+                    >
                         {line}
                     </span>
                 </For>
@@ -45,6 +77,8 @@ pub fn YamlPane(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
                 prop:value=move || source.get()
                 on:input=move |event| editor.write(event_target_value(&event))
                 on:scroll=scroll
+                on:keyup=move |_| follow()
+                on:click=move |_| follow()
             >
                 {first}
             </textarea>

@@ -4,6 +4,7 @@ mod documents;
 mod flow;
 mod hostile;
 mod random;
+mod revise;
 
 use super::{Checked, Format, check};
 

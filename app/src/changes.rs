@@ -1,6 +1,5 @@
-//! What became of a file's text from one version to the next.
+//! What became of a text from one version to the next.
 
-use super::server::TEXT_LIMIT;
 use similar::{Algorithm, TextDiff};
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use std::time::Duration;
 const AROUND: usize = 3;
 /// How many lines are shown.
 const LINES: usize = 2_000;
+/// How much of them is shown, in bytes.
+const BYTES: usize = 256 * 1024;
 /// After so long the rest counts as changed altogether: some texts have nothing in common, at length.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -21,7 +22,7 @@ pub fn between(before: &str, after: &str) -> String {
     let all = diff.unified_diff().context_radius(AROUND).missing_newline_hint(false).to_string();
     let mut shown = String::new();
     for (number, line) in all.lines().enumerate() {
-        if number == LINES || shown.len() + line.len() > TEXT_LIMIT as usize {
+        if number == LINES || shown.len() + line.len() > BYTES {
             shown.push_str("@ The rest is not shown.\n");
             break;
         }

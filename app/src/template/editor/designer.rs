@@ -1,0 +1,118 @@
+//! The canvas side of the editor, and the bar of what can be done on it.
+
+use super::{focus_name, state::Editor, tools::Tools};
+use crate::{
+    canvas::{Canvas, Editing, Scene},
+    ui::{ButtonSize, Glyph, IconButton, Kbd},
+};
+use leptos::{ev, prelude::*};
+
+/// The id that the canvas's steps begin with; the canvas itself is found by it, too.
+const STEPS: &str = "designer-step";
+
+#[component]
+pub fn CanvasPane(tools: Tools) -> impl IntoView {
+    let editor = tools.editor;
+    let flawed = Memo::new(move |_| {
+        let problems = editor.problems.read();
+        let mut steps: Vec<_> = problems.iter().filter_map(|problem| step_of(&problem.path)).collect();
+        steps.dedup();
+        steps
+    });
+    let scene = Memo::new(move |_| {
+        editor.drawn.track();
+        let flawed = flawed.read();
+        editor.with_document(|template| Scene::of_template(template, &flawed)).unwrap_or_default()
+    });
+    let editing = Editing {
+        on_connect: Callback::new(move |joint| tools.connect(joint)),
+        on_insert: Callback::new(move |joint| tools.add_between(joint)),
+        on_key: Callback::new(move |event: ev::KeyboardEvent| tools.hear(&event)),
+        marked: editor.marked,
+    };
+    let keys = [
+        ("N", "new step"),
+        ("Shift N", "beside"),
+        ("C", "connect"),
+        ("D", "duplicate"),
+        ("Delete", "remove"),
+        ("X", "mark"),
+        ("G", "run marked at once"),
+        ("Alt ↑", "move"),
+        ("Ctrl Z", "undo"),
+    ];
+    view! {
+        <div class="designer-canvas" inert=move || !editor.readable.get()>
+            <Canvas
+                id=STEPS
+                label="Steps"
+                scene
+                chosen=editor.chosen
+                on_choose=Callback::new(move |index| editor.chosen.set(index))
+                on_open=Callback::new(focus_name)
+                editing
+                tall=true
+            />
+            <p class="designer-keys">
+                {keys
+                    .map(|(keys, does)| {
+                        view! {
+                            <span class="designer-key">
+                                <Kbd keys=keys.to_owned()/>
+                                {does}
+                            </span>
+                        }
+                    })
+                    .collect_view()}
+            </p>
+        </div>
+    }
+}
+
+#[component]
+pub fn ToolBar(tools: Tools) -> impl IntoView {
+    let editor = tools.editor;
+    let none = Signal::derive(move || editor.chosen.get().is_none());
+    let few = Signal::derive(move || {
+        let chosen = editor.chosen.get();
+        let marked = editor.marked.read();
+        marked.len() + usize::from(chosen.is_some_and(|chosen| !marked.contains(&chosen))) < 2
+    });
+    let nothing_before = Signal::derive(move || !editor.can.get().0 && !editor.settling.get());
+    let nothing_after = Signal::derive(move || !editor.can.get().1);
+    view! {
+        <div class="designer-tools" role="toolbar" aria-label="Steps">
+            <IconButton glyph=Glyph::Undo label="Undo (Ctrl+Z)" size=ButtonSize::Small disabled=nothing_before on_click=move || editor.undo()/>
+            <IconButton glyph=Glyph::Redo label="Redo (Ctrl+Shift+Z)" size=ButtonSize::Small disabled=nothing_after on_click=move || editor.redo()/>
+            <span class="designer-gap"></span>
+            <IconButton glyph=Glyph::Plus label="Add a step (N)" size=ButtonSize::Small on_click=move || tools.add()/>
+            <IconButton glyph=Glyph::Copy label="Duplicate the step (D)" size=ButtonSize::Small disabled=none on_click=move || tools.duplicate()/>
+            <IconButton glyph=Glyph::ChevronUp label="Move the step up (Alt+Up)" size=ButtonSize::Small disabled=none on_click=move || tools.shift(false)/>
+            <IconButton glyph=Glyph::ChevronDown label="Move the step down (Alt+Down)" size=ButtonSize::Small disabled=none on_click=move || tools.shift(true)/>
+            <IconButton glyph=Glyph::Group label="Run the marked steps at once (G)" size=ButtonSize::Small disabled=few on_click=move || tools.group()/>
+            <IconButton glyph=Glyph::Trash label="Remove the step (Delete)" size=ButtonSize::Small disabled=none on_click=move || tools.remove()/>
+        </div>
+    }
+}
+
+/// The step that a problem's path leads to: 3 for `steps[3].prompt`.
+pub fn step_of(path: &str) -> Option<usize> {
+    path.strip_prefix("steps[")?.split_once(']')?.0.parse().ok()
+}
+
+/// The step that a line of the text belongs to.
+pub fn step_at(editor: Editor, line: u32) -> Option<usize> {
+    editor.lines.with_untracked(|lines| lines.iter().rposition(|first| *first <= line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step_of;
+
+    #[test]
+    fn problems_know_their_step() {
+        assert_eq!(step_of("steps[12].inputMapping.code"), Some(12));
+        assert_eq!(step_of("input.properties"), None);
+        assert_eq!(step_of("steps"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! What is chosen, field by field: a step, or else the template itself.
+
+use super::change;
+use super::{designer::step_of, document::TemplateFields, state::Editor, step::StepFields, tools::Tools};
+use crate::{
+    form::sentence,
+    ui::{
+        Button, ButtonSize, ButtonVariant, Dialog, DialogSize, Glyph, Icon, IconButton, Notice, Select,
+        SelectOption, Tone,
+    },
+};
+use domain::template::{upstream, waits};
+use leptos::prelude::*;
+
+#[component]
+pub fn Inspector(
+    tools: Tools,
+    /// The key of a stored template is fixed.
+    fixed_key: bool,
+) -> impl IntoView {
+    let editor = tools.editor;
+    let unreadable = move || {
+        (!editor.readable.get()).then(|| {
+            view! {
+                <Notice tone=Tone::Warning>
+                    "The YAML cannot be read as a template just now. The canvas and the form show it as it last could be, and follow again once the text is mended."
+                </Notice>
+            }
+        })
+    };
+    let drawings = StoredValue::new(0_u32);
+    let shown = move || {
+        editor.shape.track();
+        let chosen = editor.chosen.get();
+        let document = editor.document()?;
+        let step = chosen.and_then(|index| Some((index, document.steps.get(index)?.clone())));
+        let fields = match step {
+            Some((index, step)) => view! {
+                <StepHead editor index/>
+                <StepProblems editor index/>
+                <StepFields editor index step document/>
+            }
+            .into_any(),
+            None => view! { <TemplateFields editor document fixed_key/> }.into_any(),
+        };
+        // Fields that a person has typed in keep their text when they are used again: each drawing has its own, by turns of
+        // two types.
+        let odd = drawings.try_update_value(|count| {
+            *count += 1;
+            *count % 2 == 1
+        });
+        Some(if odd == Some(true) { (fields,).into_any() } else { (fields, ()).into_any() })
+    };
+    view! {
+        <aside class="inspector" aria-label="Inspector">
+            {unreadable}
+            <div class="inspector-fields" inert=move || !editor.readable.get()>
+                {shown}
+            </div>
+            <RemoveDialog tools/>
+        </aside>
+    }
+}
+
+#[component]
+fn StepHead(editor: Editor, index: usize) -> impl IntoView {
+    let of = editor.with_document(|template| template.steps.len()).unwrap_or_default();
+    view! {
+        <header class="inspector-head">
+            <h2 class="inspector-title">{format!("Step {} of {of}", index + 1)}</h2>
+            <IconButton
+                glyph=Glyph::Close
+                label="To the template's own fields (Esc on the canvas)"
+                size=ButtonSize::Small
+                on_click=move || editor.chosen.set(None)
+            />
+        </header>
+    }
+}
+
+#[component]
+fn StepProblems(editor: Editor, index: usize) -> impl IntoView {
+    let own = Memo::new(move |_| {
+        let problems = editor.problems.read();
+        let own = problems.iter().filter(|problem| step_of(&problem.path) == Some(index));
+        own.map(|problem| sentence(&problem.message)).collect::<Vec<_>>()
+    });
+    view! {
+        <ul class="inspector-problems" role="list">
+            {move || {
+                own.get()
+                    .into_iter()
+                    .map(|problem| view! { <li><Icon glyph=Glyph::Warning/><span>{problem}</span></li> })
+                    .collect_view()
+            }}
+        </ul>
+    }
+}
+
+/// Asks before a step goes that others use, and what they shall read instead.
+#[component]
+fn RemoveDialog(tools: Tools) -> impl IntoView {
+    let (editor, doomed) = (tools.editor, tools.doomed);
+    let open = RwSignal::new(false);
+    Effect::new(move |_| open.set(doomed.get().is_some()));
+    Effect::new(move |_| {
+        // Only a choice that is there: setting none again would go round for ever.
+        if !open.get() && doomed.read_untracked().is_some() {
+            doomed.set(None);
+        }
+    });
+    let instead = RwSignal::new(String::new());
+    let text = Memo::new(move |_| {
+        let index = doomed.get()?;
+        let users = editor.with_document(|template| change::users(template, index))?;
+        let shown = if users.len() > 6 { format!("{} steps", users.len()) } else { users.join(", ") };
+        Some(format!("Used by {shown}. Steps that waited for it will wait for what it waited for."))
+    });
+    let options = Signal::derive(move || {
+        let leave = SelectOption::new("", "Leave them as they are: the problems list will name them");
+        let others = doomed.get().and_then(|index| {
+            editor.with_document(|template| {
+                let before = upstream(&waits(template), index as u32);
+                let names = before.iter().rev().map(|&step| template.steps[step as usize].name.clone());
+                names
+                    .map(|name| SelectOption::new(name.clone(), format!("Read the output of {name}")))
+                    .collect::<Vec<_>>()
+            })
+        });
+        std::iter::once(leave).chain(others.unwrap_or_default()).collect()
+    });
+    let confirm = move || {
+        if let Some(index) = doomed.get_untracked() {
+            let instead = instead.get_untracked();
+            tools.remove_now(index, (!instead.is_empty()).then_some(instead));
+        }
+        open.set(false);
+    };
+    let footer = move || {
+        view! {
+            <Button on_click=move || open.set(false)>"Keep"</Button>
+            <Button variant=ButtonVariant::Danger on_click=confirm>"Remove the step"</Button>
+        }
+    };
+    view! {
+        <Dialog open title="Remove the step?" size=DialogSize::Small footer>
+            <p>{move || text.get()}</p>
+            <Select label="Texts that read its output" name="remove-instead" options bind=instead/>
+        </Dialog>
+    }
+}

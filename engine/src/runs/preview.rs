@@ -1,0 +1,121 @@
+//! What an expression gives with the data of a past run, for whoever is writing it.
+
+use crate::{Engine, Result, User, store::runs};
+use domain::{
+    access::Permission,
+    expression::{Context, ExpressionError, Item},
+    id::{RunNumber, TemplateId},
+    key::{ProjectKey, TemplateKey},
+    run::StepStatus,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How much of a value is shown, in characters.
+const SHOWN: usize = 400;
+/// How many runs back are looked at for one that has ended.
+const LOOKED_AT: u32 = 20;
+
+/// What an expression stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expression {
+    /// A mapping's text.
+    Value,
+    Condition,
+    /// The list of a forEach.
+    Items,
+}
+
+impl Engine {
+    /// Evaluates with the newest run of the template that has ended, else with the newest; none when it has no run.
+    /// `for_each`: the list whose first item `item` is. The inner error is the expression's, in words for its author.
+    pub async fn preview_expression(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        kind: Expression,
+        text: &str,
+        for_each: Option<&str>,
+    ) -> Result<Option<(RunNumber, std::result::Result<String, String>)>> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let db = self.0.store.read();
+        let newest = runs::list(db, project, None, Some(template), u32::MAX, LOOKED_AT).await?;
+        let mut chosen = None;
+        for row in newest {
+            let ended = row.summary()?.finished_at.is_some();
+            if ended || chosen.is_none() {
+                chosen = Some(row);
+            }
+            if ended {
+                break;
+            }
+        }
+        let Some(row) = chosen else { return Ok(None) };
+        let (run, summary) = (row.id(), row.summary()?);
+        let recipe = self.recipe(row.template_id.map(TemplateId), summary.template.version).await?;
+        let state = self.state_of(run).await?;
+        let input = self.stored_text(run, row.snapshot.0.input).await?;
+        let input: Value = serde_json::from_str(&input).unwrap_or_default();
+        let (mut outputs, mut mapped) = (BTreeMap::new(), BTreeMap::new());
+        for (index, (step, planned)) in state.steps.iter().zip(&state.plan.steps).enumerate() {
+            let written = recipe.template.steps[index].output_mapping.keys();
+            let wanted = std::iter::once(&planned.name).chain(written).any(|name| {
+                text.contains(name.as_str()) || for_each.is_some_and(|list| list.contains(name.as_str()))
+            });
+            let output = match (step.status, &step.output) {
+                _ if !wanted => continue,
+                (StepStatus::Completed, Some(output)) => {
+                    let text = self.stored_text(run, output.id).await?;
+                    recipe.outputs[index].of_stored(output.json, text)?
+                }
+                (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
+                _ => continue,
+            };
+            if let Ok(written) = recipe.evaluator.output_mapping(&recipe.template.steps[index], &output) {
+                mapped.extend(written);
+            }
+            outputs.insert(planned.name.clone(), output);
+        }
+        let conversation = json!([]);
+        let context = Context {
+            input: &input,
+            outputs: &outputs,
+            mapped: &mapped,
+            conversation: &conversation,
+            item: None,
+        };
+        let evaluate = || -> std::result::Result<Value, ExpressionError> {
+            let evaluator = &recipe.evaluator;
+            let first = match (kind, for_each) {
+                (Expression::Value | Expression::Condition, Some(list)) => {
+                    // A condition decides about the step as a whole, but it does no harm to it.
+                    evaluator.items(list, &context).ok().and_then(|items| items.into_iter().next())
+                }
+                _ => None,
+            };
+            let index = json!(0);
+            let item = first.as_ref().map(|value| Item { value, index: &index });
+            let context = Context { item, ..context };
+            match kind {
+                Expression::Value => evaluator.value(text, &context),
+                Expression::Condition => evaluator.condition(text, &context).map(Value::Bool),
+                Expression::Items => evaluator.items(text, &context).map(Value::Array),
+            }
+        };
+        // What an author types may loop up to its limit.
+        let given = recipe.aside(usize::MAX, evaluate);
+        Ok(Some((summary.number, given.map(|value| shown(&value)).map_err(|error| error.to_string()))))
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Array(items) if !items.is_empty() => format!("{} items: {value}", items.len()),
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
