@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 
 pub mod conversation;
+pub mod dashboard;
 pub mod execute;
 pub mod fault;
 pub mod form;
@@ -16,6 +17,7 @@ pub mod project;
 pub mod role;
 pub mod router;
 pub mod run;
+pub mod search;
 pub mod session;
 pub mod settings;
 pub mod sign_in;

@@ -8,6 +8,7 @@ pub mod models;
 mod accounts;
 mod config;
 mod conversations;
+mod dashboard;
 mod error;
 mod folder;
 mod given;
@@ -18,6 +19,7 @@ mod projects;
 mod providers;
 mod roles;
 mod runs;
+mod search;
 mod secrets;
 mod seed;
 mod store;
@@ -71,6 +73,7 @@ impl Engine {
         }
         if serve {
             engine.take_up_unfinished().await.map_err(StartError::Seed)?;
+            engine.0.runs.beside(engine.clone().keep_index());
         }
         Ok(engine)
     }

@@ -11,7 +11,6 @@ mod files;
 mod follow;
 mod inputs;
 mod list;
-mod live_link;
 mod log;
 mod nested;
 mod page;
@@ -28,7 +27,6 @@ mod timeline;
 mod words;
 
 pub use list::RunsPage;
-pub use live_link::LiveRuns;
 pub use page::RunPage;
 pub use question::Questions;
 pub use rerun::Rerun;

@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod changes;
 pub(crate) mod conversations;
+pub(crate) mod dashboard;
 pub(crate) mod files;
 pub(crate) mod inbox;
 pub(crate) mod log;
@@ -14,6 +15,7 @@ pub(crate) mod projects;
 pub(crate) mod providers;
 pub(crate) mod roles;
 pub(crate) mod runs;
+pub(crate) mod search;
 pub(crate) mod snapshots;
 pub(crate) mod templates;
 pub(crate) mod versions;
