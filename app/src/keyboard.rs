@@ -6,9 +6,12 @@
 
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
-use web_sys::{Element, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent};
 
-use crate::ui::{Dialog, DialogSize, Kbd};
+use crate::ui::{
+    Dialog, DialogSize, Kbd,
+    focus::{Move, active_element, move_focus},
+};
 
 /// Milliseconds in which the letter after `g` must come.
 const CHORD: f64 = 1_500.0;
@@ -27,6 +30,7 @@ pub struct Keyboard {
     shortcuts: RwSignal<Vec<Shortcut>>,
     next: StoredValue<u64>,
     help: RwSignal<bool>,
+    palette: RwSignal<bool>,
 }
 
 impl Keyboard {
@@ -36,6 +40,7 @@ impl Keyboard {
             shortcuts: RwSignal::new(Vec::new()),
             next: StoredValue::new(0),
             help: RwSignal::new(false),
+            palette: RwSignal::new(false),
         };
         provide_context(keyboard);
         Effect::new(move |_| {
@@ -50,7 +55,24 @@ impl Keyboard {
         self.help.set(true);
     }
 
+    pub fn show_palette(self) {
+        self.palette.set(true);
+    }
+
+    /// Whether the palette is open; whoever draws it keeps this true.
+    pub fn palette(self) -> RwSignal<bool> {
+        self.palette
+    }
+
     fn hear(self, event: &KeyboardEvent, chord_since: StoredValue<Option<f64>>) {
+        if opens_palette(event) {
+            event.prevent_default();
+            let open = self.palette.get_untracked();
+            if open || !something_floats() {
+                self.palette.set(!open);
+            }
+            return;
+        }
         let elsewhere = event.default_prevented() || event.ctrl_key() || event.meta_key() || event.alt_key();
         if elsewhere || is_typing(event) || something_floats() {
             return;
@@ -75,6 +97,8 @@ impl Keyboard {
         if let Some(run) = found {
             event.prevent_default();
             run.run(());
+        } else if on_rows(&wanted) {
+            event.prevent_default();
         }
     }
 }
@@ -103,6 +127,40 @@ pub fn use_shortcut(
     });
 }
 
+/// What opens a thing of a list: every list of things has such links, and J and K move among them.
+const ROWS: &str = ".main a.row-link, .main [data-row]";
+
+/// What a key does with the rows of whatever list the page shows, wherever the focus is. Whether it did anything.
+fn on_rows(key: &str) -> bool {
+    let Some(page) = document().body() else { return false };
+    let row = active_element().filter(|active| active.matches(ROWS).unwrap_or(false));
+    match key {
+        "j" => move_focus(&page, ROWS, Move::Next),
+        "k" => move_focus(&page, ROWS, Move::Previous),
+        // From anywhere else the arrows scroll the page.
+        "ArrowDown" | "ArrowUp" if row.is_some() => {
+            move_focus(&page, ROWS, if key == "ArrowDown" { Move::Next } else { Move::Previous })
+        }
+        "e" => press(row, "a[href$='/execute']"),
+        "." => press(row, "button[aria-haspopup=menu]"),
+        _ => false,
+    }
+}
+
+/// Presses what is found in the row that has the focus, else in the page's head.
+fn press(row: Option<HtmlElement>, wanted: &str) -> bool {
+    let within = match row {
+        Some(row) => row.closest("tr, li").ok().flatten(),
+        None => document().query_selector(".page-actions").ok().flatten(),
+    };
+    let found = within.and_then(|within| within.query_selector(wanted).ok().flatten());
+    let found = found.and_then(|found| found.dyn_into::<HtmlElement>().ok());
+    if let Some(found) = &found {
+        found.click();
+    }
+    found.is_some()
+}
+
 /// The key belongs to a field.
 pub fn is_typing(event: &KeyboardEvent) -> bool {
     event.target().and_then(|target| target.dyn_into::<Element>().ok()).is_some_and(|element| {
@@ -117,6 +175,12 @@ pub fn sends(event: &KeyboardEvent) -> bool {
     event.key() == "Enter" && (event.ctrl_key() || event.meta_key())
 }
 
+/// Ctrl or Cmd with K, also while a person types.
+fn opens_palette(event: &KeyboardEvent) -> bool {
+    let held = (event.ctrl_key() || event.meta_key()) && !event.alt_key() && !event.shift_key();
+    held && event.key().eq_ignore_ascii_case("k")
+}
+
 /// A dialog or a menu is open above the page.
 pub fn something_floats() -> bool {
     document().query_selector("dialog[open], :popover-open").is_ok_and(|found| found.is_some())
@@ -127,10 +191,13 @@ pub fn something_floats() -> bool {
 pub fn ShortcutHelp() -> impl IntoView {
     let keyboard = use_keyboard();
     let fixed = [
+        ("Ctrl K", "Search and commands (Cmd K on a Mac)"),
         ("?", "Show this help"),
         ("J", "Next row (or arrow down)"),
         ("K", "Previous row (or arrow up)"),
         ("Enter", "Open the row"),
+        ("E", "Execute the template, or that of the row"),
+        (".", "Actions of the row, or of the page"),
         ("Esc", "Close a panel, dialog or menu"),
         ("Ctrl Enter", "Send (Cmd Enter on a Mac)"),
     ];

@@ -6,6 +6,7 @@ pub mod canvas;
 #[cfg(feature = "ssr")]
 mod changes;
 pub mod conversation;
+pub mod dashboard;
 pub mod execute;
 pub mod fault;
 pub mod form;
@@ -19,6 +20,7 @@ pub mod project;
 pub mod role;
 pub mod router;
 pub mod run;
+pub mod search;
 pub mod session;
 pub mod settings;
 pub mod sign_in;

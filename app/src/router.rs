@@ -9,13 +9,15 @@ use leptos_router::{
 
 use crate::{
     conversation::{ConversationPage, ConversationsPage, NewConversationPage},
+    dashboard::{DashboardPage, LiveRuns},
     execute::ExecutePage,
     gallery::GalleryPage,
     inbox::{InboxCount, InboxPage},
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     role::{EditRolePage, NewRolePage, RolesPage},
-    run::{ComparePage, LiveRuns, RunPage, RunsPage},
+    run::{ComparePage, RunPage, RunsPage},
+    search::{Palette, PaletteButton, SearchPage},
     settings::{MembersPage, ModelsPage, TokensPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     standing::StandingHere,
@@ -33,7 +35,9 @@ pub fn AppRoutes() -> impl IntoView {
                 <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
                 <Route path=path!("/projects/new") view=NewProjectPage/>
                 <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/dashboard") view=DashboardPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/inbox") view=InboxPage ssr=SsrMode::Async/>
+                <Route path=path!("/p/:project/search") view=SearchPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
                 <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
@@ -68,10 +72,12 @@ fn Framed() -> impl IntoView {
             project_switcher=|| view! { <ProjectSwitcher/> }
             inbox_count=|| view! { <InboxCount/> }
             live=|| view! { <LiveRuns/> }
+            search=|| view! { <PaletteButton/> }
             account=|| view! { <AccountMenu/> }
         >
             <Outlet/>
         </Frame>
+        <Palette/>
     }
 }
 

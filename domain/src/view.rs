@@ -279,6 +279,104 @@ impl Standing {
     pub const MOST: u32 = 100;
 }
 
+/// What a project is doing just now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dashboard {
+    /// How many runs are live; `runs` has the newest of them.
+    pub live: u32,
+    pub runs: Vec<LiveRunSummary>,
+    pub last_hour: Outcomes,
+    /// The providers that have something to do, for whichever project.
+    pub providers: Vec<ProviderQueue>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveRunSummary {
+    pub run: RunSummary,
+    pub steps: StepCounts,
+    /// Where it is: a step that works, else one that waits for a person, else the one that comes next.
+    pub step: Option<String>,
+    /// Who does that step.
+    pub role: Option<RoleKey>,
+}
+
+/// How the steps of a run stand. Skipped ones are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepCounts {
+    pub total: u32,
+    pub done: u32,
+    pub running: u32,
+    pub waiting: u32,
+    pub failed: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcomes {
+    pub completed: u32,
+    pub failed: u32,
+    pub cancelled: u32,
+}
+
+/// Calls that a provider has under way, calls that wait for it, and how many it may have at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderQueue {
+    pub key: ProviderKey,
+    pub active: u32,
+    pub queued: u32,
+    pub most: u32,
+}
+
+/// Something that a search found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    #[serde(flatten)]
+    pub what: FoundThing,
+    /// What it is called; of a message, its conversation.
+    pub title: String,
+    /// The words around what was found, where they are not the title.
+    pub excerpt: Vec<Piece>,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum FoundThing {
+    Run {
+        run: RunNumber,
+        status: RunStatus,
+    },
+    Template {
+        template: TemplateKey,
+    },
+    Role {
+        role: RoleKey,
+    },
+    Conversation {
+        task: TaskId,
+    },
+    Message {
+        task: TaskId,
+        message: MessageId,
+        author: Author,
+        /// The cursor of the part of the conversation that has it; none: its newest part has.
+        from: Option<String>,
+    },
+}
+
+/// A part of a text; `marked`: it is what was searched for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Piece {
+    pub text: String,
+    pub marked: bool,
+}
+
 /// One version of a file in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,7 +12,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-const PAGE: usize = 50;
+pub(crate) const PAGE: usize = 50;
 const MAX_TITLE: usize = 200;
 /// Longer texts are shown as they are: rendering them would cost more than anybody reads. In bytes.
 const MAX_RENDERED: usize = 200_000;

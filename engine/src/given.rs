@@ -36,6 +36,11 @@ pub(crate) fn after<K: DeserializeOwned>(cursor: Option<&str>, start: K) -> Resu
     serde_json::from_slice(&key).map_err(|_| bad())
 }
 
+/// A cursor that stands for this sort key.
+pub(crate) fn cursor<K: Serialize>(key: &K) -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).map_err(Error::internal)?))
+}
+
 /// A page of `size` rows out of a query that asked for one more. `key` is what the list is sorted by.
 pub(crate) fn page<R, K: Serialize, T>(
     mut rows: Vec<R>,
@@ -46,7 +51,7 @@ pub(crate) fn page<R, K: Serialize, T>(
     let more = rows.len() > size;
     rows.truncate(size);
     let next = match rows.last().filter(|_| more) {
-        Some(last) => Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&key(last)).map_err(Error::internal)?)),
+        Some(last) => Some(cursor(&key(last))?),
         None => None,
     };
     Ok(Page { items: rows.into_iter().map(item).collect::<Result<_>>()?, next })

@@ -9,6 +9,7 @@ mod accounts;
 mod comparisons;
 mod config;
 mod conversations;
+mod dashboard;
 mod error;
 mod folder;
 mod given;
@@ -20,6 +21,7 @@ mod projects;
 mod providers;
 mod roles;
 mod runs;
+mod search;
 mod secrets;
 mod seed;
 mod store;
@@ -75,6 +77,7 @@ impl Engine {
         }
         if serve {
             engine.take_up_unfinished().await.map_err(StartError::Seed)?;
+            engine.0.runs.beside(engine.clone().keep_index());
         }
         Ok(engine)
     }

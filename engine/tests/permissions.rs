@@ -85,6 +85,8 @@ async fn every_command_of_a_project_asks_for_its_permission() {
         command!(Viewer, |engine, user| engine.run(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.inbox(&user, &lab(), None)),
         command!(Viewer, |engine, user| engine.standing(&user, &lab())),
+        command!(Viewer, |engine, user| engine.dashboard(&user, &lab())),
+        command!(Viewer, |engine, user| engine.search(&user, &lab(), "x", None)),
         command!(Viewer, |engine, user| engine.dismiss_failure(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.restore_failure(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.events(&user, &lab(), RUN, 0)),

@@ -77,7 +77,7 @@ fn Ask(
 ) -> impl IntoView {
     let send = ServerAction::<SendMessage>::new();
     let field = NodeRef::<Textarea>::new();
-    let draft_key = StoredValue::new(draft::draft_key(&project, task));
+    let draft_key = StoredValue::new(draft::draft_key(choices.owner, &project, task));
     let sending = send.pending();
 
     Effect::new(move |_| {

@@ -1,19 +1,24 @@
-//! What was typed and not sent yet, kept for this tab's life under the conversation it is for.
+//! What was typed and not sent yet, kept in this browser under the person and the conversation it is for: it outlives the
+//! tab, and a session that ends while somebody types.
 
-use domain::{id::TaskId, key::ProjectKey};
+use domain::{
+    id::{TaskId, UserId},
+    key::ProjectKey,
+};
 use leptos::prelude::window;
 
-/// Under what a conversation's draft is kept. A new conversation has one too.
-pub fn draft_key(project: &ProjectKey, task: Option<TaskId>) -> String {
+/// Under what a conversation's draft is kept. A new conversation has one too. Whoever signs in here next has their own.
+pub fn draft_key(owner: Option<UserId>, project: &ProjectKey, task: Option<TaskId>) -> String {
+    let owner = owner.map(|owner| owner.to_string()).unwrap_or_default();
     match task {
-        Some(task) => format!("draft:{project}:{task}"),
-        None => format!("draft:{project}:new"),
+        Some(task) => format!("troupe:draft:{owner}:{project}:{task}"),
+        None => format!("troupe:draft:{owner}:{project}:new"),
     }
 }
 
 /// A browser that refuses storage has no drafts; nothing else is wrong with it.
 fn storage() -> Option<web_sys::Storage> {
-    window().session_storage().ok().flatten()
+    window().local_storage().ok().flatten()
 }
 
 pub fn load(key: &str) -> Option<String> {

@@ -5,7 +5,7 @@ use crate::{
     form::FaultPage,
     keyboard::use_shortcut,
     layout::PageHeader,
-    live::{LiveNotice, Refresh, use_live},
+    live::{Refresh, use_live},
     load::load,
     project::use_project,
     ui::{
@@ -95,7 +95,6 @@ fn Conversations(
     view! {
         <div class="conversations">
             <PageHeader title="Conversations" actions=new/>
-            <LiveNotice/>
             <Show
                 when=move || !tasks.read().is_empty()
                 fallback=move || {
@@ -123,7 +122,7 @@ fn ConversationRow(base: String, task: TaskSummary) -> impl IntoView {
     let id: TaskId = task.id;
     view! {
         <li class="conversation-row">
-            <a class="conversation-link" href=format!("{base}/{id}")>
+            <a class="conversation-link" href=format!("{base}/{id}") data-row="true">
                 <span class="conversation-status">
                     {task.last_status.map(|status| view! { <StatusBadge status=Status::from(status) icon_only=true/> })}
                 </span>

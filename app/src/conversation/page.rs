@@ -12,7 +12,7 @@ use super::{
 use crate::{
     form::FaultPage,
     layout::{PageHeader, use_crumb},
-    live::{LiveNotice, Refresh, use_live},
+    live::{Refresh, use_live},
     load::load,
     project::use_project,
     run::ASK,
@@ -133,7 +133,13 @@ fn Conversation(
             Subject::Task { id: task } if *task == id => refresh.soon(),
             _ => {}
         });
-        Effect::new(move |_| end.go());
+        Effect::new(move |_| {
+            if !show_named() {
+                end.go();
+            }
+        });
+    } else {
+        Effect::new(move |_| _ = show_named());
     }
     let launched = Callback::new(move |launched: Launched| {
         live.expect(&project.get_value(), launched.run);
@@ -195,12 +201,21 @@ fn Conversation(
             </div>
             {past.then(|| view! { <p class="conversation-earlier"><a class="button button-secondary button-small" href="?">"Newest messages"</a></p> })}
             <div class="conversation-foot">
-                <LiveNotice/>
                 <Composer project=project.get_value() task=Some(id) choices on_launched=launched/>
             </div>
         </div>
     }
     .into_any()
+}
+
+/// Shows the message that the address names, if it is here.
+fn show_named() -> bool {
+    let hash = window().location().hash().unwrap_or_default();
+    let named = hash.strip_prefix('#').and_then(|id| document().get_element_by_id(id));
+    if let Some(message) = &named {
+        message.scroll_into_view();
+    }
+    named.is_some()
 }
 
 /// Rows for messages that follow one another; `after` is the row that comes after the last of them.

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 #[cfg(feature = "ssr")]
 use domain::access::Permission;
 use domain::{
-    id::{TaskId, Timestamp},
+    id::{TaskId, Timestamp, UserId},
     key::{ProjectKey, RoleKey, TemplateKey},
     view::{Launched, Message, Page, RunDetail, TaskSummary},
 };
@@ -50,6 +50,8 @@ pub struct Entry {
 pub struct Choices {
     pub roles: Vec<(RoleKey, String)>,
     pub templates: Vec<(TemplateKey, String)>,
+    /// Whose drafts it keeps.
+    pub owner: Option<UserId>,
 }
 
 #[server]
@@ -102,6 +104,7 @@ pub async fn composer_choices(project: ProjectKey) -> Result<Choices, Fault> {
     Ok(Choices {
         roles: roles.items.into_iter().map(|role| (role.key, role.name)).collect(),
         templates: templates.items.into_iter().map(|template| (template.key, template.name)).collect(),
+        owner: Some(user.id),
     })
 }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     form::FaultPage,
     layout::PageHeader,
-    live::{LiveNotice, Refresh, use_live},
+    live::{Refresh, use_live},
     load::load,
     project::use_project,
     ui::{ButtonLink, EmptyState, Glyph, Pager, Skeleton, SkeletonShape, Toast, Tone, use_toasts},
@@ -88,7 +88,6 @@ fn Inbox(project: ProjectKey, cursor: Option<String>, part: InboxPart) -> impl I
     view! {
         <div class="inbox">
             <PageHeader title="Inbox" subtitle="Decisions that runs wait for, and runs of yours that failed."/>
-            <LiveNotice/>
             <Show
                 when=move || !entries.read().is_empty()
                 fallback=move || {

@@ -9,16 +9,17 @@ use super::{
     sidebar::Sidebar,
     top_bar::{Crumb, TopBar},
 };
-use crate::{keyboard::use_shortcut, project::use_project_here};
+use crate::{keyboard::use_shortcut, live::LiveNotice, project::use_project_here};
 
 /// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
 /// `inbox_count` (beside the inbox in the
-/// sidebar), `live` (the link "3 live"), `account` (a `Menu`). Must stand inside the router.
+/// sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
 #[component]
 pub fn Frame(
     #[prop(optional, into)] project_switcher: Option<ViewFnOnce>,
     #[prop(into)] inbox_count: ViewFn,
     #[prop(optional, into)] live: Option<ViewFnOnce>,
+    #[prop(into)] search: ViewFnOnce,
     #[prop(optional, into)] account: Option<ViewFnOnce>,
     children: Children,
 ) -> impl IntoView {
@@ -35,7 +36,7 @@ pub fn Frame(
     // Each erased by itself: the compiler's work grows with the depth of a view's type.
     let (sidebar_view, top_bar) = (
         view! { <Sidebar project_switcher inbox_count/> }.into_any(),
-        view! { <TopBar live account/> }.into_any(),
+        view! { <TopBar live search account/> }.into_any(),
     );
     view! {
         <a class="skip-link" href="#main" rel="external">"Skip to content"</a>
@@ -43,6 +44,7 @@ pub fn Frame(
             {sidebar_view}
             <div class="frame-column">
                 {top_bar}
+                <LiveNotice/>
                 <main class="main" id="main" tabindex="-1">{children()}</main>
             </div>
         </div>
@@ -51,7 +53,7 @@ pub fn Frame(
 
 fn shortcuts(preferences: Preferences) {
     let project = use_section_project();
-    for section in Section::ALL {
+    for section in Section::EVERY {
         let navigate = use_navigate();
         use_shortcut(
             format!("g {}", section.letter()),

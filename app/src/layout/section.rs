@@ -9,6 +9,8 @@ use crate::{project::use_project_here, ui::Glyph};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     Inbox,
+    Search,
+    Live,
     Conversations,
     Templates,
     Runs,
@@ -18,6 +20,18 @@ pub enum Section {
 }
 
 impl Section {
+    /// All there are.
+    pub const EVERY: [Self; 8] = [
+        Self::Inbox,
+        Self::Search,
+        Self::Live,
+        Self::Conversations,
+        Self::Templates,
+        Self::Runs,
+        Self::Roles,
+        Self::Settings,
+    ];
+
     /// In the sidebar's order. Only what exists stands here.
     pub const ALL: [Self; 7] = [
         Self::Inbox,
@@ -32,6 +46,8 @@ impl Section {
     pub fn label(self) -> &'static str {
         match self {
             Self::Inbox => "Inbox",
+            Self::Search => "Search",
+            Self::Live => "Live runs",
             Self::Conversations => "Conversations",
             Self::Templates => "Templates",
             Self::Runs => "Runs",
@@ -45,6 +61,8 @@ impl Section {
     pub(super) fn segment(self) -> &'static str {
         match self {
             Self::Inbox => "inbox",
+            Self::Search => "search",
+            Self::Live => "dashboard",
             Self::Conversations => "conversations",
             Self::Templates => "templates",
             Self::Runs => "runs",
@@ -57,6 +75,8 @@ impl Section {
     pub fn glyph(self) -> Glyph {
         match self {
             Self::Inbox => Glyph::Inbox,
+            Self::Search => Glyph::Search,
+            Self::Live => Glyph::Running,
             Self::Conversations => Glyph::Conversations,
             Self::Templates => Glyph::Templates,
             Self::Runs => Glyph::Runs,
@@ -70,6 +90,8 @@ impl Section {
     pub fn letter(self) -> char {
         match self {
             Self::Inbox => 'i',
+            Self::Search => 'f',
+            Self::Live => 'l',
             Self::Conversations => 'c',
             Self::Templates => 't',
             Self::Runs => 'r',
@@ -94,7 +116,7 @@ impl Section {
             "p" => parts.nth(1)?,
             first => first,
         };
-        Self::ALL.into_iter().find(|section| section.segment() == segment)
+        Self::EVERY.into_iter().find(|section| section.segment() == segment)
     }
 }
 

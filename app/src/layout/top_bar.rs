@@ -33,7 +33,11 @@ fn readable_tail(path: &str) -> Option<String> {
 }
 
 #[component]
-pub(super) fn TopBar(live: Option<ViewFnOnce>, account: Option<ViewFnOnce>) -> impl IntoView {
+pub(super) fn TopBar(
+    live: Option<ViewFnOnce>,
+    search: ViewFnOnce,
+    account: Option<ViewFnOnce>,
+) -> impl IntoView {
     let path = use_location().pathname;
     let project = use_section_project();
     let Crumb(named) = expect_context();
@@ -53,7 +57,7 @@ pub(super) fn TopBar(live: Option<ViewFnOnce>, account: Option<ViewFnOnce>) -> i
     view! {
         <header class="top-bar">
             <nav class="breadcrumb" aria-label="Breadcrumb">{crumbs}</nav>
-            <div class="top-bar-end">{live.map(ViewFnOnce::run)} {account.map(ViewFnOnce::run)}</div>
+            <div class="top-bar-end">{live.map(ViewFnOnce::run)} {search.run()} {account.map(ViewFnOnce::run)}</div>
         </header>
     }
 }

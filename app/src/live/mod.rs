@@ -40,6 +40,8 @@ pub enum Link {
     Fine,
     /// Nothing has been heard for too long; it tries on.
     Reconnecting,
+    /// The browser has no network.
+    Offline,
     /// The server refuses: signed out, or no longer a member.
     Gone,
 }
@@ -74,10 +76,12 @@ pub fn provide_live() {
     }
     Effect::new(move |_| {
         let hidden = window_event_listener(ev::visibilitychange, move |_| live.show_or_hide());
-        let online = window_event_listener(ev::online, move |_| live.reopen(Duration::ZERO));
+        let online = window_event_listener(ev::online, move |_| live.come_back());
+        let offline = window_event_listener(ev::offline, move |_| live.lose_network());
         on_cleanup(move || {
             hidden.remove();
             online.remove();
+            offline.remove();
         });
     });
     Effect::new(move |_| {
@@ -165,6 +169,10 @@ impl Live {
         let open = tab.try_update_value(|tab| {
             tab.settling = false;
             let wanted = tab.wanted();
+            if wanted.is_nothing() && self.link.get_untracked() == Link::Reconnecting {
+                // Nobody will say that all is well again.
+                self.link.set(Link::Fine);
+            }
             if wanted.is_nothing() || document().hidden() || self.link.get_untracked() == Link::Gone {
                 tab.connection = None;
                 return false;
@@ -228,7 +236,7 @@ impl Live {
                     tab.failures
                 });
                 let failures = failures.unwrap_or(1);
-                if failures > 1 {
+                if failures > 1 && self.link.get_untracked() != Link::Offline {
                     self.link.set(Link::Reconnecting);
                 }
                 if refused {
@@ -243,9 +251,22 @@ impl Live {
         if let Some(tab) = self.tab {
             tab.try_update_value(|tab| tab.failures = 0);
         }
-        if self.link.get_untracked() == Link::Reconnecting {
+        if matches!(self.link.get_untracked(), Link::Reconnecting | Link::Offline) {
             self.link.set(Link::Fine);
         }
+    }
+
+    fn lose_network(self) {
+        if self.link.get_untracked() != Link::Gone {
+            self.link.set(Link::Offline);
+        }
+    }
+
+    fn come_back(self) {
+        if self.link.get_untracked() == Link::Offline {
+            self.link.set(Link::Reconnecting);
+        }
+        self.reopen(Duration::ZERO);
     }
 
     /// A refused stream has no body to read; a plain question has an answer.
@@ -298,7 +319,9 @@ impl Live {
     /// A stream that says nothing for too long is dead, whatever the browser thinks of it.
     fn mind_silence(self) {
         if self.tab.and_then(|tab| tab.try_with_value(|tab| tab.is_silent(SILENCE_MS))) == Some(true) {
-            self.link.set(Link::Reconnecting);
+            if self.link.get_untracked() != Link::Offline {
+                self.link.set(Link::Reconnecting);
+            }
             self.reopen(Duration::ZERO);
         }
     }

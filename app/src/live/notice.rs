@@ -1,4 +1,4 @@
-//! Says when the page may be behind. Nothing is said while all is well.
+//! Says when the page may be behind, under the top bar of every page. Nothing is said while all is well.
 
 use super::{Link, use_live};
 use leptos::prelude::*;
@@ -16,6 +16,14 @@ pub fn LiveNotice() -> impl IntoView {
                     view! {
                         <p class="live-notice-text">
                             "Reconnecting. What happens meanwhile is kept and will appear."
+                        </p>
+                    }
+                        .into_any()
+                }
+                Link::Offline => {
+                    view! {
+                        <p class="live-notice-text">
+                            "You are offline. What you typed stays here; the page goes on once the network is back."
                         </p>
                     }
                         .into_any()

@@ -3,6 +3,7 @@
 use super::server::list_roles;
 use crate::{
     form::FaultPage,
+    keyboard::use_shortcut,
     layout::PageHeader,
     load::load,
     project::use_project,
@@ -17,7 +18,7 @@ use domain::{
     view::{Page, Role},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_navigate, use_query_map};
 
 #[component]
 pub fn RolesPage() -> impl IntoView {
@@ -25,6 +26,10 @@ pub fn RolesPage() -> impl IntoView {
     let query = use_query_map();
     let cursor = Memo::new(move |_| query.read().get("cursor"));
     let roles = load(move || (project.get(), cursor.get()), |(project, cursor)| list_roles(project, cursor));
+    let navigate = use_navigate();
+    use_shortcut("n", "New role", move || {
+        navigate(&format!("/p/{}/roles/new", project.get_untracked()), Default::default());
+    });
     let actions = move || {
         let href = Signal::derive(move || format!("/p/{}/roles/new", project.get()));
         view! {

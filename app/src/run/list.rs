@@ -7,7 +7,7 @@ use super::{
 use crate::{
     form::FaultPage,
     layout::PageHeader,
-    live::{LiveNotice, Refresh, use_live},
+    live::{Refresh, use_live},
     load::load,
     project::use_project,
     ui::{
@@ -121,7 +121,6 @@ fn Runs(project: ProjectKey, asked: Asked, list: server::RunList) -> impl IntoVi
     view! {
         <div class="runs">
             <PageHeader title="Runs" actions=compare/>
-            <LiveNotice/>
             <Filters base=base.clone() asked templates=list.templates/>
             <Show
                 when=move || !runs.read().is_empty()

@@ -11,7 +11,6 @@ mod follow;
 mod graph;
 mod inputs;
 mod list;
-mod live_link;
 mod log;
 mod nested;
 mod page;
@@ -30,7 +29,6 @@ mod words;
 
 pub use compare::{ComparePage, compare_href, letter};
 pub use list::RunsPage;
-pub use live_link::LiveRuns;
 pub use page::RunPage;
 pub use question::Questions;
 pub use rerun::Rerun;

@@ -15,7 +15,7 @@ use crate::{
     fault::{self, Fault},
     form::FaultPage,
     layout::PageHeader,
-    live::{LiveNotice, LiveRun, use_live},
+    live::{LiveRun, use_live},
     load::{Loaded, load},
     project::use_project,
     ui::{RelativeTime, RoleChip, Skeleton, SkeletonShape, Tab, Tabs, format_count},
@@ -150,7 +150,6 @@ fn Run(
                     <div><dt>"Where"</dt><dd><a class="link" href=conversation>"Its conversation"</a></dd></div>
                 </dl>
                 <Status project=project.get_value() run compact=true may_edit=page.may_edit/>
-                <LiveNotice/>
             </PageHeader>
             <Tabs
                 label="Parts of the run"

@@ -2,6 +2,7 @@
 
 use super::server::SignOut;
 use crate::{
+    layout::{Preferences, ThemePreference},
     load::load,
     session::current_user,
     ui::{ButtonVariant, Glyph, Menu, MenuHeading, MenuItem},
@@ -20,6 +21,17 @@ pub fn AccountMenu() -> impl IntoView {
         let letters = name.split_whitespace().filter_map(|word| word.chars().next()).take(2);
         letters.flat_map(char::to_uppercase).collect::<String>()
     };
+    let preferences = expect_context::<Preferences>();
+    let themes = ThemePreference::ALL
+        .map(|theme| {
+            let checked = Signal::derive(move || preferences.theme() == theme);
+            view! {
+                <MenuItem checked on_select=move || preferences.set_theme(theme)>
+                    {theme.label()}
+                </MenuItem>
+            }
+        })
+        .collect_view();
     let trigger = move || {
         view! {
             <span class="account-initials">
@@ -50,6 +62,8 @@ pub fn AccountMenu() -> impl IntoView {
             <MenuItem href="/settings/tokens" glyph=Glyph::Key>
                 "API tokens"
             </MenuItem>
+            <MenuHeading>"Theme"</MenuHeading>
+            {themes}
             <MenuItem form=FORM glyph=Glyph::SignOut>
                 "Sign out"
             </MenuItem>

@@ -3,6 +3,7 @@
 use super::server::list_templates;
 use crate::{
     form::FaultPage,
+    keyboard::use_shortcut,
     layout::PageHeader,
     load::load,
     project::use_project,
@@ -16,7 +17,7 @@ use domain::{
     view::{Page, TemplateSummary},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_navigate, use_query_map};
 
 #[component]
 pub fn TemplatesPage() -> impl IntoView {
@@ -25,6 +26,10 @@ pub fn TemplatesPage() -> impl IntoView {
     let cursor = Memo::new(move |_| query.read().get("cursor"));
     let templates =
         load(move || (project.get(), cursor.get()), |(project, cursor)| list_templates(project, cursor));
+    let navigate = use_navigate();
+    use_shortcut("n", "New template", move || {
+        navigate(&format!("/p/{}/templates/new", project.get_untracked()), Default::default());
+    });
     let actions = move || {
         let href = Signal::derive(move || format!("/p/{}/templates/new", project.get()));
         view! {

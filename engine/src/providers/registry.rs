@@ -122,7 +122,7 @@ impl Models {
         &self.http
     }
 
-    pub(super) fn all(&self) -> Vec<Provider> {
+    pub fn all(&self) -> Vec<Provider> {
         self.read().values().map(|served| served.view()).collect()
     }
 

@@ -137,6 +137,11 @@ impl Runs {
         self.stopping.clone()
     }
 
+    /// Runs something for as long as runs are conducted; it heeds [`Runs::stopping`].
+    pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
     /// Ends all conductors where they stand; their runs go on at the next start.
     pub async fn stop(&self) {
         self.stopping.cancel();

@@ -9,7 +9,7 @@ use domain::{
     run::{MessageMetadata, RunStatus},
     template::Template,
     usage::Usage,
-    view::{self, Author, InboxKind, TaskStatus},
+    view::{self, Author, FoundThing, InboxKind, Piece, TaskStatus},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -206,6 +206,21 @@ pub struct InboxItem {
 impl From<view::InboxItem> for InboxItem {
     fn from(item: view::InboxItem) -> Self {
         Self { kind: item.kind, at: Time(item.at), run: item.run.into() }
+    }
+}
+
+#[derive(Serialize)]
+pub struct Found {
+    #[serde(flatten)]
+    what: FoundThing,
+    title: String,
+    excerpt: Vec<Piece>,
+    at: Time,
+}
+
+impl From<view::Found> for Found {
+    fn from(found: view::Found) -> Self {
+        Self { what: found.what, title: found.title, excerpt: found.excerpt, at: Time(found.at) }
     }
 }
 

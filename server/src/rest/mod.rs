@@ -7,7 +7,7 @@ mod run;
 
 pub use event::{delta, event};
 pub use lists::{
-    InboxItem, Message, Role, RunFile, RunSummary, Task, TemplateDetail, TemplateRef, TemplateSummary,
+    Found, InboxItem, Message, Role, RunFile, RunSummary, Task, TemplateDetail, TemplateRef, TemplateSummary,
 };
 pub use run::Run;
 

@@ -9,6 +9,7 @@ mod projects;
 mod providers;
 mod roles;
 mod runs;
+mod search;
 mod tasks;
 
 use crate::router::Route;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Route> {
         runs::routes(),
         files::routes(),
         inbox::routes(),
+        search::routes(),
         tasks::routes(),
     ]
     .into_iter()

@@ -4,6 +4,7 @@ mod browser;
 mod journey;
 mod kinds;
 mod refusals;
+mod search;
 mod sign_in;
 mod stage;
 mod strangers;

@@ -17,7 +17,7 @@ pub fn LiveRuns() -> impl IntoView {
                     .filter(|(_, standing)| standing.live_runs > 0)
                     .map(|(project, standing)| {
                         view! {
-                            <a class="live-count" href=format!("/p/{project}/runs?status=running")>
+                            <a class="live-count" href=format!("/p/{project}/dashboard")>
                                 <Icon glyph=Glyph::Running/>
                                 {standing.live_runs}
                                 " live"

@@ -1,0 +1,42 @@
+//! How well a few typed letters fit a name.
+
+/// Higher fits better; none: the letters are not all there in their order. Beginnings of words, and letters that follow
+/// one another, count most.
+pub fn score(typed: &str, name: &str) -> Option<i32> {
+    let mut wanted = typed.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).peekable();
+    let (mut score, mut in_a_row, mut before) = (0, 0, ' ');
+    let mut length = 0;
+    for letter in name.chars().flat_map(char::to_lowercase) {
+        length += 1;
+        if wanted.next_if_eq(&letter).is_some() {
+            in_a_row += 1;
+            let starts_word = !before.is_alphanumeric();
+            score += 2 * in_a_row + if starts_word { 8 } else { 0 };
+        } else {
+            in_a_row = 0;
+        }
+        before = letter;
+    }
+    // Of two names that fit alike, the shorter one is more likely to be meant.
+    wanted.peek().is_none().then_some(score * 8 - length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::score;
+
+    #[test]
+    fn what_is_meant_comes_first() {
+        for (typed, better, worse) in [
+            ("run", "Runs", "Retry until next"),
+            ("cr", "Code Review", "Documentation crawler run"),
+            ("exe rev", "Execute Code Review", "Execute Drive"),
+            ("te", "Templates", "Write"),
+            ("ü", "Über", "x ü"),
+        ] {
+            assert!(score(typed, better) > score(typed, worse), "{typed}: {better} before {worse}");
+        }
+        assert_eq!(score("xyz", "Templates"), None);
+        assert!(score("", "Anything").is_some());
+    }
+}

@@ -1,0 +1,160 @@
+//! Search over what a project holds: conversations, messages, runs, templates and roles.
+//!
+//! Indexing goes on beside runs: a task takes up what changed, a little at a time, so that nobody's commit waits long.
+
+use crate::{
+    Engine, Error, Result, User,
+    conversations::PAGE as CONVERSATION_PAGE,
+    given,
+    store::{
+        runs,
+        search::{self as rows, Words},
+    },
+};
+use domain::{
+    access::Permission,
+    id::{ProjectId, RunNumber},
+    key::ProjectKey,
+    view::{Found, Page},
+};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How many messages a page has, and how many of each other kind stand before them on the first.
+const MESSAGES: usize = 20;
+const OTHERS: u32 = 8;
+/// How many templates' runs are shown, and how many of each.
+const TEMPLATES: usize = 3;
+const RUNS_EACH: u32 = 3;
+/// The longest question, in bytes.
+const QUESTION: usize = 1_000;
+
+/// How soon after a commit the index follows, and how much goes into it at once: a batch of this size holds up others'
+/// commits for a few milliseconds.
+const SOON: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(40);
+const BATCH: u32 = 16;
+const BATCH_CHARACTERS: usize = 128 * 1024;
+/// After the database did not take it.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// What has all the words of `query`, each as a whole or as a beginning. First runs, templates, roles and
+    /// conversations by their names, then messages, newest first, 20 a page; the further pages are of messages alone.
+    pub async fn search(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        query: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<Found>> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        if query.len() > QUESTION {
+            return Err(Error::invalid("q", format!("at most {QUESTION} bytes")));
+        }
+        let before = given::after(cursor, i64::MAX)?;
+        let Some(words) = Words::of(query) else { return Ok(Page { items: Vec::new(), next: None }) };
+        let db = self.0.store.read();
+        let mut items = Vec::new();
+        if cursor.is_none() {
+            self.named(project, query, &words, &mut items).await?;
+        }
+        let found =
+            rows::messages(db, project, &words, before, MESSAGES as u32 + 1, CONVERSATION_PAGE as u32)
+                .await?;
+        let page = given::page(found, MESSAGES, |(entry, _)| *entry, |(_, found)| Ok(found))?;
+        items.extend(page.items);
+        Ok(Page { items, next: page.next })
+    }
+
+    /// What is found by its number or its name.
+    async fn named(
+        &self,
+        project: ProjectId,
+        query: &str,
+        words: &Words,
+        items: &mut Vec<Found>,
+    ) -> Result<()> {
+        let db = self.0.store.read();
+        let templates = rows::templates(db, project, words, OTHERS).await?;
+        if let Some(number) = run_number(query)
+            && let Some(row) = runs::by_number(db, project, number).await?
+        {
+            items.push(rows::run(&row)?);
+        }
+        for (key, _) in templates.iter().take(TEMPLATES) {
+            for row in runs::list(db, project, None, Some(key), u32::MAX, RUNS_EACH).await? {
+                items.push(rows::run(&row)?);
+            }
+        }
+        items.extend(templates.into_iter().map(|(_, found)| found));
+        items.extend(rows::roles(db, project, words, OTHERS).await?);
+        items.extend(rows::conversations(db, project, words, OTHERS).await?);
+        Ok(())
+    }
+
+    /// Keeps the index up to date for as long as the server runs.
+    pub(crate) async fn keep_index(self) {
+        let stopping = self.0.runs.stopping();
+        let mut commits = self.0.store.commits();
+        loop {
+            let pause = match self.index_some().await {
+                Ok(true) => PAUSE,
+                Ok(false) => {
+                    tokio::select! {
+                        changed = commits.changed() => if changed.is_err() { return },
+                        () = stopping.cancelled() => return,
+                    }
+                    SOON
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the search index does not follow");
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// Whether there was anything to index.
+    async fn index_some(&self) -> Result<bool> {
+        let batch = rows::due(self.0.store.read(), BATCH, BATCH_CHARACTERS).await?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        self.0.store.write(move |tx| Box::pin(async move { rows::index(tx, &batch).await })).await?;
+        Ok(true)
+    }
+}
+
+/// "42", "#42" and "run 42" name a run.
+fn run_number(query: &str) -> Option<RunNumber> {
+    let query = query.trim();
+    let number = query.strip_prefix('#').or_else(|| {
+        let (word, number) = query.split_at_checked(3)?;
+        word.eq_ignore_ascii_case("run").then_some(number)
+    });
+    number.unwrap_or(query).trim().parse().ok().map(RunNumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_by_their_number() {
+        for (typed, number) in [
+            ("42", Some(42)),
+            (" #42", Some(42)),
+            ("Run 42", Some(42)),
+            ("run", None),
+            ("42a", None),
+            ("äö", None),
+        ] {
+            assert_eq!(run_number(typed).map(|run| run.0), number, "{typed}");
+        }
+    }
+}

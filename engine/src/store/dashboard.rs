@@ -1,0 +1,69 @@
+//! How far the live runs of a project are, read from what their messages say of them (DESIGN section 4): at most a
+//! second behind, whatever the length of their logs, and nothing is taken up for it.
+
+use super::runs::RunRow;
+use crate::{Error, Result};
+use domain::{
+    id::{ProjectId, Timestamp},
+    key::RoleKey,
+    run::StepStatus,
+    view::{LiveRunSummary, Outcomes, StepCounts},
+};
+use sqlx::{FromRow, Row, SqlitePool, sqlite::SqliteRow};
+
+/// The live runs of the project, those begun last first.
+pub async fn live(db: &SqlitePool, project: ProjectId, limit: u32) -> Result<Vec<LiveRunSummary>> {
+    // The steps' names, states and roles alone are read out of the message: beside them it may hold much text.
+    let rows = sqlx::query(
+        "SELECT r.*, (SELECT json_group_array(json_array(s.value ->> 'name', s.value ->> 'status', s.value ->> 'role')) \
+         FROM json_each(m.metadata, '$.orchestrationStatus.steps') s) AS steps \
+         FROM run r JOIN message m ON m.id = r.message_id \
+         WHERE r.project_id = $1 AND r.status IN ('queued', 'running', 'waiting') \
+         ORDER BY r.number DESC LIMIT $2",
+    )
+    .bind(project.0)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &SqliteRow) -> Result<LiveRunSummary> {
+    let steps: &str = row.try_get("steps")?;
+    let steps: Vec<(String, StepStatus, Option<RoleKey>)> =
+        serde_json::from_str(steps).map_err(Error::internal)?;
+    let mut counts = StepCounts { total: steps.len() as u32, ..StepCounts::default() };
+    for (_, status, _) in &steps {
+        match status {
+            StepStatus::Completed | StepStatus::Skipped => counts.done += 1,
+            StepStatus::Running => counts.running += 1,
+            StepStatus::Waiting => counts.waiting += 1,
+            StepStatus::Failed | StepStatus::Cancelled => counts.failed += 1,
+            StepStatus::Pending | StepStatus::Ready => {}
+        }
+    }
+    // What works says most of where the run is; then what a person is asked, then what comes next.
+    let order = [StepStatus::Running, StepStatus::Waiting, StepStatus::Ready, StepStatus::Pending];
+    let current = order.into_iter().find_map(|wanted| steps.iter().find(|(_, status, _)| *status == wanted));
+    let run = RunRow::from_row(row)?.summary()?;
+    Ok(LiveRunSummary {
+        run,
+        steps: counts,
+        step: current.map(|(name, _, _)| name.clone()),
+        role: current.and_then(|(_, _, role)| role.clone()),
+    })
+}
+
+/// What has ended since then, by outcome.
+pub async fn outcomes(db: &SqlitePool, project: ProjectId, since: Timestamp) -> Result<Outcomes> {
+    let rows: Vec<(String, u32)> = sqlx::query_as(
+        "SELECT status, count(*) FROM run WHERE project_id = $1 AND finished_at >= $2 GROUP BY status",
+    )
+    .bind(project.0)
+    .bind(since.0)
+    .fetch_all(db)
+    .await?;
+    let count =
+        |wanted: &str| rows.iter().find(|(status, _)| status == wanted).map_or(0, |(_, count)| *count);
+    Ok(Outcomes { completed: count("completed"), failed: count("failed"), cancelled: count("cancelled") })
+}

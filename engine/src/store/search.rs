@@ -1,0 +1,344 @@
+//! The full-text index: what is due to be indexed, the index itself, and what a query finds in it.
+//!
+//! Always true: an entry holds what its subject said when it was indexed; whatever changed since is noted as due. Where
+//! the two differ, the subject is right: results are read from it.
+
+use super::runs::RunRow;
+use crate::{Error, Result, given};
+use domain::{
+    id::{MessageId, ProjectId, TaskId, Timestamp},
+    key::{RoleKey, TemplateKey},
+    view::{Author, Found, FoundThing, Piece},
+};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+/// How much of a text is indexed, in characters.
+const INDEXED: u32 = 64 * 1024;
+/// How many messages after the one that was found stand on the same page, where that is not the newest.
+const AFTER: u32 = 9;
+/// Where a snippet's marks begin and end: characters that no tokenizer keeps.
+const MARK: (char, char) = ('\u{2}', '\u{3}');
+
+/// What can be found by its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Conversation,
+    Message,
+    Template,
+    Role,
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "conversation" => Some(Self::Conversation),
+            "message" => Some(Self::Message),
+            "template" => Some(Self::Template),
+            "role" => Some(Self::Role),
+            _ => None,
+        }
+    }
+
+    /// The word under which the index has the project's entries of this kind.
+    fn scope(self, project: Uuid) -> String {
+        let letter = match self {
+            Self::Conversation => 'c',
+            Self::Message => 'm',
+            Self::Template => 't',
+            Self::Role => 'r',
+        };
+        format!("{letter}{}", project.as_simple())
+    }
+
+    /// The project, and the words by which one finds it; no row where there is nothing (more) to find.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Conversation => {
+                "SELECT project_id, substr(title, 1, $2) FROM task WHERE id = $1 AND parent_id IS NULL"
+            }
+            Self::Message => {
+                "SELECT t.project_id, substr(m.content, 1, $2) FROM message m JOIN task t ON t.id = m.task_id \
+                 WHERE m.id = $1 AND m.content <> ''"
+            }
+            Self::Template => {
+                "SELECT t.project_id, substr(concat_ws(char(10), v.name, t.key, v.description, \
+                 (SELECT group_concat(value ->> 'name', char(10)) FROM json_each(v.document, '$.steps'))), 1, $2) \
+                 FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
+                 WHERE t.id = $1 AND t.deleted_at IS NULL"
+            }
+            Self::Role => {
+                "SELECT r.project_id, substr(concat_ws(char(10), v.name, r.key), 1, $2) \
+                 FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
+                 WHERE r.id = $1 AND r.deleted_at IS NULL"
+            }
+        }
+    }
+}
+
+/// A subject as it is to stand in the index; without text it is to leave it.
+pub struct Due {
+    id: i64,
+    subject: Uuid,
+    /// Scope and text.
+    entry: Option<(String, String)>,
+}
+
+/// What is due, oldest first: at most `limit` subjects, and no more text than fits `most` characters, but at least one.
+pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
+    let rows: Vec<(i64, String, Uuid)> =
+        sqlx::query_as("SELECT id, kind, subject FROM search_due ORDER BY id LIMIT $1")
+            .bind(limit)
+            .fetch_all(db)
+            .await?;
+    let (mut due, mut length) = (Vec::with_capacity(rows.len()), 0);
+    for (id, kind, subject) in rows {
+        let kind =
+            Kind::parse(&kind).ok_or_else(|| Error::internal(format!("'{kind}' cannot be indexed")))?;
+        let words: Option<(Uuid, String)> =
+            sqlx::query_as(kind.words()).bind(subject).bind(INDEXED).fetch_optional(db).await?;
+        let entry = words.map(|(project, text)| (kind.scope(project), text));
+        length += entry.as_ref().map_or(0, |(_, text)| text.len());
+        if length > most && !due.is_empty() {
+            break;
+        }
+        due.push(Due { id, subject, entry });
+    }
+    Ok(due)
+}
+
+/// Brings the index up to date with what was due.
+pub async fn index(tx: &mut SqliteConnection, batch: &[Due]) -> Result<()> {
+    for due in batch {
+        match &due.entry {
+            Some((scope, text)) => {
+                sqlx::query(
+                    "INSERT INTO search_entry (subject) VALUES ($1) ON CONFLICT (subject) DO NOTHING; \
+                     INSERT OR REPLACE INTO search (rowid, scope, text) \
+                     SELECT id, $2, $3 FROM search_entry WHERE subject = $1",
+                )
+                .bind(due.subject)
+                .bind(scope)
+                .bind(text)
+                .execute(&mut *tx)
+                .await?;
+            }
+            None => {
+                sqlx::query(
+                    "DELETE FROM search WHERE rowid = (SELECT id FROM search_entry WHERE subject = $1); \
+                     DELETE FROM search_entry WHERE subject = $1",
+                )
+                .bind(due.subject)
+                .execute(&mut *tx)
+                .await?;
+            }
+        }
+    }
+    // One writer gives the numbers: none comes later that is lower.
+    if let Some(last) = batch.last() {
+        sqlx::query("DELETE FROM search_due WHERE id <= $1").bind(last.id).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// A person's words as the index wants them: each a prefix, all of them to be there. None when there are none. Whatever
+/// was typed, no part of it is read as the index's own language.
+pub struct Words(String);
+
+/// Longer questions are cut: more words find nothing more.
+const WORDS: usize = 12;
+const WORD: usize = 64;
+
+impl Words {
+    pub fn of(text: &str) -> Option<Self> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(WORDS);
+        let quoted: Vec<_> =
+            words.map(|word| format!("\"{}\" *", word.chars().take(WORD).collect::<String>())).collect();
+        (!quoted.is_empty()).then(|| Self(quoted.join(" AND ")))
+    }
+
+    fn within(&self, kind: Kind, project: ProjectId) -> String {
+        format!("scope : \"{}\" AND text : ({})", kind.scope(project.0), self.0)
+    }
+}
+
+fn pieces(snippet: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut marked = false;
+    for part in snippet.split_inclusive([MARK.0, MARK.1]) {
+        let text = part.trim_end_matches([MARK.0, MARK.1]);
+        if !text.is_empty() {
+            pieces.push(Piece { text: text.to_owned(), marked });
+        }
+        if part.ends_with(MARK.0) {
+            marked = true;
+        } else if part.ends_with(MARK.1) {
+            marked = false;
+        }
+    }
+    pieces
+}
+
+#[derive(FromRow)]
+struct MessageRow {
+    entry: i64,
+    snippet: String,
+    id: Uuid,
+    task_id: Uuid,
+    author: String,
+    created_at: i64,
+    title: String,
+    /// A message some way after it, where the conversation's newest page begins later than it.
+    beyond: Option<Uuid>,
+}
+
+/// Messages, the newest first, from below the entry `before`; each with its entry. A conversation's page has `page`
+/// messages.
+pub async fn messages(
+    db: &SqlitePool,
+    project: ProjectId,
+    words: &Words,
+    before: i64,
+    limit: u32,
+    page: u32,
+) -> Result<Vec<(i64, Found)>> {
+    let rows: Vec<MessageRow> = sqlx::query_as(
+        "SELECT search.rowid AS entry, snippet(search, 1, char(2), char(3), '…', 24) AS snippet, m.id, m.task_id, \
+         m.author, m.created_at, t.title, \
+         (SELECT n.id FROM message n WHERE n.task_id = m.task_id AND n.id > m.id AND EXISTS \
+         (SELECT 1 FROM message l WHERE l.task_id = m.task_id AND l.id > n.id ORDER BY l.id LIMIT 1 OFFSET $5) \
+         ORDER BY n.id LIMIT 1 OFFSET $4) AS beyond FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
+         CROSS JOIN message m ON m.id = e.subject CROSS JOIN task t ON t.id = m.task_id \
+         WHERE search MATCH $1 AND search.rowid < $2 ORDER BY search.rowid DESC LIMIT $3",
+    )
+    .bind(words.within(Kind::Message, project))
+    .bind(before)
+    .bind(limit)
+    .bind(AFTER)
+    .bind(page - 2 - AFTER)
+    .fetch_all(db)
+    .await?;
+    let found = |row: MessageRow| {
+        let author = match row.author.as_str() {
+            "user" => Author::User,
+            "assistant" => Author::Assistant,
+            _ => Author::System,
+        };
+        let from = row.beyond.map(|id| given::cursor(&id)).transpose()?;
+        let (task, message) = (TaskId(row.task_id), MessageId(row.id));
+        let what = FoundThing::Message { task, message, author, from };
+        let (title, at) = (row.title, Timestamp(row.created_at));
+        Ok((row.entry, Found { what, title, excerpt: pieces(&row.snippet), at }))
+    };
+    rows.into_iter().map(found).collect()
+}
+
+/// Conversations by their titles, the newest first.
+pub async fn conversations(
+    db: &SqlitePool,
+    project: ProjectId,
+    words: &Words,
+    limit: u32,
+) -> Result<Vec<Found>> {
+    let rows: Vec<(Uuid, String, i64)> = sqlx::query_as(
+        "SELECT t.id, t.title, t.updated_at FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
+         CROSS JOIN task t ON t.id = e.subject WHERE search MATCH $1 ORDER BY search.rowid DESC LIMIT $2",
+    )
+    .bind(words.within(Kind::Conversation, project))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let found = |(id, title, at)| Found {
+        what: FoundThing::Conversation { task: TaskId(id) },
+        title,
+        excerpt: Vec::new(),
+        at: Timestamp(at),
+    };
+    Ok(rows.into_iter().map(found).collect())
+}
+
+/// Templates by their names, descriptions and steps, the best first.
+pub async fn templates(
+    db: &SqlitePool,
+    project: ProjectId,
+    words: &Words,
+    limit: u32,
+) -> Result<Vec<(TemplateKey, Found)>> {
+    let rows: Vec<(String, String, i64, String)> = sqlx::query_as(
+        "SELECT t.key, v.name, v.created_at, snippet(search, 1, char(2), char(3), '…', 24) \
+         FROM search CROSS JOIN search_entry e ON e.id = search.rowid CROSS JOIN template t ON t.id = e.subject \
+         CROSS JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
+         WHERE search MATCH $1 AND t.deleted_at IS NULL ORDER BY rank LIMIT $2",
+    )
+    .bind(words.within(Kind::Template, project))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let found = |(key, title, at, snippet): (String, String, i64, String)| {
+        let key = TemplateKey::parse(&key).map_err(Error::internal)?;
+        let what = FoundThing::Template { template: key.clone() };
+        Ok((key, Found { what, title, excerpt: pieces(&snippet), at: Timestamp(at) }))
+    };
+    rows.into_iter().map(found).collect()
+}
+
+/// Roles by their names and keys, the best first.
+pub async fn roles(db: &SqlitePool, project: ProjectId, words: &Words, limit: u32) -> Result<Vec<Found>> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT r.key, v.name, v.created_at FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
+         CROSS JOIN role r ON r.id = e.subject \
+         CROSS JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
+         WHERE search MATCH $1 AND r.deleted_at IS NULL ORDER BY rank LIMIT $2",
+    )
+    .bind(words.within(Kind::Role, project))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let found = |(key, title, at): (String, String, i64)| {
+        let role = RoleKey::parse(&key).map_err(Error::internal)?;
+        Ok(Found { what: FoundThing::Role { role }, title, excerpt: Vec::new(), at: Timestamp(at) })
+    };
+    rows.into_iter().map(found).collect()
+}
+
+/// A run, as something that was found.
+pub fn run(row: &RunRow) -> Result<Found> {
+    let run = row.summary()?;
+    Ok(Found {
+        what: FoundThing::Run { run: run.number, status: run.status },
+        title: format!("Run {} · {}", run.number, run.template.name),
+        excerpt: Vec::new(),
+        at: run.created_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_typed_is_the_index_s_own_language() {
+        for (typed, words) in [
+            ("", None),
+            ("  \"*()-^: ", None),
+            ("Bridge", Some("\"Bridge\" *")),
+            ("a\"b OR", Some("\"a\" * AND \"b\" * AND \"OR\" *")),
+            ("text:x NEAR(y)", Some("\"text\" * AND \"x\" * AND \"NEAR\" * AND \"y\" *")),
+            ("naïve—été", Some("\"naïve\" * AND \"été\" *")),
+        ] {
+            assert_eq!(Words::of(typed).map(|words| words.0).as_deref(), words, "{typed}");
+        }
+        let long = Words::of(&"word ".repeat(100)).unwrap().0;
+        assert_eq!(long.matches("AND").count(), WORDS - 1);
+    }
+
+    #[test]
+    fn marks_become_pieces() {
+        let piece = |text: &str, marked| Piece { text: text.to_owned(), marked };
+        assert_eq!(
+            pieces("…the \u{2}bri\u{3}dge \u{2}is\u{3}"),
+            [piece("…the ", false), piece("bri", true), piece("dge ", false), piece("is", true)]
+        );
+        assert_eq!(pieces("\u{3}a\u{3}\u{2}\u{2}b"), [piece("a", false), piece("b", true)]);
+    }
+}
