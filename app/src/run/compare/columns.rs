@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     layout::{PageHeader, use_crumb},
-    live::{LiveNotice, LiveRun, Refresh, use_live},
+    live::{LiveRun, Refresh, use_live},
     run::{stop::Stop, words::run_status},
     ui::{StatusBadge, format_count, format_duration},
 };
@@ -85,7 +85,6 @@ pub fn Columns(project: ProjectKey, compared: Compared) -> impl IntoView {
     view! {
         <div class=format!("compare compare-{}", runs.len())>
             <PageHeader title/>
-            <LiveNotice/>
             <div class="compare-row compare-heads">{heads}</div>
             {rows}
             <section class="compare-step" aria-label="On the whole">
