@@ -5,6 +5,7 @@
 pub mod canvas;
 #[cfg(feature = "ssr")]
 mod changes;
+pub mod chunks;
 pub mod conversation;
 pub mod dashboard;
 pub mod execute;

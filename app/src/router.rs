@@ -2,65 +2,66 @@
 
 use leptos::prelude::*;
 use leptos_router::{
-    SsrMode,
+    MatchNestedRoutes, SsrMode,
     components::{Outlet, ParentRoute, Route, Routes},
     path,
 };
 
 use crate::{
+    chunks::{Admin, Compare, Design},
     conversation::{ConversationPage, ConversationsPage, NewConversationPage},
     dashboard::{DashboardPage, LiveRuns},
     execute::ExecutePage,
-    gallery::GalleryPage,
     inbox::{InboxCount, InboxPage},
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
-    role::{EditRolePage, NewRolePage, RolesPage},
-    run::{ComparePage, RunPage, RunsPage},
+    run::{RunPage, RunsPage},
     search::{Palette, PaletteButton, SearchPage},
-    settings::{MembersPage, ModelsPage, TokensPage},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     standing::StandingHere,
-    template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
     ui::{ButtonLink, ButtonVariant},
 };
 
 #[component]
 pub fn AppRoutes() -> impl IntoView {
+    view! { <Routes fallback=NotFound children=ToChildren::to_children(table)/> }
+}
+
+/// Every page, and the chunk it comes in.
+pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
     view! {
-        <Routes fallback=NotFound>
-            <Route path=path!("/sign-in") view=SignInPage/>
-            <Route path=path!("/first-run") view=FirstRunPage ssr=SsrMode::Async/>
-            <ParentRoute path=path!("") view=Framed>
-                <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
-                <Route path=path!("/projects/new") view=NewProjectPage/>
-                <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/dashboard") view=DashboardPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/inbox") view=InboxPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/search") view=SearchPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/compare") view=ComparePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/templates") view=TemplatesPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/templates/new") view=NewTemplatePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/templates/:key") view=TemplatePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/templates/:key/edit") view=EditTemplatePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/templates/:key/execute") view=ExecutePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/roles") view=RolesPage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/roles/new") view=NewRolePage ssr=SsrMode::Async/>
-                <Route path=path!("/p/:project/roles/:key") view=EditRolePage ssr=SsrMode::Async/>
-                <Route path=path!("/settings") view=ModelsPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/models") view=ModelsPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/members") view=MembersPage ssr=SsrMode::Async/>
-                <Route path=path!("/settings/tokens") view=TokensPage ssr=SsrMode::Async/>
-                <Route path=path!("/gallery") view=GalleryPage/>
-                <Route path=path!("/p/:project/gallery") view=GalleryPage/>
-            </ParentRoute>
-        </Routes>
+        <Route path=path!("/sign-in") view=SignInPage/>
+        <Route path=path!("/first-run") view=FirstRunPage ssr=SsrMode::Async/>
+        <ParentRoute path=path!("") view=Framed>
+            <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
+            <Route path=path!("/projects/new") view=NewProjectPage/>
+            <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/dashboard") view=DashboardPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/inbox") view=InboxPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/search") view=SearchPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/compare") view=Compare::Runs ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/templates") view=Design::List ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/templates/new") view=Design::New ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/templates/:key") view=Design::One ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/templates/:key/edit") view=Design::Edit ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/templates/:key/execute") view=ExecutePage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/roles") view=Admin::Roles ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/roles/new") view=Admin::NewRole ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/roles/:key") view=Admin::Role ssr=SsrMode::Async/>
+            <Route path=path!("/settings") view=Admin::Models ssr=SsrMode::Async/>
+            <Route path=path!("/settings/models") view=Admin::Models ssr=SsrMode::Async/>
+            <Route path=path!("/settings/members") view=Admin::Members ssr=SsrMode::Async/>
+            <Route path=path!("/settings/tokens") view=Admin::Tokens ssr=SsrMode::Async/>
+            <Route path=path!("/gallery") view=Admin::Gallery/>
+            <Route path=path!("/p/:project/gallery") view=Admin::Gallery/>
+        </ParentRoute>
     }
+    .into_inner()
 }
 
 /// The pages behind the sign-in.

@@ -62,16 +62,16 @@ async fn cache(request: Request, next: Next) -> Response {
     response
 }
 
-/// `troupe.0123456789abcdef.js`.
+/// `troupe.0123456789abcdef.js`, and chunks: `troupe-design.0123456789abcdef.wasm`.
 fn has_hash(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let mut parts = name.split('.');
-    let (Some(OUTPUT_NAME), Some(hash), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(stem), Some(hash), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return false;
     };
-    hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let ours = stem.strip_prefix(OUTPUT_NAME).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    ours && hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn only_names_with_a_hash_are_for_ever() {
         assert!(has_hash("/troupe.0123456789abcdef.wasm"));
+        assert!(has_hash("/troupe-split_design.0123456789abcdef.wasm"));
         for plain in ["/troupe.js", "/troupe.css", "/snippets/x/inline0.js", "/troupe.0123.js"] {
             assert!(!has_hash(plain), "{plain}");
         }

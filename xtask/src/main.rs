@@ -8,7 +8,9 @@ mod compress;
 mod css;
 mod front;
 mod prune;
+mod sections;
 mod site;
+mod split;
 mod wasm;
 mod workspace;
 

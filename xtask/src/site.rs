@@ -1,9 +1,9 @@
 //! Publishing: the stage's `pkg` and `public/` become `<target dir>/site`, file by file, and what is no longer
 //! produced goes away. A server that runs meanwhile never sees half a file.
 //!
-//! A release also carries each of its three files under a name with its content's hash (`troupe.0123456789abcdef.js`),
+//! A release also carries each of its three main files under a name with its content's hash (`troupe.0123456789abcdef.js`),
 //! which may be cached for ever, and writes `hash.txt` beside the release binary, where Leptos (`hash_files`) looks
-//! for it. Under the plain names the same files must be revalidated.
+//! for it. Under the plain names the same files must be revalidated. Chunks have such a name from the start (`split.rs`).
 
 use std::{
     collections::BTreeSet,
@@ -45,8 +45,7 @@ fn publish_hashed(staged: &Path, pkg: &Path, published: &mut BTreeSet<PathBuf>) 
     for extension in ["js", "wasm", "css"] {
         let source = staged.join(format!("{OUTPUT_NAME}.{extension}"));
         let content = fs::read(&source)?;
-        let hash: String =
-            Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash(&content);
         let target = pkg.join(format!("{OUTPUT_NAME}.{hash}.{extension}"));
         for (from, to) in [
             (source.clone(), target.clone()),
@@ -58,6 +57,11 @@ fn publish_hashed(staged: &Path, pkg: &Path, published: &mut BTreeSet<PathBuf>) 
         hashes.push_str(&format!("{extension}:{hash}\n"));
     }
     Ok(hashes)
+}
+
+/// Names a content.
+pub fn hash(content: &[u8]) -> String {
+    Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn copy(from: &Path, to: &Path, published: &mut BTreeSet<PathBuf>) -> Result<()> {

@@ -1,5 +1,6 @@
-//! The `frontend` crate as WebAssembly: cargo, then wasm-bindgen (a library here, so the lockfile pins it); a release
-//! is pruned before and given to wasm-opt after. All but cargo is skipped when cargo's output is the one they worked on before.
+//! The `frontend` crate as WebAssembly: cargo, then wasm-bindgen (a library here, so the lockfile pins it). A release is
+//! pruned and split before, and given to wasm-opt, part by part, after. All but cargo is skipped when cargo's output is the
+//! one they worked on before.
 
 use std::{
     fs,
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     prune::prune,
+    split::split,
     workspace::{OUTPUT_NAME, Profile, Workspace, run},
 };
 
@@ -50,16 +52,24 @@ pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     if key_file.exists() {
         fs::remove_file(&key_file)?;
     }
-    if profile == Profile::Release {
-        let pruned = stage.join("pruned.wasm");
-        prune(&input, &pruned)?;
-        bind(&pruned, &pkg, profile)?;
-    } else {
-        bind(&input, &pkg, profile)?;
+    // Chunks have their hash in their names: those of an older build would stay.
+    if pkg.exists() {
+        fs::remove_dir_all(&pkg)?;
     }
+    fs::create_dir_all(&pkg)?;
     let bound = pkg.join(format!("{OUTPUT_NAME}_bg.wasm"));
-    if profile == Profile::Release {
-        optimise(workspace, &bound)?;
+    match profile {
+        Profile::Dev => bind(&input, &pkg, profile)?,
+        Profile::Release => {
+            let pruned = prune(&fs::read(&input)?)?;
+            let parts = split(&pruned, &stage.join("split"))?;
+            bind(&parts.main, &pkg, profile)?;
+            optimise(workspace, &bound)?;
+            for chunk in &parts.chunks {
+                optimise(workspace, chunk)?;
+            }
+            parts.publish(&pkg)?;
+        }
     }
     fs::rename(&bound, &wasm)?;
     fs::write(&key_file, key)?;
@@ -67,8 +77,9 @@ pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
 }
 
 fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-    run(workspace.cargo().args([
-        "build",
+    let mut cargo = workspace.cargo();
+    cargo.args([
+        "rustc",
         "-p",
         "frontend",
         "--lib",
@@ -76,8 +87,12 @@ fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
         TARGET,
         "--profile",
         profile.cargo_profile(),
-    ]))
-    .with_context(|| {
+    ]);
+    if profile == Profile::Release {
+        // To be cut apart, a module has to say where its code names functions and data.
+        cargo.args(["--features", "split", "--", "-C", "link-arg=--emit-relocs"]);
+    }
+    run(&mut cargo).with_context(|| {
         format!("the frontend did not compile (is the target {TARGET} there? `make setup` adds it)")
     })?;
     Ok(workspace.target.join(TARGET).join(profile.folder()).join("frontend.wasm"))
@@ -88,16 +103,13 @@ fn key(input: &Path, profile: Profile) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(fs::read(input).with_context(|| format!("cannot read {}", input.display()))?);
     hash.update(include_bytes!("prune.rs"));
+    hash.update(include_bytes!("split.rs"));
     hash.update(include_bytes!("wasm.rs"));
     hash.update(profile.folder());
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn bind(input: &Path, pkg: &Path, profile: Profile) -> Result<()> {
-    let snippets = pkg.join("snippets");
-    if snippets.exists() {
-        fs::remove_dir_all(&snippets)?;
-    }
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(input)
         .out_name(OUTPUT_NAME)
@@ -105,6 +117,8 @@ fn bind(input: &Path, pkg: &Path, profile: Profile) -> Result<()> {
         .typescript(false)
         .omit_default_module_path(true)
         .keep_debug(profile == Profile::Dev)
+        // The chunks import the stack pointer and the table of functions from the main module.
+        .keep_lld_exports(profile == Profile::Release)
         .remove_name_section(profile == Profile::Release)
         .generate(pkg)
         .context("wasm-bindgen failed")

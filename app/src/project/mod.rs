@@ -15,10 +15,12 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 /// The project in the address (`/p/demo/…`). An address without one gives a key that no project has, which the
-/// server answers with "there is no project".
+/// server answers with "there is no project". On the way to such an address a page keeps the project that it shows.
 pub fn use_project() -> Memo<ProjectKey> {
     let here = use_project_here();
-    Memo::new(move |_| here.get().unwrap_or_else(|| ProjectKey::from_title("")))
+    Memo::new(move |shown: Option<&ProjectKey>| {
+        here.get().or_else(|| shown.cloned()).unwrap_or_else(|| ProjectKey::from_title(""))
+    })
 }
 
 /// As [`use_project`], for parts that also stand on pages of no project.
