@@ -53,7 +53,7 @@ unit: setup ## The tests that need no browser
 check: setup ## Formatting, clippy for the server and the browser, unit tests
 	cargo fmt --all --check
 	cargo clippy --locked $(NATIVE) --all-targets -- -D warnings
-	cargo clippy --locked -p frontend --target wasm32-unknown-unknown -- -D warnings
+	cargo clippy --locked -p frontend --features split --target wasm32-unknown-unknown -- -D warnings
 	@scripts/test.sh $(NATIVE)
 
 .PHONY: bench
