@@ -50,6 +50,9 @@ struct Reviser {
     tidy: bool,
 }
 
+/// Writes the steps below their key, whose first line and the line after its end are given.
+type Steps<'s> = dyn Fn(&Block<'_>, (usize, usize), &Place) -> Option<Lines> + 's;
+
 /// A mapping as it stands in the text.
 struct Block<'b> {
     lines: &'b [String],
@@ -85,7 +88,7 @@ impl Reviser {
         block: &Block<'_>,
         old: &Map<String, Value>,
         new: &Map<String, Value>,
-        steps: Option<&dyn Fn(&Block<'_>, (usize, usize), &Place) -> Option<Lines>>,
+        steps: Option<&Steps<'_>>,
     ) -> Option<Lines> {
         let (ranges, indent) = cut(block)?;
         let tail_from = ranges.last().map_or(0, |(_, _, end)| *end);
