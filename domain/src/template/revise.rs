@@ -208,7 +208,8 @@ impl Reviser {
             let blank = written.iter().take_while(|line| line.trim().is_empty()).count();
             match (place_now, blank) {
                 (0, 1..) => drop(written.drain(..blank)),
-                (1.., 0) if spaced => lines.push("\n".to_owned()),
+                // What stood where it stands keeps its distance; what is new, or was first, gets the usual one.
+                (1.., 0) if spaced && known.is_none_or(|index| index == 0) => lines.push("\n".to_owned()),
                 _ => {}
             }
             lines.append(&mut written);
