@@ -261,6 +261,9 @@ fn cut(block: &Block<'_>) -> Option<(Vec<Range>, usize)> {
         if at < least || at >= block.lines.len() || key.column as usize != indent + 1 {
             return None;
         }
+        if !block.lines[at].get(..indent)?.trim().is_empty() {
+            return None;
+        }
         let start = if found.is_empty() { 0 } else { comments_above(block.lines, least, at, indent) };
         found.push((start, at));
         least = at + 1;
