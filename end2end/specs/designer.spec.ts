@@ -15,6 +15,17 @@ const nameField = (page: Page) => inspector(page).getByLabel("Step name");
 const yaml = (page: Page) => page.getByRole("textbox", { name: "Template as YAML" });
 const settled = (page: Page) => expect(page.getByRole("region", { name: "Problems" })).toContainText("No problems");
 
+/** Opens the designer and waits until it listens: its page is there before its script. */
+async function open(page: Page, path: string): Promise<void> {
+  await page.goto(path);
+  await expect(async () => {
+    await page.getByRole("button", { name: "YAML", exact: true }).click();
+    await expect(yaml(page)).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await page.getByRole("button", { name: "Canvas", exact: true }).click();
+  await expect(canvas(page)).toBeVisible();
+}
+
 async function readYaml(page: Page): Promise<string> {
   await settled(page);
   return page.locator("#template-source").inputValue();
@@ -33,7 +44,7 @@ async function choose(page: Page, name: string): Promise<void> {
 }
 
 test("by mouse: chosen, renamed, added in a line, connected, removed and undone", async ({ member }) => {
-  await member.goto(EDIT);
+  await open(member, EDIT);
   await choose(member, "Draft");
   await expect(nameField(member)).toHaveValue("Draft");
 
@@ -58,6 +69,7 @@ test("by mouse: chosen, renamed, added in a line, connected, removed and undone"
   await settled(member);
 
   // A line drawn from a port: from here on each step says what it waits for.
+  await member.getByRole("button", { name: "Show all of it (0)" }).click();
   const write = await middle(step(member, "Write"));
   const polish = await middle(step(member, "Polish"));
   await member.mouse.move(write.right, write.y);
@@ -83,7 +95,7 @@ test("by mouse: chosen, renamed, added in a line, connected, removed and undone"
 });
 
 test("by keyboard alone: a template is made, wired, grouped, undone and saved", async ({ member }) => {
-  await member.goto(`/p/${PROJECT}/templates/new?from=blank`);
+  await open(member, `/p/${PROJECT}/templates/new?from=blank`);
   await canvas(member).focus();
   await member.keyboard.press("ArrowRight");
   await expect(step(member, "First step")).toHaveAttribute("aria-selected", "true");
@@ -134,7 +146,7 @@ test("by keyboard alone: a template is made, wired, grouped, undone and saved", 
 });
 
 test("the text keeps its comments, and its cursor chooses the step", async ({ member }) => {
-  await member.goto(`/p/${PROJECT}/templates/new?from=blank`);
+  await open(member, `/p/${PROJECT}/templates/new?from=blank`);
   await member.getByRole("button", { name: "YAML", exact: true }).click();
   const source = (await yaml(member).inputValue()).replace("steps:\n", "# In this order.\nsteps:\n  # Mine.\n");
   await yaml(member).fill(`${source}\n  # Last.\n  - name: Last\n    prompt: Say {{ context['First step'] }}\n`);
@@ -155,7 +167,7 @@ test("what can be read is offered, and its value in the last run shown", async (
   await models.script([{ text: "Forty-two." }]);
   const { run } = await workspace.launch("rivers");
   await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
-  await member.goto(EDIT);
+  await open(member, EDIT);
   await choose(member, "Polish");
   const prompt = inspector(member).getByLabel("Prompt");
   await prompt.fill("");
@@ -171,17 +183,21 @@ test("what can be read is offered, and its value in the last run shown", async (
 });
 
 test("versions are compared and restored", async ({ member }) => {
-  await member.goto(EDIT);
+  await open(member, EDIT);
   await choose(member, "Draft");
   await inspector(member).getByLabel("Prompt").fill("Another draft about {{ context.input.topic }}");
   await expect(member.locator("#template-source")).toHaveValue(/Another draft/);
   await member.getByRole("button", { name: "Save as version 2" }).click();
   await expect(member).toHaveURL(/templates\/two-steps$/);
   await member.goto(`/p/${PROJECT}/templates/two-steps?tab=versions`);
-  await member.getByRole("link", { name: "What changed" }).click();
+  await member.getByRole("link", { name: "What changed" }).first().click();
   await expect(member.getByRole("region", { name: "Changes from version 1 to version 2" })).toContainText("Another draft");
-  await member.getByRole("button", { name: "Restore version 1" }).click();
-  await member.getByRole("button", { name: "Restore it" }).click();
+  const confirm = member.getByRole("button", { name: "Restore it" });
+  await expect(async () => {
+    await member.getByRole("button", { name: "Restore version 1" }).click();
+    await expect(confirm).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await confirm.click();
   await expect(member.getByText("version 3", { exact: true })).toBeVisible();
   await expect(member.getByRole("main")).not.toContainText("Another draft");
 });
@@ -193,7 +209,7 @@ test("five hundred steps are drawn and moved without a complaint", async ({ memb
     dependsOn: [11, 17, 23].filter((back) => back <= number).map((back) => `Step ${number - back}`),
   }));
   await workspace.rest.post(`/projects/${PROJECT}/templates`, { apiVersion: "troupe/v1", key: "large", name: "Large", steps });
-  await member.goto(`/p/${PROJECT}/templates/large/edit`);
+  await open(member, `/p/${PROJECT}/templates/large/edit`);
   await expect(canvas(member).getByRole("option")).toHaveCount(500);
   const drawing = canvas(member).locator("g[transform]").first();
   const at = () => drawing.getAttribute("transform");
@@ -215,7 +231,7 @@ test("five hundred steps are drawn and moved without a complaint", async ({ memb
 });
 
 test("the designer is clean in light and dark, with a step open", async ({ member }) => {
-  await member.goto(EDIT);
+  await open(member, EDIT);
   await choose(member, "Polish");
   for (const colorScheme of ["light", "dark"] as const) {
     await member.emulateMedia({ colorScheme, reducedMotion: "reduce" });

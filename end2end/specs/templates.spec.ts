@@ -24,7 +24,12 @@ steps:
 `;
 
 const yaml = (page: Page) => page.getByRole("textbox", { name: "Template as YAML" });
-const openYaml = (page: Page) => page.getByRole("button", { name: "YAML", exact: true }).click();
+/** The page is there before its script: the switch is pressed until it listens. */
+const openYaml = (page: Page) =>
+  expect(async () => {
+    await page.getByRole("button", { name: "YAML", exact: true }).click();
+    await expect(yaml(page)).toBeVisible({ timeout: 500 });
+  }).toPass();
 const step = (page: Page, name: string) =>
   page.getByRole("listbox", { name: "Steps" }).getByRole("option", { name: new RegExp(`^${name}:`) });
 const inspector = (page: Page) => page.getByRole("complementary", { name: "Inspector" });
@@ -50,6 +55,8 @@ test("made from YAML and the form together, saved, changed, and saved as version
   await expect(member.getByRole("main")).toContainText("Appraise");
 
   await member.goto(`/p/${PROJECT}/templates/haiku/edit`);
+  await openYaml(member);
+  await member.getByRole("button", { name: "Canvas", exact: true }).click();
   await step(member, "Write").click();
   await inspector(member).getByLabel("Prompt").fill("Write a limerick.");
   await openYaml(member);

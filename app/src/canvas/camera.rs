@@ -11,6 +11,8 @@ pub struct Camera {
 /// Free room around the drawing, on the screen; above it stand the numbers of the waves.
 pub const MARGIN: f64 = 24.0;
 pub const HEAD: f64 = 44.0;
+/// Below what is chosen, where the buttons and the map stand.
+const FOOT: f64 = 64.0;
 pub const LEAST: f64 = 0.05;
 const MOST: f64 = 2.0;
 /// A first look makes nothing smaller than can be read.
@@ -59,17 +61,21 @@ impl Camera {
 
     /// Moved just so far that a part of the drawing is seen.
     pub fn showing(self, room: Size, (x, y): Size, (width, height): Size) -> Self {
-        let into = |offset: f64, from: f64, length: f64, room: f64, before: f64| {
+        let into = |offset: f64, from: f64, length: f64, room: f64, before: f64, after: f64| {
             let (begin, end) = (from * self.zoom + offset, (from + length) * self.zoom + offset);
             if begin < before {
                 offset + before - begin
-            } else if end > room - MARGIN {
-                offset - (end - room + MARGIN).min(begin - before)
+            } else if end > room - after {
+                offset - (end - room + after).min(begin - before)
             } else {
                 offset
             }
         };
-        Self { x: into(self.x, x, width, room.0, MARGIN), y: into(self.y, y, height, room.1, HEAD), ..self }
+        Self {
+            x: into(self.x, x, width, room.0, MARGIN, MARGIN),
+            y: into(self.y, y, height, room.1, HEAD, FOOT),
+            ..self
+        }
     }
 
     /// The drawing's point at a point of the screen.

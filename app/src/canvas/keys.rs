@@ -1,9 +1,6 @@
 //! Which step an arrow leads to.
 
-use super::{
-    layout::{NODE_HEIGHT, Spot},
-    scene::Scene,
-};
+use super::{layout::Spot, scene::Scene};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -75,7 +72,7 @@ fn column(spots: &[Spot], wave: u32) -> impl Iterator<Item = usize> + '_ {
 }
 
 fn nearest(spots: &[Spot], among: impl Iterator<Item = usize>, to: Spot) -> Option<usize> {
-    let far = |index: usize| (spots[index].x - to.x).abs() / NODE_HEIGHT + (spots[index].y - to.y).abs();
+    let far = |index: usize| (spots[index].wave.abs_diff(to.wave), (spots[index].y - to.y).abs());
     among.min_by_key(|&index| far(index))
 }
 

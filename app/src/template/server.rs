@@ -191,7 +191,8 @@ pub async fn restore_template(project: ProjectKey, key: TemplateKey, version: u3
     let (engine, user) = caller().await?;
     let old = engine.template(&user, &project, &key, Some(version)).await?;
     let yaml = engine::Format::Yaml;
-    engine.update_template(&user, &project, &key, &old.source, yaml, Some(old.newest)).await?;
-    leptos_axum::redirect(&format!("/p/{project}/templates/{key}"));
+    let saved = engine.update_template(&user, &project, &key, &old.source, yaml, Some(old.newest)).await?;
+    // By its number: the page may stand at the address without one already, and would not load anew.
+    leptos_axum::redirect(&format!("/p/{project}/templates/{key}@{}", saved.version));
     Ok(())
 }

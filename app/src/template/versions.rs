@@ -76,7 +76,7 @@ pub fn Versions(
             };
             view! {
                 <tr>
-                    <td>
+                    <td class="clip">
                         <RowLink href=format!("{base}@{number}")>{format!("Version {number}")}</RowLink>
                         {(number == shown).then(|| view! { " " <Badge tone=Tone::Accent>"shown"</Badge> })}
                         {(number == newest).then(|| view! { " " <Badge>"newest"</Badge> })}
@@ -84,7 +84,7 @@ pub fn Versions(
                     <td class="muted tight">
                         <RelativeTime at=version.created_at/>
                     </td>
-                    <td class="muted clip wide-only">{version.by}</td>
+                    <td class="muted tight wide-only">{version.by}</td>
                     <td class="tight">{used}</td>
                     <td class="tight">{changed}</td>
                     <td class="tight">{back}</td>
@@ -95,7 +95,7 @@ pub fn Versions(
     let columns = vec![
         Column::new("Version"),
         Column::new("Saved").tight(),
-        Column::new("By").wide_only(),
+        Column::new("By").tight().wide_only(),
         Column::new("Used by").tight(),
         Column::new("Changes").hidden(),
         Column::new("Restore").hidden(),

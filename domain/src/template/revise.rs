@@ -50,6 +50,9 @@ struct Reviser {
     tidy: bool,
 }
 
+/// Writes the steps below their key, whose first line and the line after its end are given.
+type Steps<'s> = dyn Fn(&Block<'_>, (usize, usize), &Place) -> Option<Lines> + 's;
+
 /// A mapping as it stands in the text.
 struct Block<'b> {
     lines: &'b [String],
@@ -85,7 +88,7 @@ impl Reviser {
         block: &Block<'_>,
         old: &Map<String, Value>,
         new: &Map<String, Value>,
-        steps: Option<&dyn Fn(&Block<'_>, (usize, usize), &Place) -> Option<Lines>>,
+        steps: Option<&Steps<'_>>,
     ) -> Option<Lines> {
         let (ranges, indent) = cut(block)?;
         let tail_from = ranges.last().map_or(0, |(_, _, end)| *end);
@@ -205,7 +208,8 @@ impl Reviser {
             let blank = written.iter().take_while(|line| line.trim().is_empty()).count();
             match (place_now, blank) {
                 (0, 1..) => drop(written.drain(..blank)),
-                (1.., 0) if spaced => lines.push("\n".to_owned()),
+                // What stood where it stands keeps its distance; what is new, or was first, gets the usual one.
+                (1.., 0) if spaced && known.is_none_or(|index| index == 0) => lines.push("\n".to_owned()),
                 _ => {}
             }
             lines.append(&mut written);
@@ -255,6 +259,9 @@ fn cut(block: &Block<'_>) -> Option<(Vec<Range>, usize)> {
     for key in &block.place.children {
         let at = (key.line as usize).checked_sub(block.first + 1)?;
         if at < least || at >= block.lines.len() || key.column as usize != indent + 1 {
+            return None;
+        }
+        if !block.lines[at].get(..indent)?.trim().is_empty() {
             return None;
         }
         let start = if found.is_empty() { 0 } else { comments_above(block.lines, least, at, indent) };

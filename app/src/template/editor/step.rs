@@ -126,8 +126,8 @@ fn Waits(edit: StepEdit, graph: bool, document: Template) -> impl IntoView {
     };
     view! {
         <div class="step-waits">
-            <ul class="waits" role="list" aria-label="Waits for">{listed.into_iter().map(chip).collect_view()}</ul>
             <Select label="Waits for" name=edit.id("waits") id=edit.id("waits") options value="" on_change=add/>
+            <ul class="waits" role="list" aria-label="Waits for">{listed.into_iter().map(chip).collect_view()}</ul>
         </div>
     }
     .into_any()

@@ -106,6 +106,15 @@ fn steps_are_added_removed_and_moved_whole() {
 }
 
 #[test]
+fn what_did_not_move_keeps_its_distance() {
+    let close = "apiVersion: troupe/v1\nkey: t\nname: T\nsteps:\n  - name: A\n\n  - name: B\n  - name: C\n";
+    let mut template = parse(close, Format::Yaml).unwrap();
+    template.steps[0].max_retries = 1;
+    let expected = close.replace("- name: A\n", "- name: A\n    maxRetries: 1\n");
+    assert_eq!(revise(close, &template).source, expected);
+}
+
+#[test]
 fn schemas_keep_their_comments() {
     let (_, text) = changed(|template| {
         let Some(Value::Object(input)) = &mut template.input else { return };
