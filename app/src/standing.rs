@@ -4,6 +4,7 @@
 
 use crate::{
     fault::Fault,
+    layout::Preferences,
     live::{Refresh, use_live},
     load::{Loaded, load},
     project::use_project_here,
@@ -14,13 +15,14 @@ use domain::{
 };
 use leptos::{prelude::*, task::spawn_local};
 
-/// The counts, and the change at which they were made.
+/// The counts, and the change at which they were made; none for a project that the caller does not see, which is no
+/// reason to refuse the page around it.
 #[server]
-pub async fn count_standing(project: ProjectKey) -> Result<(Standing, u64), Fault> {
+pub async fn count_standing(project: ProjectKey) -> Result<Option<(Standing, u64)>, Fault> {
     let (engine, user) = crate::session::caller().await?;
     // Before the counts: a change in between is heard again rather than missed.
-    let changes = engine.project_cursor(&user, &project).await?;
-    Ok((engine.standing(&user, &project).await?, changes))
+    let Ok(changes) = engine.project_cursor(&user, &project).await else { return Ok(None) };
+    Ok(Some((engine.standing(&user, &project).await?, changes)))
 }
 
 /// What the server counted for this project.
@@ -35,12 +37,14 @@ pub struct StandingHere {
 impl StandingHere {
     /// Once per page, inside the router.
     pub fn provide() {
-        let project = use_project_here();
+        let here = use_project_here();
+        let preferences = expect_context::<Preferences>();
+        let project = Memo::new(move |_| here.get().or_else(|| preferences.last_project()));
         let drawn = load(
             move || project.get(),
             |project| async move {
                 let project = project?;
-                let (standing, changes) = count_standing(project.clone()).await.ok()?;
+                let (standing, changes) = count_standing(project.clone()).await.ok()??;
                 Some((project, standing, changes))
             },
         );
@@ -52,7 +56,7 @@ impl StandingHere {
         }
     }
 
-    /// Where it is read, a `Transition` must stand around it: the server waits for the counts. None outside of a project.
+    /// Where it is read, a `Transition` must stand around it: the server waits for the counts. On a page of no project, those of the last one.
     pub fn get(self) -> Option<(ProjectKey, Standing)> {
         let (project, drawn, _) = self.drawn.get().flatten()?;
         let newer = self.newer.get().filter(|(newer, _)| *newer == project);
@@ -67,7 +71,7 @@ impl StandingHere {
             let refresh = Refresh::new(move || {
                 let key = key.clone();
                 spawn_local(async move {
-                    if let Ok((standing, _)) = count_standing(key.clone()).await {
+                    if let Ok(Some((standing, _))) = count_standing(key.clone()).await {
                         _ = newer.try_set(Some((key, standing)));
                     }
                 });

@@ -21,13 +21,14 @@ pub enum Section {
 
 impl Section {
     /// All there are.
-    pub const EVERY: [Self; 8] = [
+    pub const EVERY: [Self; 9] = [
         Self::Inbox,
         Self::Search,
         Self::Live,
         Self::Conversations,
         Self::Templates,
         Self::Runs,
+        Self::Compare,
         Self::Roles,
         Self::Settings,
     ];
