@@ -134,8 +134,11 @@ mod tests {
     use super::*;
     use crate::key::TemplateKey;
 
-    fn template(steps: &[(&str, Option<&[&str]>, Option<&str>)]) -> Template {
-        let step = |(name, depends_on, group): &(&str, Option<&[&str]>, Option<&str>)| Step {
+    /// Name, `dependsOn`, `parallelGroup`.
+    type Said<'s> = (&'s str, Option<&'s [&'s str]>, Option<&'s str>);
+
+    fn template(steps: &[Said<'_>]) -> Template {
+        let step = |(name, depends_on, group): &Said<'_>| Step {
             name: (*name).into(),
             depends_on: depends_on.map(|names| names.iter().map(ToString::to_string).collect()),
             parallel_group: group.map(str::to_owned),

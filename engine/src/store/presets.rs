@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 /// By name.
 pub async fn list(db: &SqlitePool, template: TemplateId, limit: u32) -> Result<Vec<Preset>> {
-    let rows: Vec<(String, Json<BTreeMap<String, RoleKey>>, String)> = sqlx::query_as(
+    type Row = (String, Json<BTreeMap<String, RoleKey>>, String);
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT name, roles, by_name FROM preset WHERE template_id = $1 ORDER BY name LIMIT $2",
     )
     .bind(template.0)

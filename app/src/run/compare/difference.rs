@@ -46,7 +46,7 @@ pub fn drawn(before: &Output, after: &Output) -> Option<String> {
         let structured = output.json || output.text.starts_with(['{', '[']);
         structured.then(|| serde_json::from_str::<Value>(&output.text).ok()).flatten()
     };
-    Some(match (value(&before), value(&after)) {
+    Some(match (value(before), value(after)) {
         (Some(one), Some(other)) if !one.is_string() && !other.is_string() => {
             let changes = values(&one, &other);
             if changes.is_empty() {
