@@ -387,7 +387,7 @@ mod tests {
     fn woven(steps: u32) -> Vec<Vec<u32>> {
         let waits = |step: u32| {
             let mut before: Vec<u32> = [4, 7, 9].iter().filter_map(|back| step.checked_sub(*back)).collect();
-            if step % 10 == 0 {
+            if step.is_multiple_of(10) {
                 before.push(step / 2);
             }
             before.sort_unstable();
