@@ -2,7 +2,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { expect, PROJECT, test, type Workspace } from "../fixtures";
+import { ADMIN, awake, expect, fillSignIn, PROJECT, test, type Workspace } from "../fixtures";
 
 const CHECKED = {
   apiVersion: "troupe/v1",
@@ -30,6 +30,7 @@ test("F5: a question appears by itself, counts everywhere, and is answered in pl
   await page.goto(`/p/${PROJECT}/inbox`);
   await expect(page.getByText("Nothing waits for you")).toBeVisible();
   await expect(page).toHaveTitle("Inbox · Troupe");
+  await awake(page);
 
   const run = await ask(workspace);
   await expect(rows(page)).toHaveCount(1, { timeout: 4_000 });
@@ -39,6 +40,7 @@ test("F5: a question appears by itself, counts everywhere, and is answered in pl
   await expect(page).toHaveTitle("(1) Inbox · Troupe");
   await page.goto(`/p/${PROJECT}/templates`);
   await expect(page).toHaveTitle("(1) Templates · Troupe");
+  await awake(page);
 
   // By keyboard alone: there, to the row, and back.
   await page.keyboard.press("g");
@@ -72,6 +74,7 @@ test("an answer that was too late is refused and says who was quicker", async ({
   await expect.poll(async () => (await workspace.run(run)).status).toBe("waiting");
   await page.goto(`/p/${PROJECT}/inbox`);
   await expect(rows(page)).toHaveCount(1);
+  await awake(page);
   // The answer leaves this page only once the other one is there.
   await page.route(/\/api\/answer_step/, async (route) => {
     await workspace.rest.post(`/projects/${PROJECT}/runs/${run}/answer`, { stepRun: "1", decision: "reject", text: "No." });
@@ -86,6 +89,7 @@ test("a failure waits until it is dismissed, which can be undone, or looked at",
   await models.script([{ fault: { kind: "empty" } }]);
   await page.goto(`/p/${PROJECT}/inbox`);
   await expect(page.getByText("Nothing waits for you")).toBeVisible();
+  await awake(page);
   const { run } = await workspace.launch("rivers");
   const row = rows(page).filter({ hasText: `Run ${run} ` });
   await expect(row).toHaveCount(1, { timeout: 4_000 });
@@ -110,6 +114,7 @@ test("a failed run is rerun from the inbox", async ({ member: page, workspace, m
   const { run } = await workspace.launch("rivers");
   await expect.poll(async () => (await workspace.run(run)).status).toBe("failed");
   await page.goto(`/p/${PROJECT}/inbox`);
+  await awake(page);
   await rows(page).first().getByRole("button", { name: "Rerun…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Rerun" }).click();
   await expect(page.getByRole("heading", { name: `Run ${run + 1}` })).toBeVisible();
@@ -123,8 +128,7 @@ test("without script, the inbox shows what waits and a failure can be dismissed"
   await expect.poll(async () => (await workspace.run(run)).status).toBe("failed");
   const page = await browse({ javaScriptEnabled: false });
   await page.goto(`/sign-in?next=/p/${PROJECT}/inbox`);
-  const { fillSignIn } = await import("../fixtures");
-  await fillSignIn(page, "a-long-enough-password");
+  await fillSignIn(page, ADMIN.password);
   await expect(rows(page)).toHaveCount(1);
   await page.getByRole("button", { name: "Dismiss" }).click();
   await expect(page.getByText("Nothing waits for you")).toBeVisible();

@@ -1,6 +1,6 @@
 // Finding things and doing things: search, the palette, the shortcuts, and what is under way (E8).
 
-import { expect, fillSignIn, PROJECT, ADMIN, test } from "../fixtures";
+import { ADMIN, awake, expect, fillSignIn, PROJECT, test } from "../fixtures";
 
 test("search finds what was said, marks it, and leads there", async ({ member: page, workspace, models }) => {
   await models.script([{ text: "The viaduct needs <b>bearings</b>." }]);
@@ -47,6 +47,7 @@ test("the palette goes anywhere, by keyboard alone", async ({ member: page, work
   const field = page.getByRole("combobox", { name: "Search and commands" });
   const chosen = page.getByRole("option", { selected: true });
 
+  await awake(page);
   await page.keyboard.press("Control+k");
   await expect(field).toBeFocused();
   await expect(page.getByRole("option").first()).toBeVisible();
@@ -91,6 +92,7 @@ test("shortcuts lead everywhere and say so", async ({ member: page, workspace, m
   await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
   await page.goto(`/p/${PROJECT}/templates`);
   await expect(page.getByRole("heading", { name: "Templates" })).toBeVisible();
+  await awake(page);
   await page.keyboard.press("?");
   const help = page.getByRole("dialog", { name: "Keyboard shortcuts" });
   for (const words of ["Go to inbox", "Go to live runs", "Search and commands", "New template", "Next row", "Execute"]) {
@@ -108,6 +110,7 @@ test("shortcuts lead everywhere and say so", async ({ member: page, workspace, m
   await expect(page).toHaveURL(/templates\/new/);
   await page.goto(`/p/${PROJECT}/conversations`);
   await expect(page.getByRole("heading", { name: "Conversations" })).toBeVisible();
+  await awake(page);
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/conversations\/[0-9a-f-]{36}/);
@@ -120,6 +123,7 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
   ]);
   await page.goto(`/p/${PROJECT}/dashboard`);
   await expect(page.getByText("Nothing is running")).toBeVisible();
+  await awake(page);
   const { run } = await workspace.launch("rivers", { Polish: "senior_reviewer" });
   const row = page.getByRole("table", { name: "Live runs" }).getByRole("row").filter({ hasText: "Two steps" });
   await expect(row).toContainText("Running");
@@ -129,6 +133,7 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
   await expect(page.getByText("calls under way")).toBeVisible();
   // What the top bar counts is what stands there.
   await page.goto(`/p/${PROJECT}/roles`);
+  await awake(page);
   await page.getByRole("link", { name: "1 live" }).click();
   await expect(page).toHaveURL(/dashboard/);
   await row.getByRole("button", { name: "Stop" }).click();
@@ -138,10 +143,10 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
   expect((await workspace.run(run)).status).toBe("cancelled");
 });
 
-test("what was typed outlives the session", async ({ member: page, browse, workspace }) => {
-  void browse;
+test("what was typed outlives the session", async ({ member: page, workspace }) => {
   const { taskId } = await workspace.launch("rivers");
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);
+  await awake(page);
   await page.getByLabel("Message", { exact: true }).fill("Half a thou");
   await page.getByLabel("Message", { exact: true }).press("g");
   await page.context().clearCookies();
@@ -154,6 +159,7 @@ test("a page says when there is no network, and that it is back", async ({ membe
   consoles.allow(/ERR_INTERNET_DISCONNECTED/);
   await page.goto(`/p/${PROJECT}/roles`);
   await expect(page.getByRole("heading", { name: "Roles" })).toBeVisible();
+  await awake(page);
   await page.context().setOffline(true);
   await expect(page.getByText("You are offline")).toBeVisible();
   await page.context().setOffline(false);

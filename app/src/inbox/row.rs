@@ -48,7 +48,7 @@ pub fn InboxRow(
         <li class="inbox-row" aria-label=label>
             <header class="inbox-head">
                 <StatusBadge status icon_only=true/>
-                <a class="inbox-run" href=href data-row="true">"Run " {run.number.0} <span class="inbox-template">{name}</span></a>
+                <a class="inbox-run" href=href data-row="true">"Run " {run.number.0} " " <span class="inbox-template">{name}</span></a>
                 <a class="link inbox-where" href=conversation>"Its conversation"</a>
                 <span class="inbox-time">{said} " " <RelativeTime at=item.at/></span>
             </header>
