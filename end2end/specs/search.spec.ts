@@ -45,12 +45,13 @@ test("the palette goes anywhere, by keyboard alone", async ({ member: page, work
   await page.goto(`/p/${PROJECT}/runs`);
   await expect(page.getByRole("heading", { name: "Runs" })).toBeVisible();
   const field = page.getByRole("combobox", { name: "Search and commands" });
-  const chosen = page.getByRole("option", { selected: true });
+  const offers = page.getByRole("listbox", { name: "What fits" });
+  const chosen = offers.getByRole("option", { selected: true });
 
   await awake(page);
   await page.keyboard.press("Control+k");
   await expect(field).toBeFocused();
-  await expect(page.getByRole("option").first()).toBeVisible();
+  await expect(offers.getByRole("option").first()).toBeVisible();
   await page.keyboard.type("exetwo");
   await expect(chosen).toContainText("Execute Two steps");
   await page.keyboard.press("Enter");
@@ -71,10 +72,10 @@ test("the palette goes anywhere, by keyboard alone", async ({ member: page, work
   // What only a search finds.
   await page.keyboard.press("Control+k");
   await page.keyboard.type("viaduct");
-  await expect(page.getByRole("option", { name: /The viaduct needs bearings/ })).toBeVisible();
+  await expect(offers.getByRole("option", { name: /The viaduct needs bearings/ })).toBeVisible();
   await field.fill("#1");
-  await expect(page.getByRole("option", { name: /Run 1 / })).toBeVisible();
-  await page.getByRole("option", { name: /Run 1 / }).click();
+  await expect(offers.getByRole("option", { name: /Run 1 / })).toBeVisible();
+  await offers.getByRole("option", { name: /Run 1 / }).click();
   await expect(page).toHaveURL(/runs\/1$/);
 
   await page.keyboard.press("Control+k");

@@ -170,6 +170,7 @@ fn counts(shown: &Dashboard) -> AnyView {
             <span class="dashboard-count">
                 <StatusBadge status=Status::from(status) icon_only=true/>
                 <b>{of(status)}</b>
+                " "
                 {Status::from(status).label().to_lowercase()}
             </span>
         }
@@ -187,7 +188,7 @@ fn outcomes(past: Outcomes) -> AnyView {
     let count = |status: Status, count: u32, word: &'static str| {
         (count > 0).then(|| {
             view! {
-                <span class="dashboard-count"><StatusBadge status icon_only=true/><b>{count}</b>{word}</span>
+                <span class="dashboard-count"><StatusBadge status icon_only=true/><b>{count}</b> " " {word}</span>
             }
         })
     };
@@ -209,8 +210,8 @@ fn provider(queue: &ProviderQueue) -> AnyView {
     view! {
         <p class="dashboard-fact" title=title>
             <span class="muted">{key.to_string()}</span>
-            <span class="dashboard-count"><b>{*active}</b> "calls under way"</span>
-            {(*queued > 0).then(|| view! { <span class="dashboard-count dashboard-queued"><b>{*queued}</b> "wait for a slot"</span> })}
+            <span class="dashboard-count"><b>{*active}</b> " calls under way"</span>
+            {(*queued > 0).then(|| view! { <span class="dashboard-count dashboard-queued"><b>{*queued}</b> " wait for a slot"</span> })}
         </p>
     }
     .into_any()

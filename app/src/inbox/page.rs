@@ -44,6 +44,7 @@ pub fn InboxPage() -> impl IntoView {
 #[component]
 fn Inbox(project: ProjectKey, cursor: Option<String>, part: InboxPart) -> impl IntoView {
     let (now, may_edit) = (part.now, part.may_edit);
+    let page = StoredValue::new(Owner::current().unwrap_or_default());
     let entries = RwSignal::new(part.entries);
     let next = RwSignal::new(part.next);
     let base = format!("/p/{project}/inbox");
@@ -100,7 +101,7 @@ fn Inbox(project: ProjectKey, cursor: Option<String>, part: InboxPart) -> impl I
             >
                 <ul class="inbox-list" aria-label="What waits">
                     <For each=move || entries.get() key=|entry| (entry.item.run.number, entry.item.kind) let:entry>
-                        <InboxRow project=asked.get_value().0 entry now may_edit dismiss/>
+                        <InboxRow project=asked.get_value().0 entry now may_edit dismiss page=page.get_value()/>
                     </For>
                 </ul>
             </Show>

@@ -22,6 +22,8 @@ pub fn InboxRow(
     now: Timestamp,
     may_edit: bool,
     dismiss: ServerAction<DismissFailure>,
+    /// The page: a row goes when its question is answered, before it is told what became of an answer.
+    page: Owner,
 ) -> impl IntoView {
     let run = use_live().follow(&project, entry.detail, now);
     let item = entry.item;
@@ -39,7 +41,7 @@ pub fn InboxRow(
     };
     let label = format!("Run {}, {name}, {said}", summary.number);
     let body = match item.kind {
-        InboxKind::Question => view! { <Question project run may_edit/> }.into_any(),
+        InboxKind::Question => view! { <Question project run may_edit page/> }.into_any(),
         InboxKind::Failure => {
             view! { <Failed project run summary href=href.clone() may_edit dismiss/> }.into_any()
         }
@@ -59,10 +61,10 @@ pub fn InboxRow(
 }
 
 #[component]
-fn Question(project: ProjectKey, run: LiveRun, may_edit: bool) -> impl IntoView {
+fn Question(project: ProjectKey, run: LiveRun, may_edit: bool, page: Owner) -> impl IntoView {
     let open = Memo::new(move |_| run.state.read().waiting > 0);
     view! {
-        <Questions project run may_edit/>
+        <Questions project run may_edit heard_by=page/>
         // Until the list has been read again.
         {move || (!open.get()).then(|| view! { <p class="inbox-done" role="status">"Answered."</p> })}
     }

@@ -22,7 +22,16 @@ use std::sync::Arc;
 const SHOWN: usize = 5;
 
 #[component]
-pub fn Questions(project: ProjectKey, run: LiveRun, may_edit: bool) -> impl IntoView {
+pub fn Questions(
+    project: ProjectKey,
+    run: LiveRun,
+    may_edit: bool,
+    /// Whose answers are heard: what an answer came to is told although its question is gone by then. None: as long as
+    /// these questions are there.
+    #[prop(optional)]
+    heard_by: Option<Owner>,
+) -> impl IntoView {
+    let heard_by = heard_by.or_else(Owner::current).unwrap_or_default();
     let waiting = Memo::new(move |_| {
         let state = run.state.read();
         // Ended runs, and most live ones, have none to look for.
@@ -32,7 +41,9 @@ pub fn Questions(project: ProjectKey, run: LiveRun, may_edit: bool) -> impl Into
     });
     let ids = Memo::new(move |_| waiting.read().iter().copied().take(SHOWN).collect::<Vec<_>>());
     let more = Memo::new(move |_| waiting.read().len().saturating_sub(SHOWN));
-    let row = move |id| view! { <Asked project=project.clone() run id may_edit/> }.into_any();
+    let row = move |id| {
+        view! { <Asked project=project.clone() run id may_edit heard_by=heard_by.clone()/> }.into_any()
+    };
     view! {
         <Rows ids row=Arc::new(row)/>
         {move || {
@@ -45,7 +56,7 @@ pub fn Questions(project: ProjectKey, run: LiveRun, may_edit: bool) -> impl Into
 }
 
 #[component]
-fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool) -> impl IntoView {
+fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard_by: Owner) -> impl IntoView {
     let asked = run.state.with_untracked(|state| {
         let question = state.step_run(id)?.question.clone()?;
         Some((state.label(id), question))
@@ -83,7 +94,7 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool) -> im
             </p>
             {shown}
             {if may_edit {
-                view! { <AnswerForm project run id proposal/> }.into_any()
+                view! { <AnswerForm project run id proposal heard_by/> }.into_any()
             } else {
                 view! { <p class="muted">"An editor of the project answers it."</p> }.into_any()
             }}
@@ -98,16 +109,19 @@ fn AnswerForm(
     run: LiveRun,
     id: StepRunId,
     proposal: ReadSignal<Option<fault::Result<Content>>>,
+    heard_by: Owner,
 ) -> impl IntoView {
-    let answer = ServerAction::<AnswerStep>::new();
+    let answer = heard_by.with(ServerAction::<AnswerStep>::new);
     let fault = fault_of(answer);
     let busy = Signal::derive(move || answer.pending().get() || matches!(answer.value().get(), Some(Ok(()))));
     let toasts = use_toasts();
-    Effect::new(move |_| {
-        // Somebody else was faster: this form is about to go, so it is said where it stays.
-        if let Some(Fault::Conflict { .. }) = fault.get() {
-            toasts.error(fault.get().map(|fault| fault.to_string()).unwrap_or_default());
-        }
+    heard_by.with(|| {
+        Effect::new(move |_| {
+            // Somebody else was faster: this form is about to go, so it is said where it stays.
+            if let Some(Err(fault @ Fault::Conflict { .. })) = answer.value().get() {
+                toasts.error(fault.to_string());
+            }
+        });
     });
     let changing = RwSignal::new(false);
     let output = RwSignal::new(String::new());
