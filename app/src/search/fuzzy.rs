@@ -1,7 +1,7 @@
 //! How well a few typed letters fit a name.
 
-/// Higher fits better; none: the letters are not all there in their order. Beginnings of words, and letters that follow
-/// one another, count most.
+/// Higher fits better; none: the letters are not all there in their order. Beginnings of words, that of the
+/// name before all, and letters that follow one another count most.
 pub fn score(typed: &str, name: &str) -> Option<i32> {
     let mut wanted = typed.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).peekable();
     let (mut score, mut in_a_row, mut before) = (0, 0, ' ');
@@ -10,8 +10,9 @@ pub fn score(typed: &str, name: &str) -> Option<i32> {
         length += 1;
         if wanted.next_if_eq(&letter).is_some() {
             in_a_row += 1;
-            let starts_word = !before.is_alphanumeric();
-            score += 2 * in_a_row + if starts_word { 8 } else { 0 };
+            let starts_word = if before.is_alphanumeric() { 0 } else { 8 };
+            let starts_name = if length == 1 { 2 } else { 0 };
+            score += 4 * in_a_row + starts_word + starts_name;
         } else {
             in_a_row = 0;
         }
