@@ -18,12 +18,14 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlAnchorElement};
 
 use crate::{
+    dashboard::DashboardPage,
     form::reload,
     gallery::GalleryPage,
     layout::PageHeader,
     role::{EditRolePage, NewRolePage, RolesPage},
     router,
     run::ComparePage,
+    search::SearchPage,
     settings::{MembersPage, ModelsPage, TokensPage},
     template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
     ui::{Button, ButtonVariant, Notice, Tone},
@@ -105,6 +107,14 @@ chunk! {
     /// Runs side by side.
     compare, fetch_compare: Compare {
         Runs => ComparePage,
+    }
+}
+
+chunk! {
+    /// A look over everything: what is live, what is found.
+    survey, fetch_survey: Survey {
+        Live => DashboardPage,
+        Found => SearchPage,
     }
 }
 

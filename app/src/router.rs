@@ -8,15 +8,15 @@ use leptos_router::{
 };
 
 use crate::{
-    chunks::{Admin, Compare, Design},
+    chunks::{Admin, Compare, Design, Survey},
     conversation::{ConversationPage, ConversationsPage, NewConversationPage},
-    dashboard::{DashboardPage, LiveRuns},
+    dashboard::LiveRuns,
     execute::ExecutePage,
     inbox::{InboxCount, InboxPage},
     layout::{BareFrame, Frame, PageHeader},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     run::{RunPage, RunsPage},
-    search::{Palette, PaletteButton, SearchPage},
+    search::{Palette, PaletteButton},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     standing::StandingHere,
     ui::{ButtonLink, ButtonVariant},
@@ -36,9 +36,9 @@ pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
             <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
             <Route path=path!("/projects/new") view=NewProjectPage/>
             <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
-            <Route path=path!("/p/:project/dashboard") view=DashboardPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/dashboard") view=Survey::Live ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/inbox") view=InboxPage ssr=SsrMode::Async/>
-            <Route path=path!("/p/:project/search") view=SearchPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/search") view=Survey::Found ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
