@@ -61,6 +61,7 @@ test("the palette goes anywhere, by keyboard alone", async ({ member: page, work
   // What was chosen last comes first; arrows go round.
   await page.keyboard.press("Control+k");
   await expect(chosen).toContainText("Execute Two steps");
+  await expect(offers.getByRole("option").nth(5)).toBeVisible();
   await page.keyboard.press("ArrowUp");
   await expect(chosen).not.toContainText("Execute Two steps");
   await page.keyboard.press("ArrowDown");

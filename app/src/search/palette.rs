@@ -48,12 +48,8 @@ pub fn PaletteButton() -> impl IntoView {
 #[component]
 pub fn Palette() -> impl IntoView {
     let open = use_keyboard().palette();
-    let wanted = RwSignal::new(false);
-    Effect::new(move |_| {
-        if open.get() {
-            wanted.set(true);
-        }
-    });
+    // Once made, it stays: what it knows is there at once when it opens again.
+    let wanted = Memo::new(move |was: Option<&bool>| open.get() || was == Some(&true));
     move || wanted.get().then(|| view! { <PaletteDialog open/> })
 }
 
@@ -159,8 +155,10 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
                 id=format!("palette-{index}")
                 aria-selected=move || if active.get() == index { "true" } else { "false" }
                 on:click=move |_| choose(index)
-                on:mousemove=move |_| {
-                    if active.get_untracked() != index {
+                on:mousemove=move |event| {
+                    // A list that scrolls under a pointer at rest is no choice of its owner's.
+                    let moved = event.movement_x() != 0 || event.movement_y() != 0;
+                    if moved && active.get_untracked() != index {
                         active.set(index);
                     }
                 }
