@@ -1,5 +1,6 @@
 //! What became of a text from one version to the next.
 
+use leptos::prelude::*;
 use similar::{Algorithm, TextDiff};
 use std::time::Duration;
 
@@ -30,6 +31,20 @@ pub fn between(before: &str, after: &str) -> String {
         shown.push('\n');
     }
     shown
+}
+
+/// Those lines, each in the colours of what it is.
+pub fn coloured(lines: &str) -> Vec<AnyView> {
+    let coloured = |line: &str| {
+        let class = match line.as_bytes().first() {
+            Some(b'+') => "change change-added",
+            Some(b'-') => "change change-gone",
+            Some(b'@') => "change change-place",
+            _ => "change",
+        };
+        view! { <span class=class>{line.to_owned()}</span> }.into_any()
+    };
+    lines.lines().map(coloured).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
     server::TEXT_LIMIT,
 };
 use crate::{
-    changes::between,
+    changes::{between, coloured},
     ui::{ButtonLink, ButtonSize, EmptyState, Glyph, Icon, format_bytes},
 };
 use domain::{
@@ -174,17 +174,7 @@ fn text(path: &FilePath, text: &str) -> AnyView {
 }
 
 fn changes(before: &str, after: &str) -> AnyView {
-    let lines = between(before, after);
-    let lines = lines.lines().map(|line| {
-        let class = match line.as_bytes().first() {
-            Some(b'+') => "change change-added",
-            Some(b'-') => "change change-gone",
-            Some(b'@') => "change change-place",
-            _ => "change",
-        };
-        view! { <span class=class>{line.to_owned()}</span> }
-    });
-    let lines = lines.collect_view();
+    let lines = coloured(&between(before, after));
     view! {
         <pre class="run-text file-text file-changes" tabindex="0" role="region" aria-label="Changes">{lines}</pre>
     }

@@ -151,7 +151,7 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
 }
 
 /// How long the step took, or has been taking.
-fn time(run: LiveRun, step: &StepState) -> Option<String> {
+pub(super) fn time(run: LiveRun, step: &StepState) -> Option<String> {
     if step.reused {
         return Some("reused".to_owned());
     }

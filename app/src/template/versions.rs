@@ -165,20 +165,11 @@ pub fn drawn((from, to): Pair, before: &str, after: &str) -> String {
         return view! { <p class="field-hint">{format!("Versions {from} and {to} are the same.")}</p> }
             .to_html();
     }
-    let line = |line: &str| {
-        let class = match line.as_bytes().first() {
-            Some(b'+') => "change change-added",
-            Some(b'-') => "change change-gone",
-            Some(b'@') => "change change-place",
-            _ => "change",
-        };
-        view! { <span class=class>{line.to_owned()}</span> }
-    };
     let label = format!("Changes from version {from} to version {to}");
     view! {
         <h2 class="versions-title">{format!("From version {from} to version {to}")}</h2>
         <pre class="run-text file-text file-changes" tabindex="0" role="region" aria-label=label>
-            {lines.lines().map(line).collect_view()}
+            {crate::changes::coloured(&lines)}
         </pre>
     }
     .to_html()

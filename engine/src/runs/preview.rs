@@ -1,6 +1,6 @@
 //! What an expression gives with the data of a past run, for whoever is writing it.
 
-use crate::{Engine, Result, User, store::runs};
+use crate::{Engine, Error, Result, User, store::runs};
 use domain::{
     access::Permission,
     expression::{Context, ExpressionError, Item},
@@ -56,7 +56,7 @@ impl Engine {
         let recipe = self.recipe(row.template_id.map(TemplateId), summary.template.version).await?;
         let state = self.state_of(run).await?;
         let input = self.stored_text(run, row.snapshot.0.input).await?;
-        let input: Value = serde_json::from_str(&input).unwrap_or_default();
+        let input: Value = serde_json::from_str(&input).map_err(Error::internal)?;
         let (mut outputs, mut mapped) = (BTreeMap::new(), BTreeMap::new());
         for (index, (step, planned)) in state.steps.iter().zip(&state.plan.steps).enumerate() {
             let written = recipe.template.steps[index].output_mapping.keys();

@@ -1,6 +1,9 @@
 //! In what the outputs of two runs differ: values by their place where both are JSON, else lines.
 
-use crate::{changes::between, run::server::TEXT_LIMIT};
+use crate::{
+    changes::{between, coloured},
+    run::server::TEXT_LIMIT,
+};
 use domain::{id::RunNumber, key::ProjectKey};
 use engine::{Engine, User};
 use leptos::{prelude::*, tachys::view::RenderHtml};
@@ -59,17 +62,8 @@ pub fn drawn(before: &Output, after: &Output) -> Option<String> {
 }
 
 fn lines(before: &str, after: &str) -> String {
-    let lines = between(before, after);
-    let lines = lines.lines().map(|line| {
-        let class = match line.as_bytes().first() {
-            Some(b'+') => "change change-added",
-            Some(b'-') => "change change-gone",
-            Some(b'@') => "change change-place",
-            _ => "change",
-        };
-        view! { <span class=class>{line.to_owned()}</span> }
-    });
-    view! { <div class="run-text file-changes compare-lines">{lines.collect_view()}</div> }.to_html()
+    let lines = coloured(&between(before, after));
+    view! { <div class="run-text file-changes compare-lines">{lines}</div> }.to_html()
 }
 
 /// A value that is not the same in both: where it stands, and what it is in each.

@@ -5,17 +5,13 @@ use crate::{
     live::LiveRun,
     load::ask_in_browser,
     run::{
-        status::whole_seconds,
-        steps::{LiveOutput, is_under_way},
+        steps::{LiveOutput, time},
         text::{StoredText, TextKind},
         words::{attempt_words, step_status},
     },
-    ui::{RoleChip, StatusBadge, format_count, format_duration},
+    ui::{RoleChip, StatusBadge, format_count},
 };
-use domain::{
-    id::{RunNumber, StepRunId},
-    run::StepState,
-};
+use domain::id::{RunNumber, StepRunId};
 use leptos::{ev, prelude::*};
 
 #[component]
@@ -47,7 +43,7 @@ pub fn StepCell(table: Table, column: usize, run: LiveRun, name: String) -> impl
                         <span class="compare-model mono">{role.model.to_string()}</span>
                     }
                 })}
-                <span>{move || took(run, &step.read())}</span>
+                <span>{move || time(run, &step.read())}</span>
                 {move || {
                     let total = step.read().usage.total();
                     (total > 0).then(|| view! { <span>{format_count(total)} " tok"</span> })
@@ -74,19 +70,6 @@ pub fn StepCell(table: Table, column: usize, run: LiveRun, name: String) -> impl
         </div>
     }
     .into_any()
-}
-
-fn took(run: LiveRun, step: &StepState) -> Option<String> {
-    if step.reused {
-        return Some("reused".to_owned());
-    }
-    let from = step.started_at()?;
-    if let Some(to) = step.finished_at() {
-        return Some(format_duration(to.since(from)));
-    }
-    is_under_way(step).then_some(())?;
-    let begin = run.state.read().acknowledged_at;
-    Some(whole_seconds(run.elapsed.get().saturating_sub(from.since(begin))))
 }
 
 /// Asked for once both have given something, and again when either gives something else.
