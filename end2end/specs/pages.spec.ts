@@ -1,16 +1,21 @@
-// Every page as it must always be: nothing that axe finds, in light and in dark; nothing to scroll sideways on a
-// phone; no complaint on the console.
+// Every page as it must always be: nothing that axe finds, in light and in dark; nothing that jumps while it loads;
+// nothing to scroll sideways on a phone; no complaint on the console. How it looks wide and narrow, in light and dark, is
+// kept beside the results (`test-results/looks`), for a person to see.
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { ADMIN, expect, fillSignIn, test, type Workspace } from "../fixtures";
+import { ADMIN, awake, expect, fillSignIn, test, type Workspace } from "../fixtures";
 import type { Models } from "../fixtures/models";
 
 /** Pages that are not there say so as clearly. The gallery is for debug builds. */
 const MISSING = ["/nowhere", "/gallery"];
 
 const PHONE = { width: 360, height: 780 };
+const DESK = { width: 1440, height: 900 };
+/** How much of the page may move by itself while it loads, as browsers count it (cumulative layout shift). */
+const JUMPS = 0.02;
+const LOOKS = "test-results/looks";
 
 /** Pages that anybody may see, and pages of a member; `{task}` and `{run}` are those of a run that completed. */
 const PAGES = [
@@ -53,6 +58,7 @@ for (const path of PAGES) {
   test(`${path} is clean, in light and dark, and fits a phone`, async ({ consoles, page, workspace, models }) => {
     if (MISSING.includes(path)) consoles.allow(/Failed to load resource: the server responded with a status of 404/);
     const address = await fill(path, workspace, models);
+    await page.setViewportSize(DESK);
     if (path !== "/sign-in") {
       await page.goto(`/sign-in?next=${encodeURIComponent(address)}`);
       await fillSignIn(page, ADMIN.password);
@@ -61,15 +67,61 @@ for (const path of PAGES) {
       await page.goto(address);
     }
     await settled(page);
+    await awake(page);
+    const { sum, moved } = await jumps(page);
+    expect(sum, `what jumped: ${moved.join("; ")}`).toBeLessThan(JUMPS);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await look(page, path, `1440-${colorScheme}`);
       const { violations } = await new AxeBuilder({ page }).analyze();
       const found = violations.map(({ id, help, nodes }) => ({ id, help, where: nodes.map((node) => node.html) }));
       expect(found, `axe in ${colorScheme}`).toEqual([]);
     }
     await page.setViewportSize(PHONE);
     expect(await wider(page), "what reaches beyond the right edge").toEqual([]);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await look(page, path, `360-${colorScheme}`);
+    }
   });
+}
+
+async function look(page: Page, path: string, variant: string): Promise<void> {
+  const name = path.replaceAll(/[^a-z0-9-]+/g, "_").replace(/^_/, "") || "home";
+  await page.screenshot({ path: `${LOOKS}/${name}.${variant}.png` });
+}
+
+/** What moved by itself since the page was asked for. */
+function jumps(page: Page): Promise<{ sum: number; moved: string[] }> {
+  return page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        let sum = 0;
+        const moved: string[] = [];
+        const take = (entries: PerformanceEntryList) => {
+          for (const entry of entries as (PerformanceEntry & {
+            value: number;
+            hadRecentInput: boolean;
+            sources: { node?: Node }[];
+          })[]) {
+            if (entry.hadRecentInput) continue;
+            sum += entry.value;
+            for (const { node } of entry.sources) {
+              const element = node instanceof Element ? node : node?.parentElement;
+              moved.push(`${entry.value.toFixed(4)} ${element?.outerHTML.slice(0, 120)}`);
+            }
+          }
+        };
+        const observer = new PerformanceObserver((list) => take(list.getEntries()));
+        observer.observe({ type: "layout-shift", buffered: true });
+        // What is buffered is told in a task of its own.
+        setTimeout(() => {
+          take(observer.takeRecords());
+          observer.disconnect();
+          resolve({ sum, moved });
+        }, 200);
+      }),
+  );
 }
 
 /** Puts the parts of a run that the path asks for in it, and makes that run. */

@@ -4,7 +4,10 @@ use crate::{
     Engine, Error, Result, User,
     accounts::admins_only,
     given,
-    store::{self, accounts, projects as rows},
+    store::{
+        self, accounts,
+        projects::{self as rows, Standing},
+    },
 };
 use domain::{
     access::Permission,
@@ -15,6 +18,24 @@ use domain::{
 
 const MAX_NAME: usize = 100;
 
+/// The project, if what was found of it and the user lets them do `need`.
+///
+/// # Errors
+/// `NotFound` for those who may not know of it, `Forbidden` for those who may not do that much in it.
+pub(crate) fn allowed(
+    user: &User,
+    project: &ProjectKey,
+    need: Permission,
+    found: Option<Standing>,
+) -> Result<ProjectId> {
+    match found {
+        Some((id, _)) if user.admin => Ok(id),
+        Some((id, Some(permission))) if permission >= need => Ok(id),
+        Some((_, Some(_))) => Err(Error::Forbidden(need)),
+        Some((_, None)) | None => Err(Error::not_found("project", project)),
+    }
+}
+
 impl Engine {
     /// The project, if `user` has at least `need` in it. An installation admin has every permission everywhere; a
     /// project that the user is no member of looks like one that does not exist.
@@ -24,13 +45,7 @@ impl Engine {
         project: &ProjectKey,
         need: Permission,
     ) -> Result<ProjectId> {
-        let found = rows::permission(self.0.store.read(), project, user.id).await?;
-        match found {
-            Some((id, _)) if user.admin => Ok(id),
-            Some((id, Some(permission))) if permission >= need => Ok(id),
-            Some((_, Some(_))) => Err(Error::Forbidden(need)),
-            Some((_, None)) | None => Err(Error::not_found("project", project)),
-        }
+        allowed(user, project, need, rows::permission(self.0.store.read(), project, user.id).await?)
     }
 
     /// Those that the user may see, by name.

@@ -66,13 +66,15 @@ pub(super) async fn find(
     if cursor.runs.len() > MOST_RUNS {
         return Err(Error::invalid("after", format!("follow at most {MOST_RUNS} runs at once")));
     }
-    let project = engine.authorise(user, project, Permission::Viewer).await?;
-    let mut found = Vec::new();
+    let mut runs = Vec::new();
     for &number in cursor.runs.keys() {
-        let row = runs::by_number(engine.0.store.read(), project, number).await?;
-        found.push((number, row.ok_or_else(|| Error::not_found("run", number))?));
+        runs.push((number, engine.run_row(user, project, number, Permission::Viewer).await?));
     }
-    Ok(Found { project, runs: found })
+    let project = match runs.first() {
+        Some((_, row)) => row.project(),
+        None => engine.authorise(user, project, Permission::Viewer).await?,
+    };
+    Ok(Found { project, runs })
 }
 
 pub(super) fn follow(
@@ -200,6 +202,8 @@ impl Follower {
         // Taken before the events are read, so each attempt's start is among them or was given before.
         let mut deltas = followed.channel.unseen(&mut followed.seen);
         let id = followed.id;
+        // Of a run that nobody here works on the log alone knows.
+        let first = first && followed.channel.seq() == 0;
         if first || self.behind(number) {
             self.flush_events(number, id, &mut deltas).await?;
         }

@@ -63,9 +63,7 @@ impl Engine {
         run: RunNumber,
         draft: AnswerDraft,
     ) -> Result<RunDetail> {
-        let id = self.authorise(user, project, Permission::Editor).await?;
-        let row = runs::by_number(self.0.store.read(), id, run).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let row = self.run_row(user, project, run, Permission::Editor).await?;
         let step: StepRunId = draft.step_run.parse().map_err(|_| {
             Error::invalid("stepRun", "write the id of a step run, such as 3, or 3.14 for an item")
         })?;

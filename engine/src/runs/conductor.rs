@@ -418,9 +418,10 @@ impl Conductor {
         let stopping = self.engine.0.runs.stopping();
         loop {
             let write = append.clone();
-            let result =
-                self.engine.0.store.write(move |tx| Box::pin(async move { write.write(tx).await })).await;
-            match result {
+            let stored = self.engine.0.store.write_opening(move |tx, savepoint| {
+                Box::pin(async move { write.write(tx, savepoint).await })
+            });
+            match stored.await {
                 Ok(true) => {
                     if append.derived.wake_at.is_some() {
                         self.engine.0.runs.alarm.notify_one();

@@ -2,10 +2,7 @@
 
 use crate::{
     Engine, Error, Result, User,
-    store::{
-        files,
-        runs::{self, RunRow},
-    },
+    store::{files, runs::RunRow},
 };
 use domain::{
     access::Permission,
@@ -66,8 +63,6 @@ impl Engine {
     }
 
     async fn viewed(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunRow> {
-        let project = self.authorise(user, project, Permission::Viewer).await?;
-        let row = runs::by_number(self.0.store.read(), project, run).await?;
-        row.ok_or_else(|| Error::not_found("run", run))
+        self.run_row(user, project, run, Permission::Viewer).await
     }
 }

@@ -9,14 +9,12 @@ use super::{
     opening,
     output::Output,
     recipe::Recipe,
+    settle::settle,
     turn::Turn,
 };
 use crate::{
     Engine, Error, Result, User,
-    store::{
-        runs::{self, RunRow},
-        versions,
-    },
+    store::{runs::RunRow, versions},
 };
 use domain::{
     access::Permission,
@@ -83,9 +81,8 @@ impl Engine {
         run: RunNumber,
         fork: Fork,
     ) -> Result<Launched> {
-        let id = self.authorise(user, project, Permission::Editor).await?;
-        let row = runs::by_number(self.0.store.read(), id, run).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let row = self.run_row(user, project, run, Permission::Editor).await?;
+        let id = row.project();
         let digest =
             request_digest(&json!([{ "fork": run }, Fork { idempotency_key: None, ..fork.clone() }]))?;
         let idempotency = fork.idempotency_key.clone().map(|key| (key, digest));
@@ -126,7 +123,8 @@ impl Engine {
         role_assignments.retain(|step, _| recipe.plan.steps.iter().any(|planned| planned.takes(step)));
         role_assignments.extend(fork.role_assignments.clone());
         let launch = Launch { input, role_assignments, ..Launch::default() };
-        let settled = self.settle(id, (template, version, recipe.clone()), &launch).await?;
+        let roles = versions::roles(self.0.store.read(), id).await?;
+        let settled = settle(id, (template, version, recipe.clone()), roles, &launch)?;
         let parent = Parent { run, from_step: fork.from_step.clone() };
         let content =
             opening::describe_fork(&settled.version, &parent, fork.items.as_deref(), fork.input.as_ref());

@@ -7,16 +7,19 @@ use super::{
     fork::Reuse,
     load::EARLIER,
     opening,
-    settle::Settled,
+    recipe::ASK,
+    settle::{Settled, settle},
     turn::{ChildStart, Turn, is_unique_violation},
 };
 use crate::{
     Engine, Error, Result, User,
+    projects::allowed,
     store::{
         self, changes, files,
         log::{self, Beginning},
         messages,
         runs::{self, CallerKey, NewRun, RunRow, Snapshot},
+        versions,
     },
 };
 use domain::{
@@ -64,7 +67,14 @@ impl Engine {
         subject: Subject,
         mut launch: Launch,
     ) -> Result<Launched> {
-        let project = self.authorise(user, project_key, Permission::Editor).await?;
+        let template = match &subject {
+            Subject::Template(key) if key.as_ref() != ASK => Some(key),
+            _ => None,
+        };
+        let ground = versions::ground(self.0.store.read(), project_key, user.id, template).await?;
+        let standing = ground.as_ref().map(|ground| ground.standing);
+        let project = allowed(user, project_key, Permission::Editor, standing)?;
+        let (newest, roles) = ground.map(|ground| (ground.template, ground.roles)).unwrap_or_default();
         if let Subject::Ask(text) = &subject {
             if text.trim().is_empty() {
                 return Err(Error::invalid("text", "there is nothing in it"));
@@ -77,8 +87,8 @@ impl Engine {
         if let Some(earlier) = self.launched_under(project, idempotency.as_ref()).await? {
             return Ok(earlier);
         }
-        let runnable = self.subject(project, &subject).await?;
-        let settled = self.settle(project, runnable, &launch).await?;
+        let runnable = self.runnable(template, newest).await?;
+        let settled = settle(project, runnable, roles, &launch)?;
         let content = match &subject {
             Subject::Ask(text) => text.clone(),
             Subject::Template(_) => opening::describe(&settled.version, &settled.input),
@@ -108,8 +118,9 @@ impl Engine {
             role_assignments: child.role_assignments.clone(),
             ..Launch::default()
         };
-        let runnable = self.subject(frame.project, &Subject::Template(child.template.clone())).await?;
-        let settled = self.settle(frame.project, runnable, &launch).await?;
+        let runnable = self.newest(frame.project, &child.template).await?;
+        let roles = versions::roles(self.0.store.read(), frame.project).await?;
+        let settled = settle(frame.project, runnable, roles, &launch)?;
         let opening = Opening {
             user: frame.user,
             by: frame.by.clone(),
@@ -193,17 +204,19 @@ impl Engine {
         let stored = self
             .0
             .store
-            .write(move |tx| {
+            .write_opening(move |tx, mut savepoint| {
                 Box::pin(async move {
                     // Again: another launch may have come in between.
-                    if let Some((key, digest)) = &new.idempotency
-                        && let Some((row, earlier)) =
-                            runs::by_idempotency_key(&mut *tx, new.project, key).await?
-                    {
-                        return same_launch(&row, key, digest, &earlier).map(Stored::Before);
+                    if let Some((key, digest)) = &new.idempotency {
+                        savepoint.open(tx).await?;
+                        let before = runs::by_idempotency_key(&mut *tx, new.project, key).await?;
+                        if let Some((row, earlier)) = before {
+                            return same_launch(&row, key, digest, &earlier).map(Stored::Before);
+                        }
                     }
                     let mut above = None;
                     if let Some(CallerFrame { key, task, .. }) = &caller {
+                        savepoint.open(tx).await?;
                         above = Some(*task);
                         if let Some(row) = runs::child(&mut *tx, key.run, key.step, key.attempt).await? {
                             return Ok(Stored::Before(row.id()));
@@ -213,10 +226,11 @@ impl Engine {
                             return Err(Error::Conflict(format!("run {} has ended", key.number)));
                         }
                     }
-                    if let Some(id) = task
-                        && !messages::touch_task(tx, id, new.project, at).await?
-                    {
-                        return Err(Error::not_found("conversation", id));
+                    if let Some(id) = task {
+                        savepoint.open(tx).await?;
+                        if !messages::touch_task(tx, id, new.project, at).await? {
+                            return Err(Error::not_found("conversation", id));
+                        }
                     }
                     let beginning = Beginning {
                         run: &new,
@@ -229,7 +243,7 @@ impl Engine {
                         output: append.output.as_deref(),
                         subject: &subject,
                     };
-                    let number = log::begin(tx, &beginning).await?;
+                    let number = log::begin(tx, savepoint, &beginning).await?;
                     changes::prune_now_and_then(tx).await?;
                     Ok(Stored::Now(number))
                 })

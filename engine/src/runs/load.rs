@@ -16,7 +16,7 @@ use crate::{
 use domain::{
     error::ErrorClass,
     event::{Event, EventKind, Failure, TextRef},
-    id::{ProjectId, RunId, StepRunId, TemplateId},
+    id::{RunId, StepRunId, TemplateId},
     run::{MessageMetadata, Planner, RunState, StepStatus},
     view::Subject,
 };
@@ -76,7 +76,7 @@ impl Engine {
             engine: self.clone(),
             run,
             number: summary.number,
-            project: ProjectId(row.project_id),
+            project: row.project(),
             task: summary.task,
             message: summary.message,
             user: row.user(),
@@ -132,7 +132,7 @@ impl Engine {
         let events = Arc::new(events);
         let append = Append {
             run,
-            project: ProjectId(row.project_id),
+            project: row.project(),
             task: summary.task,
             message: summary.message,
             expected,
@@ -147,7 +147,12 @@ impl Engine {
                 status: state.status(),
             }),
         };
-        if self.0.store.write(move |tx| Box::pin(async move { append.write(tx).await })).await? {
+        if self
+            .0
+            .store
+            .write_opening(move |tx, savepoint| Box::pin(async move { append.write(tx, savepoint).await }))
+            .await?
+        {
             self.0.live.channel(run).committed(&events);
             if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
                 self.deliver(run, Report::Child { step, attempt });

@@ -33,7 +33,11 @@ pub use preview::Expression;
 
 use crate::{
     Engine, Error, Result, User,
-    store::{self, runs},
+    projects::allowed,
+    store::{
+        self,
+        runs::{self, RunRow},
+    },
 };
 use conductor::{Report, has_ended};
 use domain::{
@@ -201,11 +205,23 @@ impl Engine {
         self.launch(user, project, subject, launch).await
     }
 
+    /// The run, for one who may do `need` in its project.
+    pub(crate) async fn run_row(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        need: Permission,
+    ) -> Result<RunRow> {
+        let found = runs::by_number_for(self.0.store.read(), project, user.id, run).await?;
+        let (standing, row) = found.unzip();
+        allowed(user, project, need, standing)?;
+        row.flatten().ok_or_else(|| Error::not_found("run", run))
+    }
+
     /// Stops it: open model calls are dropped, open attempts end as cancelled. `Conflict` when it has ended.
     pub async fn cancel(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunDetail> {
-        let id = self.authorise(user, project, Permission::Editor).await?;
-        let row = runs::by_number(self.0.store.read(), id, run).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let row = self.run_row(user, project, run, Permission::Editor).await?;
         if row.summary()?.status.is_end() {
             return Err(has_ended(run));
         }
@@ -251,9 +267,7 @@ impl Engine {
     }
 
     pub async fn run(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunDetail> {
-        let id = self.authorise(user, project, Permission::Viewer).await?;
-        let row = runs::by_number(self.0.store.read(), id, run).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let row = self.run_row(user, project, run, Permission::Viewer).await?;
         let state = self.state_of(row.id()).await?;
         let mut summary = row.summary()?;
         // The row was read first, so the state may be ahead of it.
@@ -272,9 +286,7 @@ impl Engine {
         run: RunNumber,
         after: u64,
     ) -> Result<Page<Event>> {
-        let id = self.authorise(user, project, Permission::Viewer).await?;
-        let row = runs::by_number(self.0.store.read(), id, run).await?;
-        let row = row.ok_or_else(|| Error::not_found("run", run))?;
+        let row = self.run_row(user, project, run, Permission::Viewer).await?;
         let mut items = runs::events(self.0.store.read(), row.id(), after, EVENTS_PAGE + 1).await?;
         let more = items.len() > EVENTS_PAGE as usize;
         items.truncate(EVENTS_PAGE as usize);
@@ -291,9 +303,8 @@ impl Engine {
         content: ContentId,
         limit: Option<u32>,
     ) -> Result<Content> {
-        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let row = self.run_row(user, project, run, Permission::Viewer).await?;
         let db = self.0.store.read();
-        let row = runs::by_number(db, id, run).await?.ok_or_else(|| Error::not_found("run", run))?;
         let limit = limit.unwrap_or(i32::MAX as u32);
         let found = runs::content_head(db, row.id(), content, limit).await?;
         let (text, bytes) = found.ok_or_else(|| Error::not_found("content", content))?;

@@ -1,7 +1,7 @@
 //! What has to be right before a launch: the template, its input, the roles. Nothing is written here.
 
 use super::{
-    Launch, Subject,
+    Launch,
     recipe::{ASK, Recipe},
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Engine {
         launch: &Launch,
     ) -> Result<LaunchPreview> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let (_, _, recipe) = self.subject(project, &Subject::Template(key.clone())).await?;
+        let (_, _, recipe) = self.newest(project, key).await?;
         let mut errors = input_problems(&recipe, &launch.input);
         errors.extend(unsupported(&recipe));
         let roles = versions::roles(self.0.store.read(), project).await?;
@@ -83,42 +83,48 @@ impl Engine {
         Ok(LaunchPreview { steps: steps.collect(), warnings, errors })
     }
 
-    /// The template to run: stored, or built in.
-    pub(super) async fn subject(&self, project: ProjectId, subject: &Subject) -> Result<Runnable> {
-        match subject {
-            Subject::Ask(_) => Ok((None, 1, self.recipe(None, 1).await?)),
-            Subject::Template(key) if key.as_ref() == ASK => Ok((None, 1, self.recipe(None, 1).await?)),
-            Subject::Template(key) => {
-                let newest = versions::newest_template(self.0.store.read(), project, key).await?;
-                let (id, version) = newest.ok_or_else(|| Error::not_found("template", key))?;
-                Ok((Some(id), version, self.recipe(Some(id), version).await?))
-            }
+    /// The newest version of the template with this key.
+    pub(super) async fn newest(&self, project: ProjectId, key: &TemplateKey) -> Result<Runnable> {
+        if key.as_ref() == ASK {
+            return self.runnable(None, None).await;
         }
+        let newest = versions::newest_template(self.0.store.read(), project, key).await?;
+        self.runnable(Some(key), newest).await
     }
 
-    /// Checks a launch of that version.
-    pub(super) async fn settle(
+    /// The template to run, whose newest version is known: stored, or built in when no key names one.
+    pub(super) async fn runnable(
         &self,
-        project: ProjectId,
-        (template_id, version, recipe): Runnable,
-        launch: &Launch,
-    ) -> Result<Settled> {
-        let mut problems = unsupported(&recipe);
-        problems.extend(input_problems(&recipe, &launch.input));
-        let all = versions::roles(self.0.store.read(), project).await?;
-        let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
-        if let Err(refused) = &resolved {
-            problems.extend(role_problems(refused));
-        }
-        let (true, Ok(roles)) = (problems.is_empty(), resolved) else { return Err(Error::Invalid(problems)) };
-        let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
-        let role_versions =
-            roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
-        let name = recipe.template.name.clone();
-        let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
-        let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
-        Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
+        key: Option<&TemplateKey>,
+        newest: Option<(TemplateId, u32)>,
+    ) -> Result<Runnable> {
+        let Some(key) = key else { return Ok((None, 1, self.recipe(None, 1).await?)) };
+        let (id, version) = newest.ok_or_else(|| Error::not_found("template", key))?;
+        Ok((Some(id), version, self.recipe(Some(id), version).await?))
     }
+}
+
+/// Checks a launch of that version; `all` are the project's roles.
+pub(super) fn settle(
+    project: ProjectId,
+    (template_id, version, recipe): Runnable,
+    all: Vec<RoleVersion>,
+    launch: &Launch,
+) -> Result<Settled> {
+    let mut problems = unsupported(&recipe);
+    problems.extend(input_problems(&recipe, &launch.input));
+    let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
+    if let Err(refused) = &resolved {
+        problems.extend(role_problems(refused));
+    }
+    let (true, Ok(roles)) = (problems.is_empty(), resolved) else { return Err(Error::Invalid(problems)) };
+    let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
+    let role_versions =
+        roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
+    let name = recipe.template.name.clone();
+    let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
+    let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
+    Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
 }
 
 fn candidates(roles: &[RoleVersion]) -> Vec<Candidate> {

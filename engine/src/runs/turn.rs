@@ -4,6 +4,7 @@ use crate::{
     Error, Result,
     models::{ModelClient, ModelRequest, ProviderLimits, Slot},
     store::{
+        Savepoint,
         files::{self, NewFile},
         log,
         runs::Derived,
@@ -103,7 +104,7 @@ pub(super) struct Append {
 
 impl Append {
     /// False: the fence refused it, and nothing was written.
-    pub async fn write(&self, tx: &mut SqliteConnection) -> Result<bool> {
+    pub async fn write(&self, tx: &mut SqliteConnection, savepoint: Savepoint) -> Result<bool> {
         let turn = log::Append {
             run: self.run,
             project: self.project,
@@ -116,7 +117,7 @@ impl Append {
             output: self.output.as_deref(),
             subject: self.subject.as_ref(),
         };
-        if !log::append(tx, &turn).await? {
+        if !log::append(tx, savepoint, &turn).await? {
             return Ok(false);
         }
         self.write_files(tx).await?;

@@ -4,7 +4,10 @@
 //! The parts of a text share its arguments. Each is guarded by the fence as it was before the text, so that a turn is
 //! written whole or not at all.
 
-use super::runs::{Derived, NewRun};
+use super::{
+    Savepoint, opened,
+    runs::{Derived, NewRun},
+};
 use crate::{Error, Result};
 use domain::{
     event::{Event, EventKind},
@@ -36,11 +39,11 @@ pub struct Append<'a> {
 }
 
 /// False: the fence refused it, and nothing was written.
-pub async fn append(tx: &mut SqliteConnection, turn: &Append<'_>) -> Result<bool> {
+pub async fn append(tx: &mut SqliteConnection, savepoint: Savepoint, turn: &Append<'_>) -> Result<bool> {
     let Append { run, derived, .. } = turn;
     let last = turn.events.last().map_or(turn.expected, |event| event.seq);
     let subject = turn.subject.map(serde_json::to_string).transpose().map_err(Error::internal)?;
-    let done = sqlx::query(
+    let done = sqlx::query(savepoint.of(opened!(
         "INSERT INTO event (run_id, seq, at, body) \
          SELECT $1, value ->> 0, value ->> 1, value -> 2 FROM json_each($3) \
          WHERE (SELECT last_seq FROM run WHERE id = $1) = $2; \
@@ -53,8 +56,8 @@ pub async fn append(tx: &mut SqliteConnection, turn: &Append<'_>) -> Result<bool
          UPDATE run SET last_seq = $10, status = $11, warnings = $12, error = $13, input_tokens = $14, \
          output_tokens = $15, finished_at = $16, wake_at = $17, asked_at = $18, \
          failed_for = CASE WHEN $11 = 'failed' AND caller_id IS NULL THEN started_by END \
-         WHERE id = $1 AND last_seq = $2",
-    )
+         WHERE id = $1 AND last_seq = $2"
+    )))
     .bind(run.0)
     .bind(turn.expected as i64)
     .bind(events(turn.events)?)
@@ -99,12 +102,16 @@ pub struct Beginning<'a> {
     pub subject: &'a Subject,
 }
 
-pub async fn begin(tx: &mut SqliteConnection, beginning: &Beginning<'_>) -> Result<RunNumber> {
+pub async fn begin(
+    tx: &mut SqliteConnection,
+    savepoint: Savepoint,
+    beginning: &Beginning<'_>,
+) -> Result<RunNumber> {
     let Beginning { run, derived, .. } = beginning;
     let (title, above) = beginning.new_task.unzip();
     let (key, digest) = run.idempotency.clone().unzip();
     let caller = run.caller.as_ref();
-    let number: u32 = sqlx::query_scalar(
+    let number: u32 = sqlx::query_scalar(savepoint.of(opened!(
         "INSERT INTO task (id, project_id, parent_id, title, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $5 WHERE $4 IS NOT NULL; \
          UPDATE project SET last_run = last_run + 1 WHERE id = $2; \
@@ -123,8 +130,8 @@ pub async fn begin(tx: &mut SqliteConnection, beginning: &Beginning<'_>) -> Resu
          INSERT INTO content (id, run_id, body) SELECT unhex(value ->> 0), $11, value ->> 1 FROM json_each($29); \
          INSERT INTO change (project_id, body) \
          SELECT id, json_set($30, '$.number', last_run) FROM project WHERE id = $2; \
-         SELECT last_run FROM project WHERE id = $2",
-    )
+         SELECT last_run FROM project WHERE id = $2"
+    )))
     .bind(run.task.0)
     .bind(run.project.0)
     .bind(above.flatten().map(|task| task.0))

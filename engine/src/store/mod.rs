@@ -24,6 +24,7 @@ pub(crate) mod versions;
 mod writer;
 
 pub(crate) use changes::insert as change;
+pub(crate) use writer::{Savepoint, opened};
 
 use crate::{Result, StartError};
 use domain::id::Timestamp;
@@ -59,8 +60,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY)
-            .pragma("temp_store", "memory")
-            .optimize_on_close(true, None);
+            .pragma("temp_store", "memory");
         // Kibibytes: the tables' ends, where runs write, stay at hand.
         let writer = options.clone().pragma("cache_size", "-8000");
         let mut writer = SqliteConnection::connect_with(&writer).await?;
@@ -75,6 +75,8 @@ impl Store {
         sqlx::migrate!("../migrations/sqlite").run(&mut writer).await?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
+            // A file does not hang up; and each question is a trip to the connection's thread.
+            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "on"))
             .await?;
         Ok(Self { read, writer: writer::Writer::spawn(writer) })
@@ -90,6 +92,23 @@ impl Store {
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        self.writer
+            .run(move |tx, mut savepoint| {
+                Box::pin(async move {
+                    savepoint.open(tx).await?;
+                    command(tx).await
+                })
+            })
+            .await
+    }
+
+    /// As [`write`](Self::write), for a command that opens its savepoint itself, within the text of its first statements:
+    /// that saves a trip to the connection's thread.
+    pub async fn write_opening<T, F>(&self, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Savepoint) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
         self.writer.run(command).await
     }

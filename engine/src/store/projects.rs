@@ -35,12 +35,16 @@ fn permission_of(text: &str) -> Result<Permission> {
     Permission::parse(text).ok_or_else(|| Error::internal(format!("'{text}' is no permission")))
 }
 
+/// A project, and what the user may do in it as a member.
+pub type Standing = (ProjectId, Option<Permission>);
+
+/// As the database has it.
+pub fn standing(project: Uuid, permission: Option<&str>) -> Result<Standing> {
+    Ok((ProjectId(project), permission.map(permission_of).transpose()?))
+}
+
 /// The project with this key, and what the user may do in it as a member.
-pub async fn permission(
-    db: &SqlitePool,
-    key: &ProjectKey,
-    user: UserId,
-) -> Result<Option<(ProjectId, Option<Permission>)>> {
+pub async fn permission(db: &SqlitePool, key: &ProjectKey, user: UserId) -> Result<Option<Standing>> {
     let row: Option<(Uuid, Option<String>)> = sqlx::query_as(
         "SELECT p.id, m.permission FROM project p \
          LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 WHERE p.key = $1",
@@ -49,8 +53,7 @@ pub async fn permission(
     .bind(user.0)
     .fetch_optional(db)
     .await?;
-    row.map(|(id, permission)| Ok((ProjectId(id), permission.as_deref().map(permission_of).transpose()?)))
-        .transpose()
+    row.map(|(id, permission)| standing(id, permission.as_deref())).transpose()
 }
 
 /// Those that the user is a member of; for an installation admin all of them.

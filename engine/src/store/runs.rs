@@ -1,5 +1,6 @@
 //! Runs, their logs and their texts.
 
+use super::projects::{Standing, standing};
 use crate::{Error, Result};
 use domain::{
     event::{Event, TemplateVersion},
@@ -7,7 +8,7 @@ use domain::{
         ContentId, MessageId, ProjectId, RoleId, RunId, RunNumber, StepRunId, TaskId, TemplateId, Timestamp,
         UserId,
     },
-    key::{RoleKey, TemplateKey},
+    key::{ProjectKey, RoleKey, TemplateKey},
     run::RunStatus,
     usage::Usage,
     view::RunSummary,
@@ -73,7 +74,7 @@ pub struct Derived {
 #[derive(FromRow)]
 pub struct RunRow {
     pub id: Uuid,
-    pub project_id: Uuid,
+    project_id: Uuid,
     number: u32,
     pub template_id: Option<Uuid>,
     template_key: String,
@@ -130,6 +131,10 @@ impl RunRow {
 
     pub fn id(&self) -> RunId {
         RunId(self.id)
+    }
+
+    pub fn project(&self) -> ProjectId {
+        ProjectId(self.project_id)
     }
 
     pub fn summary(&self) -> Result<RunSummary> {
@@ -212,6 +217,30 @@ pub async fn by_number(db: &SqlitePool, project: ProjectId, number: RunNumber) -
         .bind(number.0)
         .fetch_optional(db)
         .await?)
+}
+
+/// The project with this key and the user's standing in it; and of that project the run, if there is one of that number.
+pub async fn by_number_for(
+    db: &SqlitePool,
+    project: &ProjectKey,
+    user: UserId,
+    number: RunNumber,
+) -> Result<Option<(Standing, Option<RunRow>)>> {
+    let row = sqlx::query(
+        "SELECT p.id AS found_in, m.permission, r.* FROM project p \
+         LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
+         LEFT JOIN run r ON r.project_id = p.id AND r.number = $3 WHERE p.key = $1",
+    )
+    .bind(project.as_ref())
+    .bind(user.0)
+    .bind(number.0)
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let standing = standing(row.try_get("found_in")?, row.try_get("permission")?)?;
+    let there = row.try_get::<Option<Uuid>, _>("id")?.is_some();
+    let run = there.then(|| RunRow::from_row(&row)).transpose()?;
+    Ok(Some((standing, run)))
 }
 
 /// A launch that was made before under this idempotency key, with the digest of its body.

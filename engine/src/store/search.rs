@@ -10,7 +10,7 @@ use domain::{
     key::{RoleKey, TemplateKey},
     view::{Author, Found, FoundThing, Piece},
 };
-use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqlitePool, types::Json};
 use uuid::Uuid;
 
 /// How much of a text is indexed, in characters.
@@ -50,30 +50,6 @@ impl Kind {
         };
         format!("{letter}{}", project.as_simple())
     }
-
-    /// The project, and the words by which one finds it; no row where there is nothing (more) to find.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Conversation => {
-                "SELECT project_id, substr(title, 1, $2) FROM task WHERE id = $1 AND parent_id IS NULL"
-            }
-            Self::Message => {
-                "SELECT t.project_id, substr(m.content, 1, $2) FROM message m JOIN task t ON t.id = m.task_id \
-                 WHERE m.id = $1 AND m.content <> ''"
-            }
-            Self::Template => {
-                "SELECT t.project_id, substr(concat_ws(char(10), v.name, t.key, v.description, \
-                 (SELECT group_concat(value ->> 'name', char(10)) FROM json_each(v.document, '$.steps'))), 1, $2) \
-                 FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
-                 WHERE t.id = $1 AND t.deleted_at IS NULL"
-            }
-            Self::Role => {
-                "SELECT r.project_id, substr(concat_ws(char(10), v.name, r.key), 1, $2) \
-                 FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
-                 WHERE r.id = $1 AND r.deleted_at IS NULL"
-            }
-        }
-    }
 }
 
 /// A subject as it is to stand in the index; without text it is to leave it.
@@ -86,18 +62,34 @@ pub struct Due {
 
 /// What is due, oldest first: at most `limit` subjects, and no more text than fits `most` characters, but at least one.
 pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
-    let rows: Vec<(i64, String, Uuid)> =
-        sqlx::query_as("SELECT id, kind, subject FROM search_due ORDER BY id LIMIT $1")
-            .bind(limit)
-            .fetch_all(db)
-            .await?;
+    // Of each its project and the words by which one finds it; null where there is nothing (more) to find.
+    let rows: Vec<(i64, String, Uuid, Option<Uuid>, Option<String>)> = sqlx::query_as(
+        "SELECT d.id, d.kind, d.subject, CASE d.kind \
+         WHEN 'conversation' THEN (SELECT project_id FROM task WHERE id = d.subject AND parent_id IS NULL) \
+         WHEN 'message' THEN (SELECT t.project_id FROM message m JOIN task t ON t.id = m.task_id \
+         WHERE m.id = d.subject AND m.content <> '') \
+         WHEN 'template' THEN (SELECT project_id FROM template WHERE id = d.subject AND deleted_at IS NULL) \
+         WHEN 'role' THEN (SELECT project_id FROM role WHERE id = d.subject AND deleted_at IS NULL) END, \
+         CASE d.kind \
+         WHEN 'conversation' THEN (SELECT substr(title, 1, $2) FROM task WHERE id = d.subject) \
+         WHEN 'message' THEN (SELECT substr(content, 1, $2) FROM message WHERE id = d.subject) \
+         WHEN 'template' THEN (SELECT substr(concat_ws(char(10), v.name, t.key, v.description, \
+         (SELECT group_concat(value ->> 'name', char(10)) FROM json_each(v.document, '$.steps'))), 1, $2) \
+         FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
+         WHERE t.id = d.subject) \
+         WHEN 'role' THEN (SELECT substr(concat_ws(char(10), v.name, r.key), 1, $2) \
+         FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version WHERE r.id = d.subject) \
+         END FROM search_due d ORDER BY d.id LIMIT $1",
+    )
+    .bind(limit)
+    .bind(INDEXED)
+    .fetch_all(db)
+    .await?;
     let (mut due, mut length) = (Vec::with_capacity(rows.len()), 0);
-    for (id, kind, subject) in rows {
+    for (id, kind, subject, project, text) in rows {
         let kind =
             Kind::parse(&kind).ok_or_else(|| Error::internal(format!("'{kind}' cannot be indexed")))?;
-        let words: Option<(Uuid, String)> =
-            sqlx::query_as(kind.words()).bind(subject).bind(INDEXED).fetch_optional(db).await?;
-        let entry = words.map(|(project, text)| (kind.scope(project), text));
+        let entry = project.zip(text).map(|(project, text)| (kind.scope(project), text));
         length += entry.as_ref().map_or(0, |(_, text)| text.len());
         if length > most && !due.is_empty() {
             break;
@@ -109,35 +101,28 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
 
 /// Brings the index up to date with what was due.
 pub async fn index(tx: &mut SqliteConnection, batch: &[Due]) -> Result<()> {
-    for due in batch {
-        match &due.entry {
-            Some((scope, text)) => {
-                sqlx::query(
-                    "INSERT INTO search_entry (subject) VALUES ($1) ON CONFLICT (subject) DO NOTHING; \
-                     INSERT OR REPLACE INTO search (rowid, scope, text) \
-                     SELECT id, $2, $3 FROM search_entry WHERE subject = $1",
-                )
-                .bind(due.subject)
-                .bind(scope)
-                .bind(text)
-                .execute(&mut *tx)
-                .await?;
-            }
-            None => {
-                sqlx::query(
-                    "DELETE FROM search WHERE rowid = (SELECT id FROM search_entry WHERE subject = $1); \
-                     DELETE FROM search_entry WHERE subject = $1",
-                )
-                .bind(due.subject)
-                .execute(&mut *tx)
-                .await?;
-            }
-        }
-    }
-    // One writer gives the numbers: none comes later that is lower.
-    if let Some(last) = batch.last() {
-        sqlx::query("DELETE FROM search_due WHERE id <= $1").bind(last.id).execute(tx).await?;
-    }
+    let Some(last) = batch.last() else { return Ok(()) };
+    let id = |due: &Due| due.subject.as_simple().to_string();
+    let there = batch.iter().filter_map(|due| Some((id(due), due.entry.as_ref()?)));
+    // SQLite ends a text of JSON at a zero byte.
+    let there = there.map(|(id, (scope, text))| (id, scope, text.replace('\0', " ")));
+    let gone = batch.iter().filter(|due| due.entry.is_none()).map(id);
+    // One writer gives the numbers: none comes later that is lower than the last.
+    sqlx::query(
+        "INSERT INTO search_entry (subject) SELECT unhex(value ->> 0) FROM json_each($1) WHERE true \
+         ON CONFLICT (subject) DO NOTHING; \
+         INSERT OR REPLACE INTO search (rowid, scope, text) SELECT e.id, j.value ->> 1, j.value ->> 2 \
+         FROM json_each($1) j CROSS JOIN search_entry e ON e.subject = unhex(j.value ->> 0); \
+         DELETE FROM search WHERE rowid IN \
+         (SELECT e.id FROM json_each($2) j CROSS JOIN search_entry e ON e.subject = unhex(j.value)); \
+         DELETE FROM search_entry WHERE subject IN (SELECT unhex(value) FROM json_each($2)); \
+         DELETE FROM search_due WHERE id <= $3",
+    )
+    .bind(Json(there.collect::<Vec<_>>()))
+    .bind(Json(gone.collect::<Vec<_>>()))
+    .bind(last.id)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Immutable versions of templates and roles, as launches and running runs read them.
 
+use super::projects::{Standing, standing};
 use crate::{Error, Result};
 use domain::{
-    id::{ProjectId, RoleId, TemplateId},
-    key::{ModelName, RoleKey, TemplateKey},
+    id::{ProjectId, RoleId, TemplateId, UserId},
+    key::{ModelName, ProjectKey, RoleKey, TemplateKey},
     template::Template,
 };
-use sqlx::{FromRow, SqlitePool, types::Json};
+use sqlx::{FromRow, Row, SqlitePool, types::Json};
 use uuid::Uuid;
 
 /// One version of a role, with what a call needs of it.
@@ -58,6 +59,52 @@ pub async fn roles(db: &SqlitePool, project: ProjectId) -> Result<Vec<RoleVersio
     .fetch_all(db)
     .await?;
     rows.into_iter().map(RoleVersionRow::read).collect()
+}
+
+/// All that a launch asks of the database before it settles: one question instead of three.
+pub struct Ground {
+    pub standing: Standing,
+    /// The newest version of the template that was named.
+    pub template: Option<(TemplateId, u32)>,
+    /// As [`roles`] has them.
+    pub roles: Vec<RoleVersion>,
+}
+
+/// None: there is no such project.
+pub async fn ground(
+    db: &SqlitePool,
+    project: &ProjectKey,
+    user: UserId,
+    template: Option<&TemplateKey>,
+) -> Result<Option<Ground>> {
+    let rows = sqlx::query(
+        "SELECT p.id AS project, m.permission, t.id AS template, t.version AS template_version, \
+         r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens FROM project p \
+         LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
+         LEFT JOIN template t ON t.project_id = p.id AND t.key = $3 AND t.deleted_at IS NULL \
+         LEFT JOIN role r ON r.project_id = p.id AND r.deleted_at IS NULL \
+         LEFT JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
+         WHERE p.key = $1 ORDER BY r.id",
+    )
+    .bind(project.as_ref())
+    .bind(user.0)
+    .bind(template.map(AsRef::as_ref))
+    .fetch_all(db)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let template: Option<Uuid> = first.try_get("template")?;
+    let template = template.map(|id| Ok::<_, Error>((TemplateId(id), first.try_get("template_version")?)));
+    let mut roles = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
+            roles.push(RoleVersionRow::from_row(row)?.read()?);
+        }
+    }
+    Ok(Some(Ground {
+        standing: standing(first.try_get("project")?, first.try_get("permission")?)?,
+        template: template.transpose()?,
+        roles,
+    }))
 }
 
 /// A version of a role, whether the role was deleted since or not.

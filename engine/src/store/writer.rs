@@ -22,10 +22,68 @@ pub(super) struct Writer {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What opens a command's savepoint, and closes the one before it. A command executes it before anything else.
+///
+/// Savepoints that follow one another have other names: when one could not be opened, rolling back to it fails as
+/// well, instead of undoing the command before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Savepoint {
+    /// Of the first command, with the transaction.
+    First,
+    Odd,
+    Even,
+    /// The command has opened it.
+    Open,
+}
+
+/// The texts of a command's first statements, one for each [`Savepoint`]. They go with it because each text is a trip to
+/// the connection's thread.
+macro_rules! opened {
+    ($sql:literal) => {
+        [
+            concat!("BEGIN IMMEDIATE; SAVEPOINT even; ", $sql),
+            concat!("RELEASE even; SAVEPOINT odd; ", $sql),
+            concat!("RELEASE odd; SAVEPOINT even; ", $sql),
+            $sql,
+        ]
+    };
+}
+pub(crate) use opened;
+
+impl Savepoint {
+    pub const fn of(self, opened: [&'static str; 4]) -> &'static str {
+        opened[self as usize]
+    }
+
+    /// By itself, where a command does not begin with statements of its own text.
+    pub async fn open(&mut self, tx: &mut SqliteConnection) -> Result<()> {
+        if *self != Self::Open {
+            sqlx::query(self.of(opened!(""))).execute(tx).await?;
+            *self = Self::Open;
+        }
+        Ok(())
+    }
+
+    const fn next(self) -> Self {
+        match self {
+            Self::First | Self::Even => Self::Odd,
+            Self::Odd | Self::Open => Self::Even,
+        }
+    }
+
+    /// Undoes the command.
+    const fn undo(self) -> &'static str {
+        match self {
+            Self::First | Self::Even => "ROLLBACK TO even",
+            Self::Odd | Self::Open => "ROLLBACK TO odd",
+        }
+    }
+}
+
 /// A queued command: runs inside the transaction, answers after it.
 trait Command: Send {
-    /// Whether it succeeded; its result is kept for `answer`.
-    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
+    /// Whether it succeeded; its result is kept for `answer`. It opens the savepoint.
+    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection, savepoint: Savepoint) -> BoxFuture<'c, bool>;
     /// `committed` is none when the commit went through.
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
@@ -39,13 +97,13 @@ struct Closure<T, F> {
 impl<T, F> Command for Closure<T, F>
 where
     T: Send + 'static,
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection, Savepoint) -> BoxFuture<'c, Result<T>> + Send + 'static,
 {
-    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
+    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection, savepoint: Savepoint) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Some(command) = self.command.take() else { return false };
             // What a command leaves half done is in its savepoint, so nothing broken is seen after a panic.
-            let result = AssertUnwindSafe(async { command(tx).await }).catch_unwind().await;
+            let result = AssertUnwindSafe(async { command(tx, savepoint).await }).catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(Error::internal("a command of the writer panicked")));
             if let Err(error @ Error::Unavailable(_)) = &result {
                 tracing::error!(%error, "a command failed");
@@ -83,7 +141,7 @@ impl Writer {
     pub async fn run<T, F>(&self, command: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Savepoint) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
         let closed = || Error::Unavailable("the server is shutting down".to_owned());
         let (reply, answer) = oneshot::channel();
@@ -137,20 +195,18 @@ async fn work(
     }
 }
 
-/// Statements go together where they can: each is a trip to the connection's thread.
 async fn commit(
     connection: &mut SqliteConnection,
     group: &mut [Box<dyn Command>],
 ) -> Result<(), sqlx::Error> {
-    let mut before = "BEGIN IMMEDIATE; SAVEPOINT command";
+    let mut savepoint = Savepoint::First;
     for command in group.iter_mut() {
-        sqlx::query(before).execute(&mut *connection).await?;
-        if !command.run(connection).await {
-            sqlx::query("ROLLBACK TO command").execute(&mut *connection).await?;
+        if !command.run(connection, savepoint).await {
+            sqlx::query(savepoint.undo()).execute(&mut *connection).await?;
         }
-        before = "RELEASE command; SAVEPOINT command";
+        savepoint = savepoint.next();
     }
-    sqlx::query("RELEASE command; COMMIT").execute(&mut *connection).await?;
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok(())
 }
 
@@ -174,8 +230,9 @@ mod tests {
 
     async fn insert(writer: &Writer, n: i64) -> Result<()> {
         writer
-            .run(move |tx| {
+            .run(move |tx, mut savepoint| {
                 Box::pin(async move {
+                    savepoint.open(tx).await?;
                     sqlx::query("INSERT INTO number VALUES ($1)").bind(n).execute(tx).await?;
                     Ok(())
                 })
@@ -200,8 +257,9 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_panics_is_its_own_loss() {
         let (writer, read, _folder) = writer().await;
-        let broken = writer.run(|tx| {
+        let broken = writer.run(|tx, mut savepoint| {
             Box::pin(async move {
+                savepoint.open(tx).await?;
                 let done = sqlx::query("INSERT INTO number VALUES (1)").execute(tx).await?;
                 assert_eq!(done.rows_affected(), 0, "this panic is a part of the test");
                 Ok(())
@@ -218,8 +276,9 @@ mod tests {
     async fn a_command_that_is_rolled_back_leaves_nothing() {
         let (writer, read, _folder) = writer().await;
         let refused: Result<()> = writer
-            .run(|tx| {
+            .run(|tx, mut savepoint| {
                 Box::pin(async move {
+                    savepoint.open(tx).await?;
                     sqlx::query("INSERT INTO number VALUES (1)").execute(tx).await?;
                     Err(Error::Conflict("after all, no".to_owned()))
                 })
