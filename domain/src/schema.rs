@@ -8,7 +8,7 @@ mod bounds;
 #[cfg(feature = "evaluate")]
 mod check;
 #[cfg(feature = "evaluate")]
-pub use check::{Schema, SchemaError, validate};
+pub use check::{Schema, SchemaError};
 #[cfg(feature = "evaluate")]
 pub(crate) use check::{check_input, check_schema};
 

@@ -1,23 +1,27 @@
 //! Evaluation: a text, what it may read, and the value that comes of it.
 //!
 //! Only what the text reads is handed to minijinja, so a long run's outputs are not copied for every prompt; a text
-//! that only follows names never gets there at all.
+//! that only follows names, with or without literal parts between, never gets there at all.
 
+use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use minijinja::{Environment, value::Value as Jinja};
 use serde_json::{Map, Value};
 
 use super::sandbox::{self, Bounded, MAX_GROWN, MAX_TEXT, absent, explain, explain_in};
-use super::syntax::{Analysis, Form};
+use super::syntax::{Analysis, Form, Piece};
 use super::{Context, ExpressionError, MAX_ITEMS};
 use crate::plan::Plan;
 use crate::template::{Step, Template};
 
-/// Evaluates expressions. Holds the environment alone: one serves a whole server, from any thread.
+/// Evaluates expressions, from any thread.
 #[derive(Debug)]
 pub struct Evaluator {
     env: Environment<'static>,
+    /// The texts of one template, which are evaluated again and again.
+    known: HashMap<String, Arc<Analysis>>,
 }
 
 impl Default for Evaluator {
@@ -31,7 +35,36 @@ type Names<'a> = &'a Map<String, Value>;
 
 impl Evaluator {
     pub fn new() -> Self {
-        Self { env: sandbox::environment() }
+        Self { env: sandbox::environment(), known: HashMap::new() }
+    }
+
+    /// One that knows the texts of this template: their syntax is looked at here, once.
+    pub fn of(template: &Template) -> Self {
+        let mut this = Self::new();
+        for step in &template.steps {
+            this.learn(step.prompt.as_ref().or(step.description.as_ref()));
+            for value in step.input_mapping.values().chain(step.output_mapping.values()) {
+                this.learn(value.as_str());
+            }
+        }
+        this.learn(template.output.as_ref());
+        this
+    }
+
+    /// What is wrong with a text is said where it is evaluated.
+    fn learn(&mut self, text: Option<impl AsRef<str>>) {
+        if let Some(text) = text
+            && let Ok(analysis) = Analysis::of_text(text.as_ref())
+        {
+            self.known.insert(text.as_ref().to_owned(), Arc::new(analysis));
+        }
+    }
+
+    fn analysis(&self, text: &str) -> Result<Arc<Analysis>, ExpressionError> {
+        match self.known.get(text) {
+            Some(analysis) => Ok(analysis.clone()),
+            None => Analysis::of_text(text).map(Arc::new),
+        }
     }
 
     /// Whether a condition holds: an expression with or without braces, true as in Jinja (not false, null, 0 or empty).
@@ -109,7 +142,7 @@ impl Evaluator {
         if mapped.is_empty() {
             return Ok(prompt);
         }
-        let analysis = Analysis::of_text(text)?;
+        let analysis = self.analysis(text)?;
         for (name, value) in mapped.iter().filter(|(name, _)| !analysis.reads.names.contains(name.as_str())) {
             let text = into_text(value.clone());
             prompt.truncate(prompt.trim_end().len());
@@ -144,7 +177,7 @@ impl Evaluator {
             // A name is a name, whatever stands in it.
             (None, None) => return Ok(("", step.name.clone())),
         };
-        let analysis = Analysis::of_text(text).map_err(|error| error.at(field))?;
+        let analysis = self.analysis(text).map_err(|error| error.at(field))?;
         // A prompt is text even where it is one expression alone.
         let value = self.evaluate(text, &analysis, Some(context), mapped).map_err(|error| error.at(field))?;
         Ok((text, into_text(value)))
@@ -231,8 +264,7 @@ impl Evaluator {
         context: Option<&Context<'_>>,
         names: Names<'_>,
     ) -> Result<Value, ExpressionError> {
-        let analysis = Analysis::of_text(text)?;
-        self.evaluate(text, &analysis, context, names)
+        self.evaluate(text, &*self.analysis(text)?, context, names)
     }
 
     fn evaluate(
@@ -247,6 +279,9 @@ impl Evaluator {
         }
         if let Some(found) = analysis.path.as_deref().and_then(|path| follow(path, context, names)) {
             return Ok(found.clone());
+        }
+        if let Some(text) = analysis.pieces.as_deref().and_then(|pieces| join(pieces, context, names)) {
+            return Ok(Value::String(text));
         }
         let (root, bytes) = hand_over(analysis, context, names);
         let largest = if analysis.grows { bytes + MAX_TEXT as u64 / 4 } else { bytes } + text.len() as u64;
@@ -289,6 +324,22 @@ fn follow<'v>(path: &[String], context: Option<&'v Context<'_>>, names: Names<'v
         _ => (names.get(root).or_else(|| item_value(context, root))?, rest),
     };
     rest.iter().try_fold(start, |value, name| value.as_object()?.get(name))
+}
+
+/// The text that the pieces make; none where a name leads nowhere or the text gets too long, which minijinja explains.
+fn join(pieces: &[Piece], context: Option<&Context<'_>>, names: Names<'_>) -> Option<String> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => text.push_str(literal),
+            Piece::Path(path) => match follow(path, context, names)? {
+                Value::String(value) if text.len() + value.len() <= MAX_TEXT => text.push_str(value),
+                Value::String(_) => return None,
+                other => text.push_str(&other.to_string()),
+            },
+        }
+    }
+    (text.len() <= MAX_TEXT).then_some(text)
 }
 
 fn context_value<'v>(context: &Context<'v>, key: &str) -> Option<&'v Value> {

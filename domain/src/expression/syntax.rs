@@ -30,11 +30,21 @@ pub(super) enum Form {
     Text,
 }
 
+/// A part of a text that only names values between literal parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Literal(String),
+    /// Those names, root first.
+    Path(Vec<String>),
+}
+
 /// A text looked at once.
 #[derive(Debug)]
 pub(super) struct Analysis {
     pub form: Form,
     pub reads: Reads,
+    /// For a text with nothing in its braces but names: what it is made of, in order.
+    pub pieces: Option<Vec<Piece>>,
     /// For an expression that only follows names, such as `context.input.code`: those names, root first.
     pub path: Option<Vec<String>>,
     /// How many times larger than all its inputs a value built on the way may get.
@@ -45,7 +55,7 @@ pub(super) struct Analysis {
 
 impl Analysis {
     fn new(walk: Walk, form: Form, path: Option<Vec<String>>) -> Self {
-        Self { form, reads: walk.reads, path, weight: walk.weight, grows: walk.grows }
+        Self { form, reads: walk.reads, pieces: None, path, weight: walk.weight, grows: walk.grows }
     }
 
     /// A text with `{{ }}`.
@@ -64,7 +74,8 @@ impl Analysis {
             },
             None => (Form::Text, None),
         };
-        Ok(Self::new(walk, form, path))
+        let pieces = if form == Form::Text { pieces(&tree) } else { None };
+        Ok(Self { pieces, ..Self::new(walk, form, path) })
     }
 
     /// A text with `{{ }}` around all of it, or a bare expression.
@@ -128,6 +139,17 @@ fn single<'t, 'a>(tree: &'t Stmt<'a>) -> Option<&'t Expr<'a>> {
         (Some(Stmt::EmitExpr(emit)), None) => Some(&emit.expr),
         _ => None,
     }
+}
+
+/// The pieces of a text, if there is nothing else in it.
+fn pieces(tree: &Stmt<'_>) -> Option<Vec<Piece>> {
+    let Stmt::Template(template) = tree else { return None };
+    let piece = |statement: &Stmt<'_>| match statement {
+        Stmt::EmitRaw(raw) => Some(Piece::Literal(raw.raw.to_owned())),
+        Stmt::EmitExpr(emit) => names(&emit.expr).map(Piece::Path),
+        _ => None,
+    };
+    template.children.iter().map(piece).collect()
 }
 
 /// Where the expression stands in a text of the form `{{ … }}`.

@@ -308,6 +308,40 @@ proptest! {
     }
 }
 
+/// A text of names and literal parts does not reach minijinja; one with a statement does. Both say the same.
+fn both_ways(text: &str) -> [Result<Value, ExpressionError>; 2] {
+    let world = World::new();
+    [text.to_owned(), format!("{{% if 0 %}}{{% endif %}}{text}")].map(|text| value(&text, &world.context()))
+}
+
+#[test]
+fn names_between_literal_parts_read_as_in_minijinja() {
+    for (text, expected) in [
+        ("Read {{ context.input.code }}", Some("Read let x = 1;")),
+        ("{{ context.input.n }}{{ context['Score'] }}\n", Some("7{\"value\":8,\"tags\":[\"a\",\"b\"]}")),
+        ("a {{- context.input.none -}} b", Some("anullb")),
+        ("half: {{ context.input['half'] }}\n\n", Some("half: 0.5\n")),
+        ("{{ context['Score'].tags }} {{ context.input.on }}", Some("[\"a\",\"b\"] true")),
+        ("no {{ context.input.such }} thing", None),
+        ("no {{ context.input.none.such }} thing", None),
+    ] {
+        let [short, long] = both_ways(text);
+        assert_eq!(short.as_ref().ok().and_then(Value::as_str), expected, "{text}");
+        assert_eq!(short.is_ok(), long.is_ok(), "{text}");
+        assert!(short.is_err() || short == long, "{text}: {short:?} is not {long:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_joined_is_what_minijinja_renders(
+        text in r#"x(y?[\n \-]{0,2}(\{\{-? context(\.input\.(code|n|list|half|none)|\['Score'\](\.value|\.tags)?|\.verdict) -?\}\})){1,5}ü?\n{0,2}"#,
+    ) {
+        let [short, long] = both_ways(&text);
+        prop_assert_eq!(short.ok(), long.ok());
+    }
+}
+
 /// Just under the limits on length, evaluation may refuse but must not run out of stack: tests have 2 MB, as the
 /// server's threads.
 #[test]

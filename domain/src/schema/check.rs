@@ -57,14 +57,6 @@ impl Schema {
     }
 }
 
-/// What is wrong with an input: paths such as `input.code`. A schema that is none is a problem of its own.
-pub fn validate(schema: &Value, instance: &Value) -> Vec<Problem> {
-    match Schema::new(schema) {
-        Ok(schema) => schema.problems(instance, "input"),
-        Err(error) => vec![Problem::new("input", error.to_string())],
-    }
-}
-
 /// Checks the schema of a template's input, which is always an object.
 pub(crate) fn check_input(schema: &Value, path: &Path<'_>, problems: &mut Problems<'_>) {
     let Some(map) = schema.as_object() else {
@@ -218,6 +210,10 @@ mod tests {
 
     fn lines(problems: &[Problem]) -> Vec<String> {
         problems.iter().map(ToString::to_string).collect()
+    }
+
+    fn validate(schema: &Value, instance: &Value) -> Vec<Problem> {
+        Schema::new(schema).unwrap().problems(instance, "input")
     }
 
     #[test]

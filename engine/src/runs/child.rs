@@ -141,10 +141,25 @@ impl Conductor {
         }
     }
 
-    /// After a restart: attempts whose child was never launched launch it now, the others look at it.
+    /// After a restart: attempts whose child was never launched launch it now, the others look at it; and children of
+    /// attempts that have ended are stopped, which the server may not have come to.
     pub(super) async fn rejoin_children(&mut self, turn: &mut Turn) {
-        for (step, attempt) in self.open_children() {
+        if !self.recipe.has_children {
+            return;
+        }
+        let open = self.open_children();
+        for &(step, attempt) in &open {
             self.look_at_child(step, attempt, turn).await;
+        }
+        match runs::live_children(self.engine.0.store.read(), self.run, None).await {
+            Ok(children) => {
+                for (child, step, attempt) in children {
+                    if !open.contains(&(step, attempt)) {
+                        self.engine.stop_child(child, format!("run {}", self.number));
+                    }
+                }
+            }
+            Err(error) => tracing::error!(run = %self.run, %error, "its child runs could not be looked for"),
         }
     }
 
@@ -228,7 +243,9 @@ impl Conductor {
         let (engine, run, by) = (self.engine.clone(), self.run, format!("run {}", self.number));
         self.engine.0.runs.tasks.spawn(async move {
             match runs::live_children(engine.0.store.read(), run, of).await {
-                Ok(children) => children.into_iter().for_each(|child| engine.stop_child(child, by.clone())),
+                Ok(children) => {
+                    children.into_iter().for_each(|(child, ..)| engine.stop_child(child, by.clone()));
+                }
                 Err(error) => tracing::error!(%run, %error, "child runs could not be stopped"),
             }
         });

@@ -157,7 +157,7 @@ impl Engine {
             if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
                 self.deliver(run, Report::Child { step, attempt });
             }
-            for child in runs::live_children(self.0.store.read(), run, None).await? {
+            for (child, ..) in runs::live_children(self.0.store.read(), run, None).await? {
                 self.stop_child(child, format!("run {}", summary.number));
             }
         }

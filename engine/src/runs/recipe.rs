@@ -6,6 +6,7 @@ use domain::{
     expression::Evaluator,
     id::TemplateId,
     plan::{Body, Plan},
+    schema::{Schema, SchemaError},
     template::{self, Format, Template},
 };
 use std::sync::Arc;
@@ -22,8 +23,10 @@ pub(super) struct Recipe {
     pub plan: Arc<Plan>,
     /// Per step: the form of its answers.
     pub outputs: Vec<OutputForm>,
-    /// Holds the compiled expressions.
+    /// Knows the template's expressions.
     pub evaluator: Evaluator,
+    /// What the input has to be, where the template says so; or why nothing can be it.
+    pub input: Option<Result<Schema, SchemaError>>,
     /// Free text: its prompt carries the conversation.
     pub is_ask: bool,
     /// Some step of it writes files, and is shown those that are there.
@@ -47,12 +50,14 @@ impl Recipe {
         let loops = text.contains("{%") || text.contains("range");
         let writes_files = outputs.iter().any(OutputForm::writes_files);
         let has_children = plan.steps.iter().any(|step| step.body == Body::Template);
-        let (plan, evaluator) = (Arc::new(plan), Evaluator::new());
+        let (plan, evaluator) = (Arc::new(plan), Evaluator::of(&template));
+        let input = template.input.as_ref().map(Schema::new);
         Ok(Self {
             template,
             plan,
             outputs,
             evaluator,
+            input,
             is_ask,
             writes_files,
             has_children,

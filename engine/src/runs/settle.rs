@@ -15,7 +15,7 @@ use domain::{
     key::{ProjectKey, TemplateKey},
     problem::Problem,
     role::{Candidate, ResolveError, StepRole, fallback_warning, resolve},
-    schema, template,
+    template,
     view::{LaunchPreview, RolePreview, StepPreview},
 };
 use serde_json::{Value, json};
@@ -159,8 +159,9 @@ fn input_problems(recipe: &Recipe, input: &Value) -> Vec<Problem> {
             format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024),
         )];
     }
-    match &recipe.template.input {
-        Some(schema) => schema::validate(schema, input),
+    match &recipe.input {
+        Some(Ok(schema)) => schema.problems(input, "input"),
+        Some(Err(error)) => vec![Problem::new("input", error.to_string())],
         None => Vec::new(),
     }
 }

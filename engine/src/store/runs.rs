@@ -258,11 +258,12 @@ pub async fn by_idempotency_key<'e>(
 }
 
 /// Runs that something is to be done for, oldest first: what a restart takes up. Those that wait for a person lie where
-/// they are, unless the run that called them has ended.
+/// they are, unless the run that called them has ended; those that called others look after them.
 pub async fn unfinished(db: &SqlitePool) -> Result<Vec<RunId>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT r.id FROM run r WHERE r.status IN ('queued', 'running') OR (r.status = 'waiting' AND EXISTS \
-         (SELECT 1 FROM run c WHERE c.id = r.caller_id AND c.finished_at IS NOT NULL)) ORDER BY r.created_at, r.id",
+        "SELECT r.id FROM run r WHERE r.status IN ('queued', 'running') OR (r.status = 'waiting' AND (EXISTS \
+         (SELECT 1 FROM run c WHERE c.id = r.caller_id AND c.finished_at IS NOT NULL) OR EXISTS \
+         (SELECT 1 FROM run c WHERE c.caller_id = r.id AND c.finished_at IS NULL))) ORDER BY r.created_at, r.id",
     )
     .fetch_all(db)
     .await?;
@@ -284,14 +285,15 @@ pub async fn child<'e>(
         .await?)
 }
 
-/// Child runs that have not ended; of one attempt, or of all.
+/// Child runs that have not ended, each with the attempt that it is; of one attempt, or of all.
 pub async fn live_children(
     db: &SqlitePool,
     caller: RunId,
     of: Option<(StepRunId, u32)>,
-) -> Result<Vec<RunId>> {
-    let ids: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT id FROM run WHERE caller_id = $1 AND status IN ('queued', 'running', 'waiting') \
+) -> Result<Vec<(RunId, StepRunId, u32)>> {
+    let rows: Vec<(Uuid, String, u32)> = sqlx::query_as(
+        "SELECT id, caller_step, caller_attempt FROM run \
+         WHERE caller_id = $1 AND status IN ('queued', 'running', 'waiting') \
          AND ($2 IS NULL OR (caller_step = $2 AND caller_attempt = $3))",
     )
     .bind(caller.0)
@@ -299,7 +301,11 @@ pub async fn live_children(
     .bind(of.map(|(_, attempt)| attempt))
     .fetch_all(db)
     .await?;
-    Ok(ids.into_iter().map(RunId).collect())
+    let read = |(id, step, attempt): (Uuid, String, u32)| {
+        let step = step.parse().map_err(|_| Error::internal(format!("run {id}: '{step}' is no step run")))?;
+        Ok((RunId(id), step, attempt))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Whether the run has ended; none: it is not there.

@@ -4,11 +4,12 @@ use crate::stage::{Stage, assign};
 use crate::{APPROVAL, CHAIN, answer, output, template};
 use domain::error::ErrorClass;
 use domain::event::Decision;
-use domain::id::StepRunId;
+use domain::id::{RunNumber, StepRunId};
 use domain::run::RunStatus;
 use engine::Launch;
 use scripted::{Fault, Rule};
 use serde_json::json;
+use std::time::Duration;
 
 fn calling(key: &str, callee: &str, more: &str) -> String {
     template(
@@ -118,4 +119,34 @@ async fn a_child_run_outlives_a_restart_and_obeys_the_steps_time_limit() {
     assert_eq!(error.class, ErrorClass::Timeout);
     let child = stage.child_of(launched.run).await;
     assert_eq!(stage.end(child).await.summary.status, RunStatus::Cancelled);
+}
+
+/// The server ended after an attempt did and before its child was stopped.
+#[tokio::test]
+async fn a_restart_stops_the_child_of_an_attempt_that_has_ended() {
+    let mut stage = Stage::new().await;
+    stage.template(&template("checked", APPROVAL)).await;
+    let key = stage.template(&calling("caller", "checked", "    inputMapping: {who: Ada}")).await;
+    let launched = stage.launch(&key, json!({})).await;
+    let left_over = stage.child_of(launched.run).await;
+    stage.until_waiting(left_over).await;
+    stage = stage
+        .restart_after(async |data| {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("troupe.db"));
+            let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            // As if the attempt that is open now were the one after it.
+            let update = sqlx::query("UPDATE run SET caller_attempt = 7 WHERE caller_attempt = 1");
+            assert_eq!(update.execute(&mut database).await.unwrap().rows_affected(), 1);
+            sqlx::Connection::close(database).await.unwrap();
+        })
+        .await;
+    assert_eq!(stage.end(left_over).await.summary.status, RunStatus::Cancelled);
+    // The open attempt gets a child of its own.
+    let child = RunNumber(left_over.0 + 1);
+    while stage.engine.run(&stage.admin, &stage.project, child).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage.until_waiting(child).await;
+    stage.answer(child, answer(Decision::Approve, None, "")).await.unwrap();
+    assert_eq!(stage.end(launched.run).await.summary.status, RunStatus::Completed);
 }
