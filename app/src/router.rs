@@ -9,11 +9,11 @@ use leptos_router::{
 
 use crate::{
     chunks::{Admin, Compare, Design, Survey},
-    conversation::{ConversationPage, ConversationsPage, NewConversationPage},
+    conversation::{ConversationPage, ConversationsPage, NewConversationPage, UnreadCount},
     dashboard::LiveRuns,
     execute::ExecutePage,
     inbox::{InboxCount, InboxPage},
-    layout::{BareFrame, Frame, PageHeader},
+    layout::{BareFrame, Frame, PageHeader, Section},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     run::{RunPage, RunsPage},
     search::{Palette, PaletteButton},
@@ -71,7 +71,7 @@ fn Framed() -> impl IntoView {
     view! {
         <Frame
             project_switcher=|| view! { <ProjectSwitcher/> }
-            inbox_count=|| view! { <InboxCount/> }
+            count=section_count
             live=|| view! { <LiveRuns/> }
             search=|| view! { <PaletteButton/> }
             account=|| view! { <AccountMenu/> }
@@ -102,5 +102,14 @@ pub fn NothingHere() -> impl IntoView {
     view! {
         <PageHeader title="Not found" subtitle="Nothing lives at this address, or you may not see it."/>
         <ButtonLink href="/" variant=ButtonVariant::Primary>"Go to the start page"</ButtonLink>
+    }
+}
+
+/// What stands beside a section's name.
+fn section_count(section: Section) -> Option<AnyView> {
+    match section {
+        Section::Inbox => Some(view! { <InboxCount/> }.into_any()),
+        Section::Conversations => Some(view! { <UnreadCount/> }.into_any()),
+        _ => None,
     }
 }

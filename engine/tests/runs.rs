@@ -28,7 +28,7 @@ async fn two_runs_are_two_messages_with_their_own_status() {
         input: code(),
         role_assignments: roles,
         task_id: Some(first.task_id),
-        idempotency_key: None,
+        ..Launch::default()
     };
     let second = stage.try_launch(&key, launch).await.unwrap();
     stage.end(second.run).await;

@@ -12,12 +12,11 @@ use super::{
 use crate::{keyboard::use_shortcut, live::LiveNotice, project::use_project_here};
 
 /// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
-/// `inbox_count` (beside the inbox in the
-/// sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
+/// `count` (beside a section in the sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
 #[component]
 pub fn Frame(
     #[prop(optional, into)] project_switcher: Option<ViewFnOnce>,
-    #[prop(into)] inbox_count: ViewFn,
+    count: fn(Section) -> Option<AnyView>,
     #[prop(optional, into)] live: Option<ViewFnOnce>,
     #[prop(into)] search: ViewFnOnce,
     #[prop(optional, into)] account: Option<ViewFnOnce>,
@@ -35,7 +34,7 @@ pub fn Frame(
     let sidebar = move || if preferences.sidebar_collapsed() { "collapsed" } else { "open" };
     // Each erased by itself: the compiler's work grows with the depth of a view's type.
     let (sidebar_view, top_bar) = (
-        view! { <Sidebar project_switcher inbox_count/> }.into_any(),
+        view! { <Sidebar project_switcher count/> }.into_any(),
         view! { <TopBar live search account/> }.into_any(),
     );
     view! {

@@ -51,29 +51,35 @@ impl Kind {
         format!("{letter}{}", project.as_simple())
     }
 
-    /// The project, and the words by which one finds it; no row where there is nothing (more) to find.
+    /// The project, the words by which one finds it, and a message's conversation; no row where there is nothing (more) to
+    /// find.
     fn words(self) -> &'static str {
         match self {
             Self::Conversation => {
-                "SELECT project_id, substr(title, 1, $2) FROM task WHERE id = $1 AND parent_id IS NULL"
+                "SELECT project_id, substr(title, 1, $2), NULL FROM task WHERE id = $1 AND parent_id IS NULL"
             }
             Self::Message => {
-                "SELECT t.project_id, substr(m.content, 1, $2) FROM message m JOIN task t ON t.id = m.task_id \
+                "SELECT t.project_id, substr(m.content, 1, $2), t.id FROM message m JOIN task t ON t.id = m.task_id \
                  WHERE m.id = $1 AND m.content <> ''"
             }
             Self::Template => {
                 "SELECT t.project_id, substr(concat_ws(char(10), v.name, t.key, v.description, \
-                 (SELECT group_concat(value ->> 'name', char(10)) FROM json_each(v.document, '$.steps'))), 1, $2) \
+                 (SELECT group_concat(value ->> 'name', char(10)) FROM json_each(v.document, '$.steps'))), 1, $2), NULL \
                  FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
                  WHERE t.id = $1 AND t.deleted_at IS NULL"
             }
             Self::Role => {
-                "SELECT r.project_id, substr(concat_ws(char(10), v.name, r.key), 1, $2) \
+                "SELECT r.project_id, substr(concat_ws(char(10), v.name, r.key), 1, $2), NULL \
                  FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
                  WHERE r.id = $1 AND r.deleted_at IS NULL"
             }
         }
     }
+}
+
+/// The word under which the index has the messages of a conversation.
+fn scope_of(task: TaskId) -> String {
+    format!("k{}", task.0.as_simple())
 }
 
 /// A subject as it is to stand in the index; without text it is to leave it.
@@ -95,9 +101,12 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
     for (id, kind, subject) in rows {
         let kind =
             Kind::parse(&kind).ok_or_else(|| Error::internal(format!("'{kind}' cannot be indexed")))?;
-        let words: Option<(Uuid, String)> =
+        let words: Option<(Uuid, String, Option<Uuid>)> =
             sqlx::query_as(kind.words()).bind(subject).bind(INDEXED).fetch_optional(db).await?;
-        let entry = words.map(|(project, text)| (kind.scope(project), text));
+        let entry = words.map(|(project, text, task)| match task {
+            Some(task) => (format!("{} {}", kind.scope(project), scope_of(TaskId(task))), text),
+            None => (kind.scope(project), text),
+        });
         length += entry.as_ref().map_or(0, |(_, text)| text.len());
         if length > most && !due.is_empty() {
             break;
@@ -231,6 +240,28 @@ pub async fn messages(
         Ok((row.entry, Found { what, title, excerpt: pieces(&row.snippet), at }))
     };
     rows.into_iter().map(found).collect()
+}
+
+/// Messages of one conversation, the oldest first: the newest `limit` of them.
+pub async fn messages_in(
+    db: &SqlitePool,
+    task: TaskId,
+    words: &Words,
+    limit: u32,
+) -> Result<Vec<MessageId>> {
+    let mut ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT m.id FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
+         CROSS JOIN message m ON m.id = e.subject WHERE search MATCH $1 AND m.task_id = $2 \
+         ORDER BY search.rowid DESC LIMIT $3",
+    )
+    .bind(format!("scope : \"{}\" AND text : ({})", scope_of(task), words.0))
+    .bind(task.0)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    // The index has them in the order in which they were written to the end; runs end in any order.
+    ids.sort_unstable();
+    Ok(ids.into_iter().map(MessageId).collect())
 }
 
 /// Conversations by their titles, the newest first.
