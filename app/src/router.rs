@@ -8,14 +8,14 @@ use leptos_router::{
 };
 
 use crate::{
-    chunks::{Admin, Compare, Design, Survey},
+    chunks::{Admin, Compare, Design, Inspect, Survey},
     conversation::{ConversationPage, ConversationsPage, NewConversationPage, UnreadCount},
     dashboard::LiveRuns,
     execute::ExecutePage,
     inbox::{InboxCount, InboxPage},
     layout::{BareFrame, Frame, PageHeader, Section},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
-    run::{RunPage, RunsPage},
+    run::RunsPage,
     search::{Palette, PaletteButton},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     standing::StandingHere,
@@ -43,7 +43,7 @@ pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
             <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
-            <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/runs/:number") view=Inspect::Run ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/compare") view=Compare::Runs ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/templates") view=Design::List ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/templates/new") view=Design::New ssr=SsrMode::Async/>

@@ -41,14 +41,16 @@ async fn filled(stage: &Stage, count: u32) -> TaskId {
     let mut db = SqliteConnection::connect_with(&options).await.unwrap();
     let mut tx = db.begin().await.unwrap();
     for number in 0..count {
-        sqlx::query("INSERT INTO message (id, task_id, author, content, created_at) VALUES ($1, $2, 'user', $3, $4)")
-            .bind(Uuid::now_v7())
-            .bind(task.0)
-            .bind(format!("M {number}"))
-            .bind(i64::from(number))
-            .execute(&mut *tx)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO message (id, task_id, author, content, created_at) VALUES ($1, $2, 'user', $3, $4)",
+        )
+        .bind(Uuid::now_v7())
+        .bind(task.0)
+        .bind(format!("M {number}"))
+        .bind(i64::from(number))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     }
     tx.commit().await.unwrap();
     db.close().await.unwrap();
@@ -110,7 +112,8 @@ async fn a_long_conversation_is_read_both_ways_from_anywhere() {
 async fn message_at(stage: &Stage, task: TaskId, place: usize) -> MessageId {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let page = stage.engine.messages(&stage.admin, &stage.project, task, cursor.as_deref()).await.unwrap();
+        let page =
+            stage.engine.messages(&stage.admin, &stage.project, task, cursor.as_deref()).await.unwrap();
         all.extend(page.items.into_iter().map(|message| message.id));
         cursor = page.next;
         if cursor.is_none() {
@@ -174,7 +177,10 @@ async fn what_is_edited_and_sent_again_is_a_branch_beside_what_was_said() {
     let versions = here.messages[2].versions.clone().unwrap();
     assert_eq!((versions.place, versions.of), (3, 3));
     let middle = open(&stage, task, Some(branch), Place::End).await.messages[2].versions.clone().unwrap();
-    assert_eq!((middle.place, middle.before.unwrap().message, middle.after.map(|after| after.branch)), (2, b, Some(Branch::of(third.branch))));
+    assert_eq!(
+        (middle.place, middle.before.unwrap().message, middle.after.map(|after| after.branch)),
+        (2, b, Some(Branch::of(third.branch)))
+    );
 
     // A message is found on whichever branch it stands; both ways, parts are of that branch.
     let around = open(&stage, task, None, Place::Around(edited)).await;
@@ -182,7 +188,10 @@ async fn what_is_edited_and_sent_again_is_a_branch_beside_what_was_said() {
     let after = open(&stage, task, Some(branch), Place::After(a)).await;
     assert_eq!(texts(&after), said(&["re A", "B2!", "re B2", "C2!", "re C2"]));
     let before = open(&stage, task, Some(branch), Place::Before(edited)).await;
-    assert_eq!((texts(&before), before.later), (said(&["A!", "re A"]).iter().map(String::as_str).collect(), true));
+    assert_eq!(
+        (texts(&before), before.later),
+        (said(&["A!", "re A"]).iter().map(String::as_str).collect(), true)
+    );
 
     // All of it is there for those who know no branches, and one branch for those who ask.
     let (engine, admin, project) = (&stage.engine, &stage.admin, &stage.project);
@@ -262,8 +271,12 @@ async fn a_conversation_is_searched_alone() {
     ask(&stage, "The aqueduct again", into).await;
     ask(&stage, "Another aqueduct", Launch::default()).await;
     let here = open(&stage, first.task_id, None, Place::End).await;
-    let wanted: Vec<_> =
-        here.messages.iter().filter(|message| message.content.contains("aqueduct")).map(|message| message.id).collect();
+    let wanted: Vec<_> = here
+        .messages
+        .iter()
+        .filter(|message| message.content.contains("aqueduct"))
+        .map(|message| message.id)
+        .collect();
     assert!(wanted.len() >= 2);
     let find = async |words: &str| {
         let found = stage.engine.search_conversation(&stage.admin, &stage.project, first.task_id, words);

@@ -90,8 +90,9 @@ fn Conversations(
         }
     };
     // A conversation that moved has another summary; its row is drawn anew, the others stay.
-    let key =
-        |task: &TaskSummary| (task.id, task.updated_at, task.last_status, task.live_runs, task.unread, task.title.clone());
+    let key = |task: &TaskSummary| {
+        (task.id, task.updated_at, task.last_status, task.live_runs, task.unread, task.title.clone())
+    };
     view! {
         <div class="conversations">
             <PageHeader title="Conversations" actions=new/>

@@ -8,9 +8,9 @@ use super::{
     composer::Composer,
     find::Find,
     message::{Around, MessageView},
-    scroll::{Scroller, show},
+    scroll::{Scroller, show_soon},
     server::{self, Part, composer_choices, mark_seen, open_conversation},
-    thread::Thread,
+    thread::{FRAMES, Thread},
 };
 use crate::{
     form::FaultPage,
@@ -127,7 +127,7 @@ fn Conversation(
 ) -> impl IntoView {
     let live = use_live();
     let changes = page.changes;
-    let scroller = Scroller::provide();
+    let scroller = Scroller::provide(part.message.is_some() || page.later);
     let new_from = new_from(&page, choices.owner);
     let may_edit = page.may_edit;
     let thread = Thread::new(project.clone(), page, scroller);
@@ -159,7 +159,7 @@ fn Conversation(
         }
     });
     let from_top = part.after.is_some();
-    on_arrival(thread, part.message, navigate);
+    on_arrival(thread, scroller, part.message, navigate);
     use_crumb(move || Some(thread.title.get()));
     let around = StoredValue::new(Around {
         project: project.clone(),
@@ -191,7 +191,7 @@ fn Conversation(
             <div
                 class=if from_top { "thread thread-from-top" } else { "thread" }
                 node_ref=scroller.frame
-                on:scroll=move |_| scroller.look(thread)
+                on:scroll=move |_| thread.look()
             >
                 <div class="messages">
                     <More thread back=true/>
@@ -230,7 +230,11 @@ fn More(thread: Thread, back: bool) -> impl IntoView {
             row.map(|row| row.entry.message.id)
         });
         let (branch, edge) = (thread.branch.get(), edge.map(|edge| edge.to_string()).unwrap_or_default());
-        if back { format!("?branch={branch}&before={edge}") } else { format!("?branch={branch}&after={edge}") }
+        if back {
+            format!("?branch={branch}&before={edge}")
+        } else {
+            format!("?branch={branch}&after={edge}")
+        }
     };
     let load = move |event: ev::MouseEvent| {
         event.prevent_default();
@@ -246,26 +250,26 @@ fn More(thread: Thread, back: bool) -> impl IntoView {
 }
 
 /// Shows what the address names, notes that the conversation was seen, and looks whether there is more to load.
-fn on_arrival<N>(thread: Thread, message: Option<MessageId>, navigate: N)
+fn on_arrival<N>(thread: Thread, scroller: Scroller, message: Option<MessageId>, navigate: N)
 where
-    N: Fn(&str, NavigateOptions) + 'static,
+    N: Fn(&str, NavigateOptions) + Clone + 'static,
 {
-    let scroller = use_context::<Scroller>();
     Effect::new(move |_| {
         let hash = window().location().hash().unwrap_or_default();
         let in_hash = hash.strip_prefix("#m-").and_then(|id| id.parse::<MessageId>().ok());
-        if let Some(message) = message.or(in_hash)
-            && !show(&format!("m-{message}"))
-            && in_hash == Some(message)
-        {
-            // A link to a message that is elsewhere in the conversation.
-            let options = NavigateOptions { replace: true, ..NavigateOptions::default() };
-            navigate(&super::message::permalink(message), options);
+        if let Some(named) = message.or(in_hash) {
+            let navigate = navigate.clone();
+            show_soon(format!("m-{named}"), FRAMES, move || {
+                // A link to a message that is elsewhere in the conversation.
+                if message.is_none() && thread.branch.try_get_untracked().is_some() {
+                    let options = NavigateOptions { replace: true, ..NavigateOptions::default() };
+                    navigate(&super::message::permalink(named), options);
+                }
+            });
+        } else {
+            request_animation_frame(move || thread.look());
         }
-        if let Some(scroller) = scroller {
-            request_animation_frame(move || scroller.look(thread));
-            scroller.listen();
-        }
+        scroller.listen();
         look(thread);
         let seen = window_event_listener(ev::visibilitychange, move |_| look(thread));
         on_cleanup(move || seen.remove());
@@ -281,8 +285,7 @@ fn look(thread: Thread) {
     spawn_local(async move {
         let Some(project) = thread.project.try_get_value() else { return };
         // The mark stays when this fails, no more.
-        if let Ok(now) = mark_seen(project.clone(), thread.task).await
-        {
+        if let Ok(now) = mark_seen(project.clone(), thread.task).await {
             standing.know(project, now);
         }
     });

@@ -21,16 +21,16 @@ pub struct Scroller {
 }
 
 impl Scroller {
-    /// For the page that calls this and all it shows.
-    pub fn provide() -> Self {
-        let scroller = Self { frame: NodeRef::new(), away: RwSignal::new(false) };
+    /// For the page that calls this and all it shows. `away`: it begins somewhere else than at the end.
+    pub fn provide(away: bool) -> Self {
+        let scroller = Self { frame: NodeRef::new(), away: RwSignal::new(away) };
         provide_context(scroller);
         scroller
     }
 
     /// Pixels above and below what is seen.
     fn room(self) -> Option<(f64, f64)> {
-        let frame = self.frame.get_untracked()?;
+        let frame = self.frame.try_get_untracked().flatten()?;
         let content = frame.first_element_child()?;
         let (frame, content) = (frame.get_bounding_client_rect(), content.get_bounding_client_rect());
         Some((frame.top() - content.top(), content.bottom() - frame.bottom()))
@@ -40,9 +40,7 @@ impl Scroller {
     pub fn look(self, thread: Thread) {
         let Some((above, below)) = self.room() else { return };
         let away = below > NEAR || thread.later.get_untracked();
-        if away != self.away.get_untracked() {
-            self.away.set(away);
-        }
+        self.be_away(away);
         if !away {
             thread.fresh.set(0);
         }
@@ -53,9 +51,15 @@ impl Scroller {
         }
     }
 
+    pub fn be_away(self, away: bool) {
+        if self.away.try_get_untracked().is_some_and(|now| now != away) {
+            self.away.set(away);
+        }
+    }
+
     /// After something has grown: shows the end to those who were there.
     pub fn stay(self) {
-        if !self.away.get_untracked() {
+        if self.away.try_get_untracked() == Some(false) {
             self.go();
         }
     }
@@ -91,7 +95,7 @@ impl Scroller {
 
     /// The first message of which something is seen.
     fn first_seen(self) -> Option<Element> {
-        let frame = self.frame.get_untracked()?;
+        let frame = self.frame.try_get_untracked().flatten()?;
         let top = frame.get_bounding_client_rect().top();
         let messages = frame.query_selector_all("article").ok()?;
         let mut messages = (0..messages.length()).filter_map(|place| messages.item(place)?.dyn_into().ok());
@@ -140,4 +144,17 @@ pub fn show(anchor: &str) -> bool {
     _ = message.class_list().add_1("message-named");
     message.scroll_into_view();
     true
+}
+
+/// As [`show`], once what was just drawn is in the page; `missing` is called when it is not there after all.
+pub fn show_soon(anchor: String, frames: u32, missing: impl FnOnce() + 'static) {
+    request_animation_frame(move || {
+        if show(&anchor) {
+            return;
+        }
+        match frames.checked_sub(1) {
+            Some(frames) => show_soon(anchor, frames, missing),
+            None => missing(),
+        }
+    });
 }

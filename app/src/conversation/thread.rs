@@ -3,7 +3,7 @@
 
 use super::{
     message::Row,
-    scroll::{Scroller, show},
+    scroll::{Scroller, show, show_soon},
     server::{ConversationPage, Entry, Part, open_conversation},
 };
 use crate::{
@@ -20,6 +20,8 @@ use leptos::{prelude::*, task::spawn_local};
 
 /// How many messages stay on the page.
 const MOST: usize = 120;
+/// How many frames it may take until what was loaded is in the page.
+pub const FRAMES: u32 = 20;
 
 #[derive(Clone, Copy)]
 pub struct Thread {
@@ -88,8 +90,15 @@ impl Thread {
                 }
                 _ = self.rows.try_update(|rows| self.put(rows, page, back));
             });
-            request_animation_frame(move || self.scroller.look(self));
+            request_animation_frame(move || self.look());
         });
+    }
+
+    /// Whether there is more to load, if it is still there.
+    pub fn look(self) {
+        if self.busy.try_get_value().is_some() {
+            self.scroller.look(self);
+        }
     }
 
     /// Puts a page before or after the rows, and lets go of as many at the other end as are too many.
@@ -115,6 +124,7 @@ impl Thread {
     /// Brings a message before the reader's eyes, loading what is around it if it is not here.
     pub fn show(self, message: MessageId) {
         let anchor = format!("m-{message}");
+        self.scroller.be_away(true);
         if show(&anchor) {
             return;
         }
@@ -122,10 +132,7 @@ impl Thread {
             Part { branch: Some(self.branch.get_untracked()), message: Some(message), ..Part::default() };
         self.read(part, move |page| {
             self.replace(page);
-            request_animation_frame(move || {
-                _ = show(&anchor);
-                self.scroller.look(self);
-            });
+            show_soon(anchor, FRAMES, || {});
         });
     }
 
@@ -133,11 +140,13 @@ impl Thread {
     pub fn go_to_end(self) {
         self.fresh.set(0);
         if !self.later.get_untracked() {
+            self.scroller.be_away(false);
             self.scroller.go();
             return;
         }
         let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
         self.read(part, move |page| {
+            self.scroller.be_away(false);
             self.replace(page);
             self.scroller.go();
         });
@@ -156,17 +165,23 @@ impl Thread {
             return;
         }
         let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
+        let project = self.project.get_value();
         spawn_local(async move {
             // A failed reading is made up for by the next change, or by the notice that the tab is cut off.
-            let Ok(page) = open_conversation(self.project.get_value(), self.task, part).await else { return };
+            let Ok(page) = open_conversation(project, self.task, part).await else { return };
             // The reader went on meanwhile.
-            if self.later.try_get_untracked() != Some(false) || self.branch.get_untracked() != page.branch {
+            let here = self.branch.try_get_untracked() == Some(page.branch);
+            if self.later.try_get_untracked() != Some(false) || !here {
                 return;
             }
             _ = self.title.try_set(page.task.title.clone());
             let away = self.scroller.away.get_untracked();
             let merge = || _ = self.rows.try_update(|rows| merge(rows, page));
-            if away { self.scroller.keep_place(merge) } else { merge() }
+            if away {
+                self.scroller.keep_place(merge)
+            } else {
+                merge()
+            }
             self.scroller.stay();
         });
     }
@@ -176,8 +191,9 @@ impl Thread {
         if self.busy.try_update_value(|busy| std::mem::replace(busy, true)) != Some(false) {
             return;
         }
+        let project = self.project.get_value();
         spawn_local(async move {
-            let page = open_conversation(self.project.get_value(), self.task, part).await;
+            let page = open_conversation(project, self.task, part).await;
             if self.busy.try_set_value(false).is_none()
                 && let Ok(page) = page
             {

@@ -9,7 +9,7 @@ use super::{
     sidebar::Sidebar,
     top_bar::{Crumb, TopBar},
 };
-use crate::{keyboard::use_shortcut, live::LiveNotice, project::use_project_here};
+use crate::{keyboard::use_shortcut, project::use_project_here};
 
 /// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
 /// `count` (beside a section in the sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
@@ -43,7 +43,6 @@ pub fn Frame(
             {sidebar_view}
             <div class="frame-column">
                 {top_bar}
-                <LiveNotice/>
                 <main class="main" id="main" tabindex="-1">{children()}</main>
             </div>
         </div>

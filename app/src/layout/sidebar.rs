@@ -7,7 +7,10 @@ use super::{Preferences, Section, section::use_section_project};
 use crate::ui::{Glyph, IconButton};
 
 #[component]
-pub(super) fn Sidebar(project_switcher: Option<ViewFnOnce>, count: fn(Section) -> Option<AnyView>) -> impl IntoView {
+pub(super) fn Sidebar(
+    project_switcher: Option<ViewFnOnce>,
+    count: fn(Section) -> Option<AnyView>,
+) -> impl IntoView {
     let preferences = expect_context::<Preferences>();
     let project = use_section_project();
     let path = use_location().pathname;

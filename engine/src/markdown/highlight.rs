@@ -158,7 +158,11 @@ mod tests {
     #[test]
     fn words_of_the_usual_languages_have_kinds() {
         for (language, code, kind) in [
-            ("rust", "let a = \"b\";", "<span class=\"hl-keyword\">let</span> a = <span class=\"hl-string\">\"b\"</span>;"),
+            (
+                "rust",
+                "let a = \"b\";",
+                "<span class=\"hl-keyword\">let</span> a = <span class=\"hl-string\">\"b\"</span>;",
+            ),
             ("python", "# no\n", "<span class=\"hl-comment\"># no\n</span>"),
             ("ts", "const a: number = 1;", "<span class=\"hl-keyword\">const</span>"),
             ("sql", "SELECT 1", "<span class=\"hl-keyword\">SELECT</span>"),

@@ -120,27 +120,28 @@ fn coloured<'e>(events: impl Iterator<Item = Event<'e>>) -> impl Iterator<Item =
     let highlighter = Highlighter::new();
     // The block that is open: its language and its text so far.
     let mut open: Option<(String, String)> = None;
-    events.filter_map(move |event| match event {
-        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(ref language))) => {
-            open = Some((language.to_string(), String::new()));
-            Some(vec![event])
-        }
-        Event::Text(text) if open.is_some() => {
-            if let Some((_, code)) = &mut open {
-                code.push_str(&text);
+    events
+        .filter_map(move |event| match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(ref language))) => {
+                open = Some((language.to_string(), String::new()));
+                Some(vec![event])
             }
-            None
-        }
-        Event::End(TagEnd::CodeBlock) => {
-            let inside = open.take().map(|(language, code)| match highlighter.html(&language, &code) {
-                Some(html) => Event::Html(html.into()),
-                None => Event::Text(code.into()),
-            });
-            Some(inside.into_iter().chain([event]).collect())
-        }
-        other => Some(vec![other]),
-    })
-    .flatten()
+            Event::Text(text) if open.is_some() => {
+                if let Some((_, code)) = &mut open {
+                    code.push_str(&text);
+                }
+                None
+            }
+            Event::End(TagEnd::CodeBlock) => {
+                let inside = open.take().map(|(language, code)| match highlighter.html(&language, &code) {
+                    Some(html) => Event::Html(html.into()),
+                    None => Event::Text(code.into()),
+                });
+                Some(inside.into_iter().chain([event]).collect())
+            }
+            other => Some(vec![other]),
+        })
+        .flatten()
 }
 
 /// Each block of code in a frame, with a button that takes it along. Written after the cleaning, which leaves no `<pre>` but

@@ -41,8 +41,9 @@ impl Engine {
         };
         if let Some(replaced) = launch.replaces {
             let stand = branches::stand(db, task, replaced).await?.filter(|stand| stand.author == "user");
-            let stand = stand
-                .ok_or_else(|| Error::invalid("replaces", "is no message of a person in this conversation"))?;
+            let stand = stand.ok_or_else(|| {
+                Error::invalid("replaces", "is no message of a person in this conversation")
+            })?;
             let original = MessageId(stand.original());
             // A version of a version stands beside both, not below them.
             let trunk = match stand.replaces {

@@ -72,12 +72,8 @@ impl Engine {
             }
             launch.input = json!({ "question": text });
         }
-        let mut body = vec![
-            said(&subject),
-            launch.input.clone(),
-            json!(launch.role_assignments),
-            json!(launch.task_id),
-        ];
+        let mut body =
+            vec![said(&subject), launch.input.clone(), json!(launch.role_assignments), json!(launch.task_id)];
         // Launches that name no branch have the digests that they always had.
         if launch.branch.is_some() || launch.replaces.is_some() {
             body.extend([json!(launch.branch), json!(launch.replaces)]);

@@ -92,10 +92,10 @@ pub async fn versions(db: &SqlitePool, stands: &[Stand]) -> Result<BTreeMap<Uuid
     for (original, version, trunk) in rows {
         let first = Version { message: MessageId(original), branch: Branch::of(trunk.map(MessageId)) };
         let message = MessageId(version);
-        lines.entry(original).or_insert_with(|| vec![first]).push(Version {
-            message,
-            branch: Branch::Of(message),
-        });
+        lines
+            .entry(original)
+            .or_insert_with(|| vec![first])
+            .push(Version { message, branch: Branch::Of(message) });
     }
     let versions = stands.iter().filter_map(|stand| {
         let line = lines.get(&stand.original())?;

@@ -281,16 +281,12 @@ async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
 }
 
 /// Runs, by the messages that stand for them.
-async fn runs_of(
-    db: &SqlitePool,
-    ids: impl Iterator<Item = Uuid>,
-) -> Result<HashMap<MessageId, RunSummary>> {
+async fn runs_of(db: &SqlitePool, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<MessageId, RunSummary>> {
     let ids: Vec<String> = ids.map(|id| id.as_simple().to_string()).collect();
-    let rows: Vec<RunRow> = sqlx::query_as(
-        "SELECT run.* FROM json_each($1) e CROSS JOIN run ON run.id = unhex(e.value)",
-    )
-    .bind(serde_json::to_string(&ids).map_err(Error::internal)?)
-    .fetch_all(db)
-    .await?;
+    let rows: Vec<RunRow> =
+        sqlx::query_as("SELECT run.* FROM json_each($1) e CROSS JOIN run ON run.id = unhex(e.value)")
+            .bind(serde_json::to_string(&ids).map_err(Error::internal)?)
+            .fetch_all(db)
+            .await?;
     rows.iter().map(|row| row.summary().map(|summary| (summary.message, summary))).collect()
 }

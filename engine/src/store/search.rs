@@ -243,12 +243,7 @@ pub async fn messages(
 }
 
 /// Messages of one conversation, the oldest first: the newest `limit` of them.
-pub async fn messages_in(
-    db: &SqlitePool,
-    task: TaskId,
-    words: &Words,
-    limit: u32,
-) -> Result<Vec<MessageId>> {
+pub async fn messages_in(db: &SqlitePool, task: TaskId, words: &Words, limit: u32) -> Result<Vec<MessageId>> {
     let mut ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT m.id FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
          CROSS JOIN message m ON m.id = e.subject WHERE search MATCH $1 AND m.task_id = $2 \

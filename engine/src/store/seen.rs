@@ -4,7 +4,6 @@ use crate::Result;
 use domain::id::{TaskId, Timestamp, UserId};
 use sqlx::{SqliteConnection, SqlitePool};
 
-
 /// An expression over `t`, a task: whether something happened in it that the user `$user` has not seen. Somebody else
 /// asked something, or one of the newest eight runs ended. Who never opened it has seen what was there before they came.
 macro_rules! has_news {
