@@ -24,7 +24,7 @@ use crate::{
     layout::PageHeader,
     role::{EditRolePage, NewRolePage, RolesPage},
     router,
-    run::ComparePage,
+    run::{ComparePage, RunPage},
     search::SearchPage,
     settings::{MembersPage, ModelsPage, TokensPage},
     template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
@@ -107,6 +107,13 @@ chunk! {
     /// Runs side by side.
     compare, fetch_compare: Compare {
         Runs => ComparePage,
+    }
+}
+
+chunk! {
+    /// One run, close up.
+    inspect, fetch_inspect: Inspect {
+        Run => RunPage,
     }
 }
 

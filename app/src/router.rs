@@ -8,14 +8,14 @@ use leptos_router::{
 };
 
 use crate::{
-    chunks::{Admin, Compare, Design, Survey},
-    conversation::{ConversationPage, ConversationsPage, NewConversationPage},
+    chunks::{Admin, Compare, Design, Inspect, Survey},
+    conversation::{ConversationPage, ConversationsPage, NewConversationPage, UnreadCount},
     dashboard::LiveRuns,
     execute::ExecutePage,
     inbox::{InboxCount, InboxPage},
-    layout::{BareFrame, Frame, PageHeader},
+    layout::{BareFrame, Frame, PageHeader, Section},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
-    run::{RunPage, RunsPage},
+    run::RunsPage,
     search::{Palette, PaletteButton},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     standing::StandingHere,
@@ -43,7 +43,7 @@ pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
             <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
-            <Route path=path!("/p/:project/runs/:number") view=RunPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/runs/:number") view=Inspect::Run ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/compare") view=Compare::Runs ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/templates") view=Design::List ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/templates/new") view=Design::New ssr=SsrMode::Async/>
@@ -71,7 +71,7 @@ fn Framed() -> impl IntoView {
     view! {
         <Frame
             project_switcher=|| view! { <ProjectSwitcher/> }
-            inbox_count=|| view! { <InboxCount/> }
+            count=section_count
             live=|| view! { <LiveRuns/> }
             search=|| view! { <PaletteButton/> }
             account=|| view! { <AccountMenu/> }
@@ -102,5 +102,14 @@ pub fn NothingHere() -> impl IntoView {
     view! {
         <PageHeader title="Not found" subtitle="Nothing lives at this address, or you may not see it."/>
         <ButtonLink href="/" variant=ButtonVariant::Primary>"Go to the start page"</ButtonLink>
+    }
+}
+
+/// What stands beside a section's name.
+fn section_count(section: Section) -> Option<AnyView> {
+    match section {
+        Section::Inbox => Some(view! { <InboxCount/> }.into_any()),
+        Section::Conversations => Some(view! { <UnreadCount/> }.into_any()),
+        _ => None,
     }
 }

@@ -63,6 +63,11 @@ impl StandingHere {
         Some(newer.unwrap_or((project, drawn)))
     }
 
+    /// What somebody's own deed changed.
+    pub fn know(self, project: ProjectKey, standing: Standing) {
+        _ = self.newer.try_set(Some((project, standing)));
+    }
+
     fn keep_current(self) {
         let (live, newer) = (use_live(), self.newer);
         Effect::new(move |_| {

@@ -4,6 +4,7 @@
 //! adds runs in the server and in the browser alike.
 
 pub mod access;
+pub mod branch;
 pub mod comparison;
 pub mod error;
 pub mod event;

@@ -3,6 +3,7 @@
 
 use crate::{
     access::Permission,
+    branch::{Branch, Versions},
     event::{Delta, Event, TemplateVersion},
     file::FilePath,
     id::{ContentId, EventId, MessageId, RunNumber, TaskId, Timestamp, TokenId, UserId},
@@ -189,10 +190,14 @@ pub struct TaskSummary {
     pub updated_at: Timestamp,
     pub messages: u32,
     pub live_runs: u32,
+    /// Its newest.
+    pub last_run: Option<RunNumber>,
     /// Of its newest run.
     pub last_status: Option<RunStatus>,
     /// How its newest message begins.
     pub excerpt: String,
+    /// Something happened in it since the one who asks last looked at it.
+    pub unread: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +224,8 @@ pub struct Message {
     pub author: Author,
     /// The member's name, for the user's messages.
     pub by: Option<String>,
+    /// That member, while they are there.
+    pub user: Option<UserId>,
     /// Markdown; an assistant message's is its run's output, empty until the run has ended.
     pub content: String,
     /// Sanitised HTML of `content`, for assistant messages that have any.
@@ -227,6 +234,23 @@ pub struct Message {
     pub metadata: Option<MessageMetadata>,
     /// The run that an assistant message stands for.
     pub run: Option<RunSummary>,
+    /// The branch it stands on, by its first message; none: what was said first.
+    pub branch: Option<MessageId>,
+    /// Of the first message of a branch: the one in whose place it stands.
+    pub replaces: Option<MessageId>,
+    /// Where it has been edited, or is an edit.
+    pub versions: Option<Versions>,
+}
+
+/// A part of one branch of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationPart {
+    pub branch: Branch,
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// Whether there are messages before and after these.
+    pub earlier: bool,
+    pub later: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -273,6 +297,8 @@ pub struct Standing {
     pub live_runs: u32,
     /// What waits in the inbox; counted up to [`Standing::MOST`].
     pub inbox: u32,
+    /// How many of the conversations that moved last have something in them that the asker has not seen.
+    pub unread: u32,
 }
 
 impl Standing {
@@ -451,6 +477,9 @@ pub struct Launched {
     pub task_id: TaskId,
     pub event_id: EventId,
     pub queue_position: u32,
+    /// The branch of its conversation on which it stands, by its first message; none: what was said first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<MessageId>,
 }
 
 /// An assignment of roles with a name.

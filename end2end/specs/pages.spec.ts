@@ -46,6 +46,7 @@ const PAGES = [
   "/p/work/runs/{run}?tab=files",
   "/p/work/runs/{run}?tab=io",
   "/p/work/runs/{run}?tab=events",
+  "/p/work/runs/{run}?tab=report",
   "/p/work/roles",
   "/p/work/roles/new",
   "/p/work/roles/senior_reviewer",

@@ -79,6 +79,8 @@ impl Engine {
         let mut launched: Vec<Acknowledged> = Vec::new();
         for (place, roles) in std::iter::once(launch.role_assignments.clone()).chain(others).enumerate() {
             let one = Launch {
+                branch: launch.branch,
+                replaces: launch.replaces,
                 role_assignments: roles,
                 task_id: launch.task_id.or_else(|| launched.first().map(|first| first.task_id)),
                 idempotency_key: key.as_ref().map(|key| format!("{key}#{place}")),

@@ -1,18 +1,25 @@
 //! Tasks and their conversations, read and named. Messages are made by launches (see `runs`).
 
 use crate::{
-    Engine, Error, Result, User, given, markdown,
-    store::{self, conversations as rows, messages},
+    Engine, Error, Result, User, given,
+    store::{
+        self,
+        branches::{self, Stretch},
+        conversations as rows, messages, seen,
+    },
 };
 use domain::{
     access::Permission,
-    id::{MessageId, ProjectId, TaskId},
+    branch::Branch,
+    id::{MessageId, ProjectId, TaskId, Timestamp},
     key::ProjectKey,
-    view::{Author, Message, Page, Subject, TaskSummary},
+    view::{Author, ConversationPart, Message, Page, Subject, TaskSummary},
 };
 use uuid::Uuid;
 
 pub(crate) const PAGE: usize = 50;
+/// How many messages are read at once for a page to show.
+const PART: u32 = 30;
 const MAX_TITLE: usize = 200;
 /// Longer texts are shown as they are: rendering them would cost more than anybody reads. In bytes.
 const MAX_RENDERED: usize = 200_000;
@@ -27,13 +34,13 @@ impl Engine {
     ) -> Result<Page<TaskSummary>> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         let before = given::after(cursor, (i64::MAX, Uuid::max()))?;
-        let found = rows::tasks(self.0.store.read(), project, before, PAGE as u32 + 1).await?;
+        let found = rows::tasks(self.0.store.read(), user.id, project, before, PAGE as u32 + 1).await?;
         given::page(found, PAGE, |task| (task.updated_at, task.id), Ok)
     }
 
     pub async fn task(&self, user: &User, project: &ProjectKey, id: TaskId) -> Result<TaskSummary> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        self.task_in(project, id).await
+        self.task_in(user, project, id).await
     }
 
     pub async fn create_task(&self, user: &User, project: &ProjectKey, title: &str) -> Result<TaskSummary> {
@@ -49,7 +56,7 @@ impl Engine {
                 })
             })
             .await?;
-        self.task_in(project, id).await
+        self.task_in(user, project, id).await
     }
 
     /// Its place in lists stays: they go by when a conversation moved.
@@ -75,7 +82,7 @@ impl Engine {
             .await
     }
 
-    /// Newest first; `cursor` continues towards the past. Page size 50. Pages reverse it.
+    /// Whatever their branch, newest first; `cursor` continues towards the past. Page size 50. Pages reverse it.
     pub async fn messages(
         &self,
         user: &User,
@@ -83,27 +90,166 @@ impl Engine {
         task: TaskId,
         cursor: Option<&str>,
     ) -> Result<Page<Message>> {
-        let project = self.authorise(user, project, Permission::Viewer).await?;
-        self.task_in(project, task).await?;
+        self.task_of(user, project, task).await?;
         let before = MessageId(given::after(cursor, Uuid::max())?);
         let found = rows::messages(self.0.store.read(), task, before, PAGE as u32 + 1).await?;
-        let page = given::page(found, PAGE, |message| message.id, Ok)?;
-        tokio::task::spawn_blocking(move || rendered(page)).await.map_err(Error::internal)
+        given::page(found, PAGE, |message| message.id, Ok)
     }
 
-    async fn task_in(&self, project: ProjectId, id: TaskId) -> Result<TaskSummary> {
-        let found = rows::task(self.0.store.read(), project, id).await?;
+    /// As [`Engine::messages`], of one branch: what one reads who follows it to its end.
+    pub async fn messages_of(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        task: TaskId,
+        branch: Branch,
+        cursor: Option<&str>,
+    ) -> Result<Page<Message>> {
+        self.task_of(user, project, task).await?;
+        self.check_branch(task, branch).await?;
+        let (db, before) = (self.0.store.read(), given::after(cursor, Uuid::max())?);
+        let path = branches::path(db, branch).await?;
+        let found = rows::before(db, task, &path, before, PAGE as u32 + 1).await?;
+        given::page(found, PAGE, |message| message.id, Ok)
+    }
+
+    /// A part of a branch, at most 30 messages, with the HTML of what models wrote. Without a branch it is the one that
+    /// the place tells, else the one that moved last.
+    pub async fn conversation(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        task: TaskId,
+        branch: Option<Branch>,
+        place: Place,
+    ) -> Result<ConversationPart> {
+        self.task_of(user, project, task).await?;
+        let db = self.0.store.read();
+        let (branch, path) = self.branch_at(task, branch, place).await?;
+        let end = Uuid::max();
+        let (mut messages, earlier, later) = match place {
+            Place::End => {
+                let (messages, earlier) = back(rows::before(db, task, &path, end, PART + 1).await?, PART);
+                (messages, earlier, false)
+            }
+            Place::Before(message) => {
+                let (messages, earlier) =
+                    back(rows::before(db, task, &path, message.0, PART + 1).await?, PART);
+                (messages, earlier, true)
+            }
+            Place::After(message) => {
+                let (messages, later) = forth(rows::after(db, task, &path, message.0, PART + 1).await?, PART);
+                (messages, true, later)
+            }
+            Place::Around(message) => {
+                let (mut messages, earlier) =
+                    back(rows::before(db, task, &path, message.0, PART / 3 + 1).await?, PART / 3);
+                let above = Uuid::from_u128(message.0.as_u128().saturating_sub(1));
+                let rest = PART - messages.len() as u32;
+                let (after, later) = forth(rows::after(db, task, &path, above, rest + 1).await?, rest);
+                messages.extend(after);
+                (messages, earlier, later)
+            }
+        };
+        messages = self.with_html(messages).await?;
+        Ok(ConversationPart { branch, messages, earlier, later })
+    }
+
+    /// The branch to read, and the path to its end.
+    async fn branch_at(
+        &self,
+        task: TaskId,
+        branch: Option<Branch>,
+        place: Place,
+    ) -> Result<(Branch, Vec<Stretch>)> {
+        let db = self.0.store.read();
+        if let Some(branch) = branch {
+            self.check_branch(task, branch).await?;
+        }
+        let Place::Around(message) = place else {
+            let branch = match branch {
+                Some(branch) => branch,
+                None => branches::newest(db, task).await?,
+            };
+            return Ok((branch, branches::path(db, branch).await?));
+        };
+        let stand = branches::stand(db, task, message).await?;
+        let stand = stand.ok_or_else(|| Error::not_found("message", message))?;
+        // What is named matters more than the branch it is looked for on; it may stand on the newest one, too.
+        let first = match branch {
+            Some(branch) => branch,
+            None => branches::newest(db, task).await?,
+        };
+        let path = branches::path(db, first).await?;
+        if branches::is_on(&path, &stand) {
+            return Ok((first, path));
+        }
+        let own = Branch::of(stand.branch.map(MessageId));
+        Ok((own, branches::path(db, own).await?))
+    }
+
+    /// When the user last looked at the conversation.
+    pub async fn seen(&self, user: &User, project: &ProjectKey, task: TaskId) -> Result<Option<Timestamp>> {
+        self.task_of(user, project, task).await?;
+        seen::at(self.0.store.read(), user.id, task).await
+    }
+
+    /// The user has looked at all that the conversation has by now.
+    pub async fn mark_seen(&self, user: &User, project: &ProjectKey, task: TaskId) -> Result<()> {
+        self.task_of(user, project, task).await?;
+        let (user, at) = (user.id, store::now());
+        self.0.store.write(move |tx| Box::pin(async move { seen::mark(tx, user, task, at).await })).await
+    }
+
+    async fn task_in(&self, user: &User, project: ProjectId, id: TaskId) -> Result<TaskSummary> {
+        let found = rows::task(self.0.store.read(), user.id, project, id).await?;
         found.ok_or_else(|| Error::not_found("task", id))
+    }
+
+    /// Refuses who may not read it.
+    async fn task_of(&self, user: &User, project: &ProjectKey, id: TaskId) -> Result<()> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        if rows::has_task(self.0.store.read(), project, id).await? {
+            return Ok(());
+        }
+        Err(Error::not_found("task", id))
+    }
+
+    /// With the HTML of what models wrote. What a run came to never changes, so it is kept for the next reader.
+    async fn with_html(&self, mut messages: Vec<Message>) -> Result<Vec<Message>> {
+        let rendered = self.0.rendered.clone();
+        let render = move || {
+            for message in &mut messages {
+                let length = message.content.len();
+                if message.author == Author::Assistant && (1..=MAX_RENDERED).contains(&length) {
+                    message.html = Some(rendered.of_answer(message.id, &message.content));
+                }
+            }
+            messages
+        };
+        tokio::task::spawn_blocking(render).await.map_err(Error::internal)
     }
 }
 
-/// With the HTML of what models wrote. Slow for long texts.
-fn rendered(mut page: Page<Message>) -> Page<Message> {
-    for message in &mut page.items {
-        let length = message.content.len();
-        if message.author == Author::Assistant && (1..=MAX_RENDERED).contains(&length) {
-            message.html = Some(markdown::of_answer(&message.content));
-        }
-    }
-    page
+/// Where in a branch to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    End,
+    Before(MessageId),
+    After(MessageId),
+    /// With this message in it.
+    Around(MessageId),
+}
+
+/// Rows that were read towards the past, one more than wanted: in the conversation's order, and whether there are more.
+fn back(rows: Vec<Message>, most: u32) -> (Vec<Message>, bool) {
+    let (mut messages, more) = forth(rows, most);
+    messages.reverse();
+    (messages, more)
+}
+
+fn forth(mut rows: Vec<Message>, most: u32) -> (Vec<Message>, bool) {
+    let more = rows.len() > most as usize;
+    rows.truncate(most as usize);
+    (rows, more)
 }

@@ -31,6 +31,7 @@ mod transcript;
 pub use accounts::Session;
 pub use comparisons::VerdictDraft;
 pub use config::{Config, Environment};
+pub use conversations::Place;
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
 pub use live::{Cursor, LiveStream};
@@ -55,6 +56,7 @@ struct Inner {
     models: providers::Models,
     runs: runs::Runs,
     live: live::Hub,
+    rendered: markdown::Rendered,
 }
 
 impl Engine {
@@ -70,7 +72,9 @@ impl Engine {
         let runs = runs::Runs::new().map_err(StartError::Seed)?;
         let (serve, seed_demo) = (config.serve, config.seed_demo);
         let accounts = accounts::Accounts::new();
-        let inner = Inner { folder, store, accounts, secrets, models, runs, live: live::Hub::default() };
+        let rendered = markdown::Rendered::new();
+        let live = live::Hub::default();
+        let inner = Inner { folder, store, accounts, secrets, models, runs, live, rendered };
         let engine = Self(Arc::new(inner));
         if seed_demo {
             seed::demo(&engine).await.map_err(StartError::Seed)?;

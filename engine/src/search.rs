@@ -7,13 +7,13 @@ use crate::{
     conversations::PAGE as CONVERSATION_PAGE,
     given,
     store::{
-        runs,
+        conversations, runs,
         search::{self as rows, Words},
     },
 };
 use domain::{
     access::Permission,
-    id::{ProjectId, RunNumber},
+    id::{MessageId, ProjectId, RunNumber, TaskId},
     key::ProjectKey,
     view::{Found, Page},
 };
@@ -26,6 +26,8 @@ const OTHERS: u32 = 8;
 /// How many templates' runs are shown, and how many of each.
 const TEMPLATES: usize = 3;
 const RUNS_EACH: u32 = 3;
+/// How many messages a search inside a conversation finds.
+const INSIDE: u32 = 500;
 /// The longest question, in bytes.
 const QUESTION: usize = 1_000;
 
@@ -65,6 +67,27 @@ impl Engine {
         let page = given::page(found, MESSAGES, |(entry, _)| *entry, |(_, found)| Ok(found))?;
         items.extend(page.items);
         Ok(Page { items, next: page.next })
+    }
+
+    /// The messages of a conversation, on whichever branch, that have all the words of `query`: the oldest first, of
+    /// more than 500 the newest.
+    pub async fn search_conversation(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        task: TaskId,
+        query: &str,
+    ) -> Result<Vec<MessageId>> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        if query.len() > QUESTION {
+            return Err(Error::invalid("q", format!("at most {QUESTION} bytes")));
+        }
+        let db = self.0.store.read();
+        if !conversations::has_task(db, project, task).await? {
+            return Err(Error::not_found("task", task));
+        }
+        let Some(words) = Words::of(query) else { return Ok(Vec::new()) };
+        rows::messages_in(db, task, &words, INSIDE).await
     }
 
     /// What is found by its number or its name.

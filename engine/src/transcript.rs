@@ -31,7 +31,8 @@ impl Engine {
     ) -> Result<(String, String)> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         let db = self.0.store.read();
-        let summary = rows::task(db, project, task).await?.ok_or_else(|| Error::not_found("task", task))?;
+        let summary =
+            rows::task(db, user.id, project, task).await?.ok_or_else(|| Error::not_found("task", task))?;
         let (mut messages, mut before, mut bytes) = (Vec::new(), MessageId(Uuid::max()), 0);
         loop {
             let batch = rows::messages(db, task, before, BATCH).await?;

@@ -4,11 +4,12 @@ mod staff;
 
 use domain::{
     access::Permission::{self, Admin, Editor, Viewer},
+    branch::Branch,
     id::{ContentId, RunNumber, TaskId},
     key::{ProjectKey, ProviderKey, RoleKey, TemplateKey},
     provider::ProviderKind,
 };
-use engine::{Cursor, Engine, Error, Format, Launch, ProviderDraft, RunFilter, Subject, User};
+use engine::{Cursor, Engine, Error, Format, Launch, Place, ProviderDraft, RunFilter, Subject, User};
 use futures::{FutureExt, future::BoxFuture};
 use staff::{Staff, password, project_key, role};
 
@@ -74,6 +75,11 @@ async fn every_command_of_a_project_asks_for_its_permission() {
         command!(Editor, |engine, user| engine.create_task(&user, &lab(), "A task")),
         command!(Editor, |engine, user| engine.rename_task(&user, &lab(), task(), "A task")),
         command!(Viewer, |engine, user| engine.messages(&user, &lab(), task(), None)),
+        command!(Viewer, |engine, user| engine.messages_of(&user, &lab(), task(), Branch::Main, None)),
+        command!(Viewer, |engine, user| engine.conversation(&user, &lab(), task(), None, Place::End)),
+        command!(Viewer, |engine, user| engine.search_conversation(&user, &lab(), task(), "x")),
+        command!(Viewer, |engine, user| engine.seen(&user, &lab(), task())),
+        command!(Viewer, |engine, user| engine.mark_seen(&user, &lab(), task())),
         command!(Editor, |engine, user| engine.execute(
             &user,
             &lab(),

@@ -24,12 +24,8 @@ async fn two_runs_are_two_messages_with_their_own_status() {
     let first = stage.launch(&key, code()).await;
     stage.end(first.run).await;
     let roles = assign(&[("Analyze", "senior"), ("Suggest", "senior")]);
-    let launch = Launch {
-        input: code(),
-        role_assignments: roles,
-        task_id: Some(first.task_id),
-        idempotency_key: None,
-    };
+    let launch =
+        Launch { input: code(), role_assignments: roles, task_id: Some(first.task_id), ..Launch::default() };
     let second = stage.try_launch(&key, launch).await.unwrap();
     stage.end(second.run).await;
 

@@ -13,6 +13,7 @@ use crate::{
     ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Glyph, Icon},
 };
 use domain::{
+    branch::Branch,
     id::TaskId,
     key::{ProjectKey, TemplateKey},
     role::GENERAL_WORKER,
@@ -26,6 +27,9 @@ pub fn Composer(
     /// The conversation to go on with; none: the message begins one.
     task: Option<TaskId>,
     choices: Choices,
+    /// The branch to go on with.
+    #[prop(optional, into)]
+    branch: MaybeProp<Branch>,
     #[prop(into)] on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let template = RwSignal::new(None::<TemplateKey>);
@@ -38,7 +42,7 @@ pub fn Composer(
     view! {
         <section class="composer" id="composer" aria-label="Composer">
             <div class="composer-ask" hidden=move || template.read().is_some()>
-                <Ask project=project.clone() task choices on_launched template/>
+                <Ask project=project.clone() task branch choices on_launched template/>
             </div>
             {move || {
                 let key = template.get()?;
@@ -57,7 +61,7 @@ pub fn Composer(
                                     "Back to free text"
                                 </Button>
                             </div>
-                            <ExecuteForm project template=key task on_launched=launched/>
+                            <ExecuteForm project template=key task branch on_launched=launched/>
                         </div>
                     },
                 )
@@ -71,6 +75,7 @@ pub fn Composer(
 fn Ask(
     project: ProjectKey,
     task: Option<TaskId>,
+    branch: MaybeProp<Branch>,
     choices: Choices,
     on_launched: Callback<Launched>,
     template: RwSignal<Option<TemplateKey>>,
@@ -129,6 +134,7 @@ fn Ask(
         <ActionForm action=send attr:class="composer-form">
             <input type="hidden" name="project" value=project.to_string()/>
             {task.map(|task| view! { <input type="hidden" name="task" value=task.to_string()/> })}
+            {move || branch.get().map(|branch| view! { <input type="hidden" name="branch" value=branch.to_string()/> })}
             <label class="visually-hidden" for="composer-text">"Message"</label>
             <textarea
                 id="composer-text"

@@ -90,8 +90,9 @@ fn Conversations(
         }
     };
     // A conversation that moved has another summary; its row is drawn anew, the others stay.
-    let key =
-        |task: &TaskSummary| (task.id, task.updated_at, task.last_status, task.live_runs, task.title.clone());
+    let key = |task: &TaskSummary| {
+        (task.id, task.updated_at, task.last_status, task.live_runs, task.unread, task.title.clone())
+    };
     view! {
         <div class="conversations">
             <PageHeader title="Conversations" actions=new/>
@@ -122,17 +123,28 @@ fn ConversationRow(base: String, task: TaskSummary) -> impl IntoView {
     let id: TaskId = task.id;
     view! {
         <li class="conversation-row">
-            <a class="conversation-link" href=format!("{base}/{id}") data-row="true">
+            <a
+                class="conversation-link"
+                href=format!("{base}/{id}")
+                data-row="true"
+                data-unread=task.unread.then_some("true")
+            >
                 <span class="conversation-status">
                     {task.last_status.map(|status| view! { <StatusBadge status=Status::from(status) icon_only=true/> })}
                 </span>
                 <span class="conversation-text">
-                    <span class="conversation-title">{task.title}</span>
+                    <span class="conversation-title">
+                        {task.title}
+                        {task.unread.then(|| view! { <span class="visually-hidden">", unread"</span> })}
+                    </span>
                     <span class="conversation-excerpt">{task.excerpt}</span>
                 </span>
                 {(task.live_runs > 0)
                     .then(|| view! { <span class="conversation-live">{task.live_runs} " live"</span> })}
-                <span class="conversation-time"><RelativeTime at=task.updated_at/></span>
+                <span class="conversation-time">
+                    <RelativeTime at=task.updated_at/>
+                    {task.unread.then(|| view! { <span class="conversation-unread" aria-hidden="true"></span> })}
+                </span>
             </a>
         </li>
     }

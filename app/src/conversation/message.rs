@@ -1,15 +1,16 @@
 //! One message. An assistant's message is one run: its status stands in the message's details, exactly once.
 
-use super::{scroll::stay_at_end, server::Entry};
+use super::{edit::EditForm, scroll::stay_at_end, server::Entry};
 use crate::{
     live::{LiveRun, use_live},
     run::{ASK, Status},
     ui::{Glyph, Icon, Markdown, RelativeTime},
 };
 use domain::{
+    branch::Version,
     event::TemplateVersion,
-    id::{StepRunId, Timestamp},
-    key::ProjectKey,
+    id::{MessageId, StepRunId, TaskId, Timestamp, UserId},
+    key::{ProjectKey, RoleKey},
     view::{Author, Message},
 };
 use leptos::prelude::*;
@@ -21,31 +22,67 @@ pub struct Row {
     pub message: ArcRwSignal<Message>,
     /// What the user's message launched, when that was a template.
     pub launched: Option<TemplateVersion>,
+    /// It is free text, and who was asked.
+    pub asked: bool,
+    pub role: Option<RoleKey>,
+    /// When it was read, by the server's clock.
+    pub now: Timestamp,
+}
+
+/// What all messages of a page have around them.
+#[derive(Clone)]
+pub struct Around {
+    pub project: ProjectKey,
+    pub task: TaskId,
+    pub may_edit: bool,
+    /// Who looks at it.
+    pub me: Option<UserId>,
+    /// The first message that was not there, or not ended, when they last looked.
+    pub new_from: Option<MessageId>,
+    /// The message that is being edited.
+    pub editing: RwSignal<Option<MessageId>>,
+    /// Called when the run of a message has ended, for the message has its final text then.
+    pub on_end: Callback<()>,
 }
 
 #[component]
-pub fn MessageView(
-    project: ProjectKey,
-    row: Row,
-    now: Timestamp,
-    may_edit: bool,
-    /// Called when the run of this message has ended, for the message has its final text then.
-    on_end: Callback<()>,
-) -> impl IntoView {
-    match row.entry.message.author {
-        Author::User => view! { <UserMessage project row/> }.into_any(),
-        Author::Assistant => view! { <Response project row now may_edit on_end/> }.into_any(),
+pub fn MessageView(around: Around, row: Row) -> impl IntoView {
+    let new = around.new_from == Some(row.entry.message.id);
+    let message = match row.entry.message.author {
+        Author::User => view! { <UserMessage around row/> }.into_any(),
+        Author::Assistant => view! { <Response around row/> }.into_any(),
         Author::System => {
-            view! { <article class="message message-system">{row.entry.message.content}</article> }.into_any()
+            let anchor = anchor(row.entry.message.id);
+            view! { <article class="message message-system" id=anchor>{row.entry.message.content}</article> }
+                .into_any()
         }
+    };
+    view! {
+        {new.then(|| view! { <p class="message-new"><span>"New"</span></p> })}
+        {message}
     }
 }
 
+fn anchor(id: MessageId) -> String {
+    format!("m-{id}")
+}
+
+/// The address of a message, wherever in its conversation it stands.
+pub fn permalink(id: MessageId) -> String {
+    format!("?message={id}#m-{id}")
+}
+
 #[component]
-fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
+fn UserMessage(around: Around, row: Row) -> impl IntoView {
+    let now_message = RwSignal::from(row.message.clone());
     let message = row.entry.message;
-    let anchor = format!("m-{}", message.id);
+    let id = message.id;
     let by = message.by.clone().unwrap_or_else(|| "Somebody".to_owned());
+    let project = around.project.clone();
+    let mine = row.asked && around.may_edit && message.user.is_some() && message.user == around.me;
+    let editing = around.editing;
+    let is_open = Memo::new(move |_| mine && editing.get() == Some(id));
+    let edit = StoredValue::new((around, message.content.clone(), row.role));
     let body = match &row.launched {
         None => view! { <div class="message-text">{message.content}</div> }.into_any(),
         Some(template) => {
@@ -74,29 +111,55 @@ fn UserMessage(project: ProjectKey, row: Row) -> impl IntoView {
             .into_any()
         }
     };
+    let open = move |event: leptos::ev::MouseEvent| {
+        event.prevent_default();
+        editing.set(Some(id));
+    };
     view! {
-        <article class="message message-user" id=anchor aria-label=format!("Message from {by}")>
+        <article class="message message-user" id=anchor(id) aria-label=format!("Message from {by}")>
             <header class="message-head">
                 <h2 class="message-by">{by.clone()}</h2>
-                <span class="message-time"><RelativeTime at=message.created_at/></span>
+                {move || now_message.with(|message| message.versions.clone()).map(|versions| {
+                    view! {
+                        <nav class="message-versions" aria-label="Versions of this message">
+                            {step(versions.before, "Version before", Glyph::ChevronLeft)}
+                            <span>{versions.place} " / " {versions.of}</span>
+                            {step(versions.after, "Version after", Glyph::ChevronRight)}
+                        </nav>
+                    }
+                })}
+                {mine.then(|| view! {
+                    <a class="message-act" href=format!("?message={id}&edit={id}#m-{id}") on:click=open>"Edit and resend"</a>
+                })}
+                <a class="message-time" href=permalink(id) title="Link to this message"><RelativeTime at=message.created_at/></a>
             </header>
-            {body}
+            <div hidden=move || is_open.get()>{body}</div>
+            {move || is_open.get().then(|| {
+                let (around, text, role) = edit.get_value();
+                view! { <EditForm around id text role/> }
+            })}
         </article>
     }
     .into_any()
 }
 
+/// To a version beside the one that is shown.
+fn step(version: Option<Version>, label: &'static str, glyph: Glyph) -> AnyView {
+    match version {
+        Some(Version { message, branch }) => {
+            let href = format!("?branch={branch}&message={message}#m-{message}");
+            view! { <a class="message-version" href=href aria-label=label title=label><Icon glyph/></a> }
+                .into_any()
+        }
+        None => view! { <span class="message-version" aria-hidden="true"><Icon glyph/></span> }.into_any(),
+    }
+}
+
 #[component]
-fn Response(
-    project: ProjectKey,
-    row: Row,
-    now: Timestamp,
-    may_edit: bool,
-    on_end: Callback<()>,
-) -> impl IntoView {
-    let message = row.message;
-    let created = row.entry.message.created_at;
-    let anchor = format!("m-{}", row.entry.message.id);
+fn Response(around: Around, row: Row) -> impl IntoView {
+    let Around { project, may_edit, on_end, .. } = around;
+    let (message, now) = (row.message, row.now);
+    let (id, created) = (row.entry.message.id, row.entry.message.created_at);
     let run = row.entry.run.map(|detail| use_live().follow(&project, detail, now));
     if let Some(run) = run {
         let live = run.is_live();
@@ -114,11 +177,11 @@ fn Response(
     // What one step alone says is the message itself; with more of them each says its part in the status.
     let alone = run.is_some_and(|run| run.state.read_untracked().plan.steps.len() == 1);
     view! {
-        <article class="message message-response" id=anchor aria-label="Response">
+        <article class="message message-response" id=anchor(id) aria-label="Response">
             <header class="message-head">
                 <h2 class="message-by">"Response"</h2>
                 {template.map(|template| view! { <span class="message-template">{template.name}</span> })}
-                <span class="message-time"><RelativeTime at=created/></span>
+                <a class="message-time" href=permalink(id) title="Link to this message"><RelativeTime at=created/></a>
             </header>
             {run.map(|run| view! { <Status project=project.clone() run text_elsewhere=alone may_edit/> })}
             <Body message run alone/>

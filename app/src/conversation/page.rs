@@ -1,13 +1,16 @@
-//! A conversation: messages from the oldest to the newest, then the composer.
+//! A conversation: its messages from the oldest to the newest, then the composer.
 //!
-//! The page is drawn once from what the server read. Afterwards rows are added and their messages changed in place, so
-//! that nobody loses a place in the text, an open detail or a typed word.
+//! The page is drawn once from what the server read: the end of a branch, or what is around the message that the address
+//! names. Afterwards rows are added and their messages changed in place, so that nobody loses a place in the text, an
+//! open detail or a typed word.
 
 use super::{
     composer::Composer,
-    message::{MessageView, Row},
-    scroll::{PageEnd, keep_place},
-    server::{self, Entry, composer_choices, open_conversation},
+    find::Find,
+    message::{Around, MessageView},
+    scroll::{Scroller, show_soon},
+    server::{self, Part, composer_choices, mark_seen, open_conversation},
+    thread::{FRAMES, Thread},
 };
 use crate::{
     form::FaultPage,
@@ -15,16 +18,19 @@ use crate::{
     live::{Refresh, use_live},
     load::load,
     project::use_project,
-    run::ASK,
-    ui::{ButtonLink, ButtonSize, ButtonVariant, Glyph, Skeleton},
+    ui::{Button, ButtonLink, ButtonSize, ButtonVariant, Glyph, Skeleton},
 };
 use domain::{
-    id::TaskId,
+    id::{MessageId, TaskId, Timestamp, UserId},
     key::ProjectKey,
     view::{Author, Launched, Subject},
 };
 use leptos::{ev, prelude::*, task::spawn_local};
-use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_params_map, use_query_map},
+};
+use std::str::FromStr;
 
 #[component]
 pub fn ConversationPage() -> impl IntoView {
@@ -32,31 +38,42 @@ pub fn ConversationPage() -> impl IntoView {
     let params = use_params_map();
     let query = use_query_map();
     let task = Memo::new(move |_| params.read().get("task").and_then(|task| task.parse::<TaskId>().ok()));
-    let cursor = Memo::new(move |_| query.read().get("cursor"));
+    let part = Memo::new(move |_| Part {
+        branch: named(query, "branch"),
+        message: named(query, "message"),
+        before: named(query, "before"),
+        after: named(query, "after"),
+    });
     let drawn = load(
-        move || (project.get(), task.get(), cursor.get()),
-        |(project, task, cursor)| async move {
+        move || (project.get(), task.get(), part.get()),
+        |(project, task, part)| async move {
             let task = task.ok_or_else(|| crate::fault::Fault::NotFound {
                 message: "there is no conversation at this address".to_owned(),
             })?;
-            let page = open_conversation(project.clone(), task, cursor.clone()).await?;
+            let page = open_conversation(project.clone(), task, part.clone()).await?;
             let choices = composer_choices(project.clone()).await?;
-            Ok::<_, crate::fault::Fault>((project, page, choices, cursor.is_some()))
+            Ok::<_, crate::fault::Fault>((project, page, choices, part))
         },
     );
     view! {
-        <Suspense fallback=|| view! { <Skeleton count=8/> }>
+        <Transition fallback=|| view! { <Skeleton count=8/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
-                    Ok((project, page, choices, past)) => {
-                        view! { <Conversation project page choices past/> }.into_any()
+                    Ok((project, page, choices, part)) => {
+                        let editing = named(query, "edit");
+                        view! { <Conversation project page choices part editing/> }.into_any()
                     }
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
-        </Suspense>
+        </Transition>
     }
     .into_any()
+}
+
+/// What the address says under this name.
+fn named<T: FromStr>(query: Memo<leptos_router::params::ParamsMap>, name: &str) -> Option<T> {
+    query.read().get(name)?.parse().ok()
 }
 
 #[component]
@@ -105,68 +122,58 @@ fn Conversation(
     project: ProjectKey,
     page: server::ConversationPage,
     choices: server::Choices,
-    /// It shows an earlier part alone, as a page without script does.
-    past: bool,
+    part: Part,
+    editing: Option<MessageId>,
 ) -> impl IntoView {
     let live = use_live();
-    let id = page.task.id;
-    let (now, may_edit) = (page.now, page.may_edit);
-    let title = RwSignal::new(page.task.title.clone());
-    let rows = RwSignal::new(rows_of(page.messages, None));
-    let earlier = RwSignal::new(page.earlier);
-    let project = StoredValue::new(project);
-    let end = PageEnd::provide();
-
+    let changes = page.changes;
+    let scroller = Scroller::provide(part.message.is_some() || page.later);
+    let new_from = new_from(&page, choices.owner);
+    let may_edit = page.may_edit;
+    let thread = Thread::new(project.clone(), page, scroller);
+    let id = thread.task;
     let refresh = Refresh::new(move || {
-        spawn_local(async move {
-            // A failed reading is made up for by the next change, or by the notice that the tab is cut off.
-            if let Ok(page) = open_conversation(project.get_value(), id, None).await {
-                _ = title.try_set(page.task.title.clone());
-                _ = rows.try_update(|rows| merge(rows, page.messages));
-                end.stay();
-            }
-        });
+        thread.refresh();
+        look(thread);
     });
-    if !past {
-        live.watch(&project.get_value(), page.changes, move |change| match &change.subject {
-            Subject::Run { task, .. } if *task == id => refresh.soon(),
-            Subject::Task { id: task } if *task == id => refresh.soon(),
-            _ => {}
-        });
-        Effect::new(move |_| {
-            if !show_named() {
-                end.go();
-            }
-        });
-    } else {
-        Effect::new(move |_| _ = show_named());
-    }
-    let launched = Callback::new(move |launched: Launched| {
-        live.expect(&project.get_value(), launched.run);
-        end.go();
-        refresh.soon();
+    live.watch(&project, changes, move |change| match &change.subject {
+        Subject::Run { number, task, .. } if *task == id => {
+            thread.hear(*number);
+            refresh.soon();
+        }
+        Subject::Task { id: task } if *task == id => refresh.soon(),
+        _ => {}
     });
-    let load_earlier = move |event: ev::MouseEvent| {
-        event.prevent_default();
-        let Some(cursor) = earlier.get_untracked() else { return };
-        spawn_local(async move {
-            if let Ok(page) = open_conversation(project.get_value(), id, Some(cursor)).await {
-                keep_place(|| {
-                    _ = rows.try_update(|rows| {
-                        let mut all = rows_of(page.messages, rows.first());
-                        all.append(rows);
-                        *rows = all;
-                    });
-                    _ = earlier.try_set(page.earlier);
-                });
+    let navigate = use_navigate();
+    let launched = Callback::new({
+        let project = project.clone();
+        let navigate = navigate.clone();
+        move |launched: Launched| {
+            live.expect(&project, launched.run);
+            if launched.branch == thread.branch.get_untracked().first() {
+                thread.go_to_end();
+                refresh.soon();
+            } else {
+                navigate(&server::href_of(&project, &launched), Default::default());
             }
-        });
-    };
-    use_crumb(move || Some(title.get()));
-    let ended = Callback::new(move |()| refresh.soon());
-    let export_href = format!("/p/{}/conversations/{id}/export", project.get_value());
-    let export = move || {
+        }
+    });
+    let from_top = part.after.is_some();
+    on_arrival(thread, scroller, part.message, navigate);
+    use_crumb(move || Some(thread.title.get()));
+    let around = StoredValue::new(Around {
+        project: project.clone(),
+        task: id,
+        may_edit,
+        me: choices.owner,
+        new_from,
+        editing: RwSignal::new(editing),
+        on_end: Callback::new(move |()| refresh.soon()),
+    });
+    let export_href = format!("/p/{project}/conversations/{id}/export");
+    let actions = move || {
         view! {
+            <Find thread/>
             <ButtonLink
                 href=export_href
                 external=true
@@ -180,73 +187,120 @@ fn Conversation(
     };
     view! {
         <div class="conversation">
-            <PageHeader title actions=export/>
-            {move || {
-                earlier
-                    .get()
-                    .map(|cursor| {
-                        view! {
-                            <p class="conversation-earlier">
-                                <a class="button button-secondary button-small" href=format!("?cursor={cursor}") on:click=load_earlier>
-                                    "Earlier messages"
-                                </a>
-                            </p>
-                        }
-                    })
-            }}
-            <div class="messages" role="log" aria-live="off" aria-label="Messages">
-                <For each=move || rows.get() key=|row| row.entry.message.id let:row>
-                    <MessageView project=project.get_value() row now may_edit on_end=ended/>
-                </For>
+            <PageHeader title=thread.title actions/>
+            <div
+                class=if from_top { "thread thread-from-top" } else { "thread" }
+                node_ref=scroller.frame
+                on:scroll=move |_| thread.look()
+            >
+                <div class="messages">
+                    <More thread back=true/>
+                    <div class="messages-log" role="log" aria-live="off" aria-label="Messages">
+                        <For each=move || thread.rows.get() key=|row| row.entry.message.id let:row>
+                            <MessageView around=around.get_value() row/>
+                        </For>
+                    </div>
+                    <More thread back=false/>
+                </div>
             </div>
-            {past.then(|| view! { <p class="conversation-earlier"><a class="button button-secondary button-small" href="?">"Newest messages"</a></p> })}
             <div class="conversation-foot">
-                <Composer project=project.get_value() task=Some(id) choices on_launched=launched/>
+                <div class="conversation-latest" hidden=move || !scroller.away.get()>
+                    <Button size=ButtonSize::Small glyph=Glyph::ChevronDown on_click=move || thread.go_to_end()>
+                        {move || match thread.fresh.get() {
+                            0 => "Jump to latest".to_owned(),
+                            1 => "Jump to latest, 1 new".to_owned(),
+                            many => format!("Jump to latest, {many} new"),
+                        }}
+                    </Button>
+                </div>
+                <Composer project task=Some(id) branch=thread.branch choices on_launched=launched/>
             </div>
         </div>
     }
     .into_any()
 }
 
-/// Shows the message that the address names, if it is here.
-fn show_named() -> bool {
-    let hash = window().location().hash().unwrap_or_default();
-    let named = hash.strip_prefix('#').and_then(|id| document().get_element_by_id(id));
-    if let Some(message) = &named {
-        message.scroll_into_view();
-    }
-    named.is_some()
-}
-
-/// Rows for messages that follow one another; `after` is the row that comes after the last of them.
-fn rows_of(entries: Vec<Entry>, after: Option<&Row>) -> Vec<Row> {
-    let templates: Vec<_> = entries
-        .iter()
-        .skip(1)
-        .map(Some)
-        .chain([after.map(|row| &row.entry)])
-        .map(|next| next?.run.as_ref().map(|run| run.summary.template.clone()))
-        .collect();
-    let rows = entries.into_iter().zip(templates).map(|(entry, template)| Row {
-        message: ArcRwSignal::new(entry.message.clone()),
-        launched: template
-            .filter(|template| entry.message.author == Author::User && template.key.as_ref() != ASK),
-        entry,
-    });
-    rows.collect()
-}
-
-/// Takes the newest messages as they are now: known ones change in place, new ones follow.
-fn merge(rows: &mut Vec<Row>, newest: Vec<Entry>) {
-    for row in rows_of(newest, None) {
-        match rows.iter().find(|known| known.entry.message.id == row.entry.message.id) {
-            Some(known) => {
-                let message = row.entry.message;
-                if *known.message.read_untracked() != message {
-                    known.message.set(message);
-                }
-            }
-            None => rows.push(row),
+/// The way to what is not on the page: with script it is loaded before one gets there.
+#[component]
+fn More(thread: Thread, back: bool) -> impl IntoView {
+    let there = if back { thread.earlier } else { thread.later };
+    let href = move || {
+        let edge = thread.rows.with(|rows| {
+            let row = if back { rows.first() } else { rows.last() };
+            row.map(|row| row.entry.message.id)
+        });
+        let (branch, edge) = (thread.branch.get(), edge.map(|edge| edge.to_string()).unwrap_or_default());
+        if back {
+            format!("?branch={branch}&before={edge}")
+        } else {
+            format!("?branch={branch}&after={edge}")
         }
+    };
+    let load = move |event: ev::MouseEvent| {
+        event.prevent_default();
+        thread.load(back);
+    };
+    view! {
+        <p class="conversation-more" hidden=move || !there.get()>
+            <a class="button button-secondary button-small" href=href on:click=load>
+                {if back { "Earlier messages" } else { "Later messages" }}
+            </a>
+        </p>
     }
+}
+
+/// Shows what the address names, notes that the conversation was seen, and looks whether there is more to load.
+fn on_arrival<N>(thread: Thread, scroller: Scroller, message: Option<MessageId>, navigate: N)
+where
+    N: Fn(&str, NavigateOptions) + Clone + 'static,
+{
+    Effect::new(move |_| {
+        let hash = window().location().hash().unwrap_or_default();
+        let in_hash = hash.strip_prefix("#m-").and_then(|id| id.parse::<MessageId>().ok());
+        if let Some(named) = message.or(in_hash) {
+            let navigate = navigate.clone();
+            show_soon(format!("m-{named}"), FRAMES, move || {
+                // A link to a message that is elsewhere in the conversation.
+                if message.is_none() && thread.branch.try_get_untracked().is_some() {
+                    let options = NavigateOptions { replace: true, ..NavigateOptions::default() };
+                    navigate(&super::message::permalink(named), options);
+                }
+            });
+        } else {
+            request_animation_frame(move || thread.look());
+        }
+        scroller.listen();
+        look(thread);
+        let seen = window_event_listener(ev::visibilitychange, move |_| look(thread));
+        on_cleanup(move || seen.remove());
+    });
+}
+
+/// What is before somebody's eyes is no longer new to them.
+fn look(thread: Thread) {
+    if document().hidden() {
+        return;
+    }
+    let standing = thread.standing;
+    spawn_local(async move {
+        let Some(project) = thread.project.try_get_value() else { return };
+        // The mark stays when this fails, no more.
+        if let Ok(now) = mark_seen(project.clone(), thread.task).await {
+            standing.know(project, now);
+        }
+    });
+}
+
+/// The first message with news for who last looked at `seen`: others' questions, and runs that ended since.
+fn new_from(page: &server::ConversationPage, me: Option<UserId>) -> Option<MessageId> {
+    let seen = page.seen?;
+    let is_new = |entry: &&server::Entry| {
+        let at: Option<Timestamp> = match entry.message.author {
+            Author::User if entry.message.user == me => None,
+            Author::Assistant => entry.run.as_ref().and_then(|run| run.summary.finished_at),
+            _ => Some(entry.message.created_at),
+        };
+        at.is_some_and(|at| at > seen)
+    };
+    page.messages.iter().find(is_new).map(|entry| entry.message.id)
 }

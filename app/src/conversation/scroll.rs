@@ -1,69 +1,160 @@
-//! Where a reader is in a long page: at its end, following what comes, or somewhere above, undisturbed.
+//! Where a reader is in a long conversation: at its end, following what comes, or somewhere above, undisturbed.
+//!
+//! The messages lie in a box whose scrolling begins at its end, by its style alone: it opens there before any script has
+//! come, and what is put in above does not move what one reads.
 
-use leptos::{ev, prelude::*};
+use super::thread::Thread;
+use leptos::{ev, html, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::Element;
 
-/// Within so many pixels of its end a page counts as read to the end.
-const NEAR: i32 = 120;
+/// Within so many pixels of its end it counts as read to the end.
+const NEAR: f64 = 120.0;
+/// So many pixels before an end of what is loaded, more is asked for.
+const AHEAD: f64 = 1_200.0;
 
-/// Knows whether the reader is at the end. It learns that from their scrolling, not from what grows.
 #[derive(Clone, Copy)]
-pub struct PageEnd {
-    reached: StoredValue<bool>,
+pub struct Scroller {
+    pub frame: NodeRef<html::Div>,
+    /// The reader is away from the end of the conversation.
+    pub away: RwSignal<bool>,
 }
 
-impl PageEnd {
-    /// For the page that calls this and all it shows.
-    pub fn provide() -> Self {
-        let end = Self { reached: StoredValue::new(true) };
-        provide_context(end);
-        Effect::new(move |_| {
-            let listening = window_event_listener(ev::scroll, move |_| end.look());
-            on_cleanup(move || listening.remove());
-        });
-        end
+impl Scroller {
+    /// For the page that calls this and all it shows. `away`: it begins somewhere else than at the end.
+    pub fn provide(away: bool) -> Self {
+        let scroller = Self { frame: NodeRef::new(), away: RwSignal::new(away) };
+        provide_context(scroller);
+        scroller
     }
 
-    fn look(self) {
-        if let Some(page) = document().scrolling_element() {
-            let below = page.scroll_height() - page.scroll_top() - page.client_height();
-            self.reached.try_set_value(below < NEAR);
+    /// Pixels above and below what is seen.
+    fn room(self) -> Option<(f64, f64)> {
+        let frame = self.frame.try_get_untracked().flatten()?;
+        let content = frame.first_element_child()?;
+        let (frame, content) = (frame.get_bounding_client_rect(), content.get_bounding_client_rect());
+        Some((frame.top() - content.top(), content.bottom() - frame.bottom()))
+    }
+
+    /// After the reader has scrolled, or something was loaded.
+    pub fn look(self, thread: Thread) {
+        let Some((above, below)) = self.room() else { return };
+        let away = below > NEAR || thread.later.get_untracked();
+        self.be_away(away);
+        if !away {
+            thread.fresh.set(0);
+        }
+        if above < AHEAD && thread.earlier.get_untracked() {
+            thread.load(true);
+        } else if below < AHEAD && thread.later.get_untracked() {
+            thread.load(false);
+        }
+    }
+
+    pub fn be_away(self, away: bool) {
+        if self.away.try_get_untracked().is_some_and(|now| now != away) {
+            self.away.set(away);
         }
     }
 
     /// After something has grown: shows the end to those who were there.
     pub fn stay(self) {
-        if self.reached.try_get_value() == Some(true) {
+        if self.away.try_get_untracked() == Some(false) {
             self.go();
         }
     }
 
     pub fn go(self) {
-        self.reached.try_set_value(true);
-        request_animation_frame(|| {
-            if let Some(page) = document().scrolling_element() {
-                page.set_scroll_top(page.scroll_height());
+        let frame = self.frame;
+        request_animation_frame(move || {
+            if let Some(frame) = frame.try_get_untracked().flatten() {
+                // Its scrolling is counted from the end.
+                frame.set_scroll_top(0);
             }
         });
     }
+
+    /// Makes a change without moving what is read.
+    pub fn keep_place(self, change: impl FnOnce()) {
+        let held = self.first_seen().map(|element| {
+            let top = element.get_bounding_client_rect().top();
+            (element, top)
+        });
+        change();
+        let frame = self.frame;
+        request_animation_frame(move || {
+            let Some((element, top)) = held.filter(|(element, _)| element.is_connected()) else { return };
+            if let Some(frame) = frame.try_get_untracked().flatten() {
+                let moved = element.get_bounding_client_rect().top() - top;
+                if moved.abs() >= 1.0 {
+                    frame.set_scroll_top(frame.scroll_top() + moved.round() as i32);
+                }
+            }
+        });
+    }
+
+    /// The first message of which something is seen.
+    fn first_seen(self) -> Option<Element> {
+        let frame = self.frame.try_get_untracked().flatten()?;
+        let top = frame.get_bounding_client_rect().top();
+        let messages = frame.query_selector_all("article").ok()?;
+        let mut messages = (0..messages.length()).filter_map(|place| messages.item(place)?.dyn_into().ok());
+        messages.find(|message: &Element| message.get_bounding_client_rect().bottom() > top)
+    }
+
+    /// Keys that turn pages go to the conversation, wherever the focus is that wants none of them.
+    pub fn listen(self) {
+        let listening = window_event_listener(ev::keydown, move |event| {
+            let nowhere = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
+            if event.default_prevented() || !nowhere {
+                return;
+            }
+            let Some(frame) = self.frame.try_get_untracked().flatten() else { return };
+            let page = frame.client_height() * 9 / 10;
+            let by = match event.key().as_str() {
+                "PageUp" => -page,
+                "PageDown" => page,
+                "Home" => -frame.scroll_height(),
+                "End" => frame.scroll_height(),
+                _ => return,
+            };
+            event.prevent_default();
+            frame.set_scroll_top(frame.scroll_top() + by);
+        });
+        on_cleanup(move || listening.remove());
+    }
 }
 
-/// Follows the page's end with every change of what `of` reads.
+/// Follows the end with every change of what `of` reads.
 pub fn stay_at_end(of: impl Fn() + 'static) {
-    let Some(end) = use_context::<PageEnd>() else { return };
+    let Some(scroller) = use_context::<Scroller>() else { return };
     Effect::new(move |_| {
         of();
-        end.stay();
+        scroller.stay();
     });
 }
 
-/// Makes a change above the reader without moving what they read.
-pub fn keep_place(change: impl FnOnce()) {
-    let page = document().scrolling_element();
-    let below = page.as_ref().map(|page| page.scroll_height() - page.scroll_top());
-    change();
+/// Brings the message before the reader's eyes and marks it, if it is on the page.
+pub fn show(anchor: &str) -> bool {
+    let Some(message) = document().get_element_by_id(anchor) else { return false };
+    if let Ok(Some(before)) = document().query_selector(".message-named") {
+        // It has the class, and loses it.
+        _ = before.class_list().remove_1("message-named");
+    }
+    _ = message.class_list().add_1("message-named");
+    message.scroll_into_view();
+    true
+}
+
+/// As [`show`], once what was just drawn is in the page; `missing` is called when it is not there after all.
+pub fn show_soon(anchor: String, frames: u32, missing: impl FnOnce() + 'static) {
     request_animation_frame(move || {
-        if let (Some(page), Some(below)) = (page, below) {
-            page.set_scroll_top(page.scroll_height() - below);
+        if show(&anchor) {
+            return;
+        }
+        match frames.checked_sub(1) {
+            Some(frames) => show_soon(anchor, frames, missing),
+            None => missing(),
         }
     });
 }

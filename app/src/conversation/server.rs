@@ -4,9 +4,10 @@ use crate::fault::Fault;
 #[cfg(feature = "ssr")]
 use domain::access::Permission;
 use domain::{
-    id::{TaskId, Timestamp, UserId},
+    branch::Branch,
+    id::{MessageId, TaskId, Timestamp, UserId},
     key::{ProjectKey, RoleKey, TemplateKey},
-    view::{Launched, Message, Page, RunDetail, TaskSummary},
+    view::{Launched, Message, Page, RunDetail, Standing, TaskSummary},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -24,16 +25,31 @@ pub struct ConversationList {
     pub now: Timestamp,
 }
 
+/// Which part of a conversation to read: its end, unless one of the messages is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Part {
+    /// None: the one that moved last, or that has the message.
+    pub branch: Option<Branch>,
+    pub message: Option<MessageId>,
+    pub before: Option<MessageId>,
+    pub after: Option<MessageId>,
+}
+
 /// A part of a conversation, as it was drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationPage {
     pub task: TaskSummary,
+    pub branch: Branch,
     /// Oldest first.
     pub messages: Vec<Entry>,
-    /// Continues towards the past.
-    pub earlier: Option<String>,
+    /// Whether there are messages before and after these.
+    pub earlier: bool,
+    pub later: bool,
     /// Whether who asks may answer, rerun and stop.
     pub may_edit: bool,
+    /// When who asks last looked at it.
+    pub seen: Option<Timestamp>,
     pub changes: u64,
     pub now: Timestamp,
 }
@@ -70,15 +86,22 @@ pub async fn list_conversations(
 pub async fn open_conversation(
     project: ProjectKey,
     task: TaskId,
-    cursor: Option<String>,
+    #[server(default)] part: Part,
 ) -> Result<ConversationPage, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let changes = engine.project_cursor(&user, &project).await?;
     let may_edit = engine.project(&user, &project).await?.permission >= Permission::Editor;
     let summary = engine.task(&user, &project, task).await?;
-    let page = engine.messages(&user, &project, task, cursor.as_deref()).await?;
-    let mut messages = Vec::with_capacity(page.items.len());
-    for mut message in page.items.into_iter().rev() {
+    let seen = engine.seen(&user, &project, task).await?;
+    let place = match part {
+        Part { message: Some(message), .. } => engine::Place::Around(message),
+        Part { before: Some(message), .. } => engine::Place::Before(message),
+        Part { after: Some(message), .. } => engine::Place::After(message),
+        _ => engine::Place::End,
+    };
+    let read = engine.conversation(&user, &project, task, part.branch, place).await?;
+    let mut messages = Vec::with_capacity(read.messages.len());
+    for mut message in read.messages {
         message.metadata = None;
         let run = match message.run.take() {
             Some(run) => Some(engine.run(&user, &project, run.number).await?),
@@ -88,12 +111,34 @@ pub async fn open_conversation(
     }
     Ok(ConversationPage {
         task: summary,
+        branch: read.branch,
         messages,
-        earlier: page.next,
+        earlier: read.earlier,
+        later: read.later,
         may_edit,
+        seen,
         changes,
         now: crate::live::server_time(),
     })
+}
+
+/// The messages that have all the words, the oldest first.
+#[server]
+pub async fn find_in_conversation(
+    project: ProjectKey,
+    task: TaskId,
+    words: String,
+) -> Result<Vec<MessageId>, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    Ok(engine.search_conversation(&user, &project, task, &words).await?)
+}
+
+/// Whoever asks has it before their eyes. Gives back what their marks are now.
+#[server]
+pub async fn mark_seen(project: ProjectKey, task: TaskId) -> Result<Standing, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    engine.mark_seen(&user, &project, task).await?;
+    Ok(engine.standing(&user, &project).await?)
 }
 
 #[server]
@@ -108,16 +153,18 @@ pub async fn composer_choices(project: ProjectKey) -> Result<Choices, Fault> {
     })
 }
 
-/// Sends free text: into a conversation, or as the first message of a new one, which is then opened.
+/// Sends free text: into a conversation, in the place of an earlier message of it, or as the first message of a new one.
 #[server]
 pub async fn send_message(
     project: ProjectKey,
     task: Option<TaskId>,
+    branch: Option<Branch>,
+    replaces: Option<MessageId>,
     text: String,
     role: Option<String>,
 ) -> Result<Launched, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    let mut launch = engine::Launch { task_id: task, ..Default::default() };
+    let mut launch = engine::Launch { task_id: task, branch, replaces, ..Default::default() };
     // An empty choice in a form is a choice left to the project.
     if let Some(role) = role.filter(|role| !role.is_empty()) {
         let role =
@@ -125,10 +172,16 @@ pub async fn send_message(
         launch.role_assignments.insert(ASK_STEP.to_owned(), role);
     }
     let launched = engine.execute(&user, &project, engine::Subject::Ask(text), launch).await?;
-    if task.is_none() && is_plain_form() {
-        leptos_axum::redirect(&format!("/p/{project}/conversations/{}", launched.task_id));
+    if (task.is_none() || replaces.is_some()) && is_plain_form() {
+        leptos_axum::redirect(&href_of(&project, &launched));
     }
     Ok(launched)
+}
+
+/// Where a launch stands in its conversation: at the end of its branch.
+pub fn href_of(project: &ProjectKey, launched: &Launched) -> String {
+    let branch = launched.branch.map(|branch| format!("?branch={branch}")).unwrap_or_default();
+    format!("/p/{project}/conversations/{}{branch}", launched.task_id)
 }
 
 /// Whether a form was posted without script, so that the answer must be a page.

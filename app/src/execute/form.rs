@@ -23,6 +23,7 @@ use crate::{
     },
 };
 use domain::{
+    branch::Branch,
     comparison::MOST_COMPARED,
     id::TaskId,
     key::{ProjectKey, TemplateKey},
@@ -43,6 +44,9 @@ pub fn ExecuteForm(
     /// The conversation to go on with; none: the launch begins one.
     #[prop(optional_no_strip)]
     task: Option<TaskId>,
+    /// The branch of it to go on with; none: the one that moved last.
+    #[prop(optional, into)]
+    branch: MaybeProp<Branch>,
     /// It is a page of its own, so it has the page's title.
     #[prop(optional)]
     page: bool,
@@ -61,7 +65,7 @@ pub fn ExecuteForm(
                 });
                 let form = match ready {
                     Ok(ready) if ready.roles.is_empty() => view! { <NoRoles project/> }.into_any(),
-                    Ok(ready) => view! { <Filled project template ready task on_launched/> }.into_any(),
+                    Ok(ready) => view! { <Filled project template ready task branch on_launched/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 };
                 view! {
@@ -99,6 +103,7 @@ fn Filled(
     template: TemplateKey,
     ready: Ready,
     task: Option<TaskId>,
+    branch: MaybeProp<Branch>,
     on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let document = ready.template.document;
@@ -214,6 +219,11 @@ fn Filled(
             <input type="hidden" name="template" value=template.to_string()/>
             <input type="hidden" name="form[version]" value=version.to_string()/>
             <input type="hidden" name="form[task]" value=task.map(|task| task.to_string()).unwrap_or_default()/>
+            <input
+                type="hidden"
+                name="form[branch]"
+                value=move || branch.get().map(|branch| branch.to_string()).unwrap_or_default()
+            />
             <input type="hidden" name="form[idempotency_key]" prop:value=move || mint.get()/>
             <div class="execute-columns">
                 <section class="execute-input" aria-label="Input">

@@ -93,7 +93,11 @@ pub fn launch(template: &Template, form: &LaunchForm) -> (engine::Launch, Vec<Pr
         }
     };
     let idempotency_key = Some(form.idempotency_key.clone()).filter(|key| !key.is_empty());
-    (engine::Launch { input, role_assignments, task_id, idempotency_key }, problems)
+    let branch = match form.branch.as_str() {
+        "" => None,
+        branch => branch.parse().map_err(|_| problems.push(Problem::new("branch", "is no branch"))).ok(),
+    };
+    (engine::Launch { input, role_assignments, task_id, branch, replaces: None, idempotency_key }, problems)
 }
 
 /// The assignments beside the first.

@@ -30,6 +30,8 @@ pub struct LaunchForm {
     pub version: u32,
     /// The conversation it belongs to; empty: a new one.
     pub task: String,
+    /// The branch of it; empty: the one that moved last.
+    pub branch: String,
     pub idempotency_key: String,
     pub input: BTreeMap<String, String>,
     pub roles: BTreeMap<String, String>,

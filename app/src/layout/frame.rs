@@ -9,15 +9,14 @@ use super::{
     sidebar::Sidebar,
     top_bar::{Crumb, TopBar},
 };
-use crate::{keyboard::use_shortcut, live::LiveNotice, project::use_project_here};
+use crate::{keyboard::use_shortcut, project::use_project_here};
 
 /// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
-/// `inbox_count` (beside the inbox in the
-/// sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
+/// `count` (beside a section in the sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
 #[component]
 pub fn Frame(
     #[prop(optional, into)] project_switcher: Option<ViewFnOnce>,
-    #[prop(into)] inbox_count: ViewFn,
+    count: fn(Section) -> Option<AnyView>,
     #[prop(optional, into)] live: Option<ViewFnOnce>,
     #[prop(into)] search: ViewFnOnce,
     #[prop(optional, into)] account: Option<ViewFnOnce>,
@@ -35,7 +34,7 @@ pub fn Frame(
     let sidebar = move || if preferences.sidebar_collapsed() { "collapsed" } else { "open" };
     // Each erased by itself: the compiler's work grows with the depth of a view's type.
     let (sidebar_view, top_bar) = (
-        view! { <Sidebar project_switcher inbox_count/> }.into_any(),
+        view! { <Sidebar project_switcher count/> }.into_any(),
         view! { <TopBar live search account/> }.into_any(),
     );
     view! {
@@ -44,7 +43,6 @@ pub fn Frame(
             {sidebar_view}
             <div class="frame-column">
                 {top_bar}
-                <LiveNotice/>
                 <main class="main" id="main" tabindex="-1">{children()}</main>
             </div>
         </div>

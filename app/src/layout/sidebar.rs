@@ -7,18 +7,20 @@ use super::{Preferences, Section, section::use_section_project};
 use crate::ui::{Glyph, IconButton};
 
 #[component]
-pub(super) fn Sidebar(project_switcher: Option<ViewFnOnce>, inbox_count: ViewFn) -> impl IntoView {
+pub(super) fn Sidebar(
+    project_switcher: Option<ViewFnOnce>,
+    count: fn(Section) -> Option<AnyView>,
+) -> impl IntoView {
     let preferences = expect_context::<Preferences>();
     let project = use_section_project();
     let path = use_location().pathname;
     let current = Memo::new(move |_| path.with(|path| Section::of_path(path)));
     let links = move || {
-        let inbox_count = inbox_count.clone();
         project.get().map(move |project| {
             Section::ALL
                 .into_iter()
                 .map(move |section| {
-                    let count = (section == Section::Inbox).then(|| inbox_count.run());
+                    let count = count(section);
                     view! {
                         <a
                             class="nav-link"

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use super::{Section, section::use_section_project};
+use crate::live::LiveNotice;
 
 /// The name of the thing a page shows, for the end of the breadcrumb; set by the page, forgotten when it leaves.
 #[derive(Clone, Copy)]
@@ -57,6 +58,7 @@ pub(super) fn TopBar(
     view! {
         <header class="top-bar">
             <nav class="breadcrumb" aria-label="Breadcrumb">{crumbs}</nav>
+            <LiveNotice/>
             <div class="top-bar-end">{live.map(ViewFnOnce::run)} {search.run()} {account.map(ViewFnOnce::run)}</div>
         </header>
     }

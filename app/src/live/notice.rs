@@ -1,4 +1,4 @@
-//! Says when the page may be behind, under the top bar of every page. Nothing is said while all is well.
+//! Says when the page may be behind, in the top bar of every page, where it hides nothing. Nothing is said while all is well.
 
 use super::{Link, use_live};
 use leptos::prelude::*;
@@ -14,16 +14,17 @@ pub fn LiveNotice() -> impl IntoView {
                 Link::Fine => ().into_any(),
                 Link::Reconnecting => {
                     view! {
-                        <p class="live-notice-text">
-                            "Reconnecting. What happens meanwhile is kept and will appear."
+                        <p class="live-notice-text" title="What happens meanwhile is kept and will appear.">
+                            "Reconnecting" <span class="live-notice-more">". What happens meanwhile is kept and will appear."</span>
                         </p>
                     }
                         .into_any()
                 }
                 Link::Offline => {
                     view! {
-                        <p class="live-notice-text">
-                            "You are offline. What you typed stays here; the page goes on once the network is back."
+                        <p class="live-notice-text" title="What you typed stays here; the page goes on once the network is back.">
+                            "You are offline"
+                            <span class="live-notice-more">". What you typed stays here; the page goes on once the network is back."</span>
                         </p>
                     }
                         .into_any()
@@ -32,7 +33,9 @@ pub fn LiveNotice() -> impl IntoView {
                     let href = format!("/sign-in?next={}", location.pathname.get_untracked());
                     view! {
                         <p class="live-notice-text live-notice-gone">
-                            "This page is no longer updated: you are signed out, or no longer a member. What you typed stays here. "
+                            "No longer updated"
+                            <span class="live-notice-more">": you are signed out, or no longer a member. What you typed stays here."</span>
+                            " "
                             <a class="link" href=href rel="external" target="_blank">"Sign in"</a>
                         </p>
                     }

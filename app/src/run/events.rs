@@ -75,14 +75,17 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
     });
     Effect::new(move |seen: Option<u64>| {
         let seq = run.state.read().seq;
-        if seen.is_some_and(|seen| seen < seq) && next.read_untracked().is_none() {
+        if !run.past && seen.is_some_and(|seen| seen < seq) && next.read_untracked().is_none() {
             refresh.soon();
         }
         seq
     });
+    // Who travels in time sees what had happened by then.
+    let until = Memo::new(move |_| if run.past { run.state.read().seq } else { u64::MAX });
     let kinds = Memo::new(move |_| {
+        let now = until.get();
         let mut kinds: Vec<&'static str> = Vec::new();
-        for event in events.read().iter() {
+        for event in events.read().iter().filter(|event| event.seq <= now) {
             if !kinds.contains(&event.kind.name()) {
                 kinds.push(event.kind.name());
             }
@@ -92,7 +95,9 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
     let shown = Memo::new(move |_| {
         let kind = kind.get();
         let of_kind = |event: &&Event| kind.as_deref().is_none_or(|kind| event.kind.name() == kind);
-        events.read().iter().filter(of_kind).cloned().collect::<Vec<_>>()
+        let now = until.get();
+        let there = |event: &&Event| event.seq <= now;
+        events.read().iter().filter(there).filter(of_kind).cloned().collect::<Vec<_>>()
     });
     let page_query = if after == 0 { String::new() } else { format!("&after={after}") };
     let chip = move |label: &'static str, value: Option<&'static str>| {
@@ -130,7 +135,9 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
             <nav class="pager" aria-label="Pages">
                 {(after > 0).then(|| view! { <a class="button button-secondary button-small" href="?tab=events">"First"</a> })}
                 {move || {
+                    let more = events.with(|events| events.last().is_some_and(|last| last.seq < until.get()));
                     next.get()
+                        .filter(|_| more)
                         .map(|next| {
                             let href = format!("?tab=events&after={next}");
                             view! { <a class="button button-secondary button-small" href=href>"Next 500"</a> }

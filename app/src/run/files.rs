@@ -24,19 +24,25 @@ pub fn load_files(
     project: Memo<ProjectKey>,
     number: Memo<Option<RunNumber>>,
     shown: Memo<bool>,
+    past: RwSignal<Option<LiveRun>>,
 ) -> Loaded<Option<fault::Result<String>>> {
+    // Who travels in time sees what was written by then.
+    let writes = Memo::new(move |_| {
+        let state = past.read().as_ref()?.state;
+        Some(state.read().files.iter().map(|file| file.writes).sum::<u32>())
+    });
     let query = use_query_map();
     let asked = Memo::new(move |_| {
         let query = query.read();
         let version = query.get("version").and_then(|version| version.parse().ok());
         let number = number.get().filter(|_| shown.get())?;
-        Some((project.get(), number, query.get("file"), version, query.get("view")))
+        Some((project.get(), number, query.get("file"), version, query.get("view"), writes.get()))
     });
     load(
         move || asked.get(),
         |asked| async move {
-            let (project, number, path, version, view) = asked?;
-            Some(draw_files(project, number, path, version, view).await)
+            let (project, number, path, version, view, writes) = asked?;
+            Some(draw_files(project, number, path, version, view, writes).await)
         },
     )
 }

@@ -16,8 +16,11 @@ mod nested;
 mod page;
 mod panel;
 mod question;
+#[cfg(feature = "ssr")]
+mod report;
 mod rerun;
 mod rows;
+mod scale;
 mod server;
 mod status;
 mod steps;

@@ -6,7 +6,7 @@ use super::{
     graph::Graph,
     inputs::Inputs,
     panel::StepPanel,
-    server::{self, open_run},
+    server::{self, draw_report, open_run},
     status::Status,
     timeline::Timeline,
     travel::TimeTravel,
@@ -18,7 +18,9 @@ use crate::{
     live::{LiveRun, use_live},
     load::{Loaded, load},
     project::use_project,
-    ui::{RelativeTime, RoleChip, Skeleton, SkeletonShape, Tab, Tabs, format_count},
+    ui::{
+        Button, ButtonSize, Glyph, RelativeTime, RoleChip, Skeleton, SkeletonShape, Tab, Tabs, format_count,
+    },
 };
 use domain::{
     id::{RunNumber, StepRunId},
@@ -36,10 +38,11 @@ enum Part {
     Files,
     Io,
     Events,
+    Report,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Steps, Self::Graph, Self::Files, Self::Io, Self::Events];
+    const ALL: [Self; 6] = [Self::Steps, Self::Graph, Self::Files, Self::Io, Self::Events, Self::Report];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -48,6 +51,7 @@ impl Part {
             Self::Files => "files",
             Self::Io => "io",
             Self::Events => "events",
+            Self::Report => "report",
         }
     }
 
@@ -58,6 +62,7 @@ impl Part {
             Self::Files => "Files",
             Self::Io => "Input and output",
             Self::Events => "Events",
+            Self::Report => "Report",
         }
     }
 
@@ -89,12 +94,14 @@ pub fn RunPage() -> impl IntoView {
     let part =
         Memo::new(move |_| query.read().get("tab").and_then(|tab| Part::parse(&tab)).unwrap_or(Part::Steps));
     let events = load_events(project, number, Memo::new(move |_| part.get() == Part::Events));
-    let files = load_files(project, number, Memo::new(move |_| part.get() == Part::Files));
+    let past = RwSignal::new(None::<LiveRun>);
+    let files = load_files(project, number, Memo::new(move |_| part.get() == Part::Files), past);
+    let report = load_report(project, number, Memo::new(move |_| part.get() == Part::Report));
     view! {
         <Suspense fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
-                    Ok(page) => view! { <Run project=project.get_untracked() page part events files/> }.into_any(),
+                    Ok(page) => view! { <Run project=project.get_untracked() page part past events files report/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
@@ -108,8 +115,10 @@ fn Run(
     project: ProjectKey,
     page: server::RunPage,
     part: Memo<Part>,
+    past: RwSignal<Option<LiveRun>>,
     events: Loaded<Option<EventsPage>>,
     files: Loaded<Option<fault::Result<String>>>,
+    report: Loaded<Option<fault::Result<String>>>,
 ) -> impl IntoView {
     let query = use_query_map();
     let step = Memo::new(move |_| query.read().get("step").and_then(|step| step.parse::<StepRunId>().ok()));
@@ -117,7 +126,9 @@ fn Run(
     let summary = page.detail.summary.clone();
     let number = summary.number;
     let run = use_live().follow(&project, page.detail, now);
-    let (now_run, past) = (run, RwSignal::new(None::<LiveRun>));
+    let now_run = run;
+    // Whoever travelled in another run is here now.
+    on_cleanup(move || _ = past.try_set(None));
     let written = Memo::new(move |_| run.state.read().files.len() as u64);
     let tabs = Signal::derive(move || {
         let tab = |part: Part| match (part, written.get()) {
@@ -189,9 +200,50 @@ fn Run(
                 Part::Files => view! { <Files run files/> }.into_any(),
                 Part::Io => view! { <Inputs project=project.get_value() run/> }.into_any(),
                 Part::Events => view! { <Events project=project.get_value() run events/> }.into_any(),
+                Part::Report => view! { <Report report/> }.into_any(),
                 }
             }}
         </div>
+    }
+    .into_any()
+}
+
+/// The run's report, while its tab is open (`shown`).
+fn load_report(
+    project: Memo<ProjectKey>,
+    number: Memo<Option<RunNumber>>,
+    shown: Memo<bool>,
+) -> Loaded<Option<fault::Result<String>>> {
+    let asked =
+        Memo::new(move |_| number.get().filter(|_| shown.get()).map(|number| (project.get(), number)));
+    load(
+        move || asked.get(),
+        |asked| async move {
+            let (project, number) = asked?;
+            Some(draw_report(project, number).await)
+        },
+    )
+}
+
+/// The run to print: what the server drew, as it is. It escapes what people and models wrote.
+#[component]
+fn Report(report: Loaded<Option<fault::Result<String>>>) -> impl IntoView {
+    let print = move || {
+        // A browser that cannot print does nothing.
+        _ = window().print();
+    };
+    view! {
+        <div class="report-bar">
+            <Button size=ButtonSize::Small glyph=Glyph::File on_click=print>"Print or save as PDF"</Button>
+        </div>
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
+            {move || Suspend::new(async move {
+                match report.await? {
+                    Ok(html) => Some(view! { <div inner_html=html></div> }.into_any()),
+                    Err(fault) => Some(view! { <FaultPage fault/> }.into_any()),
+                }
+            })}
+        </Transition>
     }
     .into_any()
 }

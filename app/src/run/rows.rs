@@ -1,15 +1,112 @@
 //! A row for each of some step runs. Rows that stay keep what is open, typed or scrolled in them.
+//!
+//! Of a long list only the rows around what is seen are on the page; what lies above and below is empty room.
 
 use domain::id::StepRunId;
-use leptos::prelude::*;
+use leptos::{ev, html, prelude::*};
 use std::sync::Arc;
 
 type Row = Arc<dyn Fn(StepRunId) -> AnyView + Send + Sync>;
 
+/// Longer lists are shown in part.
+const LONG: usize = 200;
+/// How many rows of a long list there are, and by how many they move on.
+const SHOWN: usize = 120;
+const SLIDE: usize = 20;
+/// A row's height until some have been measured, in pixels.
+const HEIGHT: f64 = 32.0;
+
 /// One list for all that shows step runs: the code of a keyed list is large, and the browser would have one for each.
 #[component]
-pub fn Rows(#[prop(into)] ids: Signal<Vec<StepRunId>>, row: Row) -> impl IntoView {
-    view! { <For each=move || ids.get() key=|id| *id children=move |id| row(id)/> }
+pub fn Rows(
+    #[prop(into)] ids: Signal<Vec<StepRunId>>,
+    row: Row,
+    /// The row that is to be there, whatever is seen.
+    #[prop(optional, into)]
+    wanted: MaybeProp<StepRunId>,
+) -> impl IntoView {
+    let start = RwSignal::new(0_usize);
+    let count = Memo::new(move |_| ids.read().len());
+    let long = Memo::new(move |_| count.get() > LONG);
+    let shown = Memo::new(move |_| {
+        let ids = ids.read();
+        if ids.len() <= LONG {
+            return ids.clone();
+        }
+        let start = start.get().min(ids.len() - SHOWN);
+        ids[start..start + SHOWN].to_vec()
+    });
+    let (above, below) = (NodeRef::<html::Li>::new(), NodeRef::<html::Li>::new());
+    let height = StoredValue::new(HEIGHT);
+    let look = move || {
+        let (Some(above), Some(below)) = (above.get_untracked(), below.get_untracked()) else { return };
+        let (above, below) = (above.get_bounding_client_rect(), below.get_bounding_client_rect());
+        let measured = (below.top() - above.bottom()) / SHOWN as f64;
+        if measured > 1.0 {
+            height.set_value(measured);
+        }
+        let first = (-above.top() / height.get_value()).max(0.0) as usize;
+        let wanted = first.saturating_sub(SHOWN / 3) / SLIDE * SLIDE;
+        let wanted = wanted.min(count.get_untracked().saturating_sub(SHOWN));
+        if wanted != start.get_untracked() {
+            start.set(wanted);
+        }
+    };
+    // The empty room, which keeps the page as long as all rows would make it.
+    Effect::new(move |_| {
+        let (Some(above), Some(below)) = (above.get(), below.get()) else { return };
+        let (start, count) = (start.get().min(count.get().saturating_sub(SHOWN)), count.get());
+        let room = |rows: usize| format!("{:.0}px", rows as f64 * height.get_value());
+        // Setting a height by script is what the content policy allows.
+        _ = web_sys::HtmlElement::style(&above).set_property("height", &room(start));
+        _ = web_sys::HtmlElement::style(&below)
+            .set_property("height", &room(count.saturating_sub(start + SHOWN)));
+    });
+    Effect::new(move |_| {
+        if !long.get() {
+            return;
+        }
+        let listening = window_event_listener(ev::scroll, move |_| look());
+        let resized = window_event_listener(ev::resize, move |_| look());
+        request_animation_frame(look);
+        on_cleanup(move || {
+            listening.remove();
+            resized.remove();
+        });
+    });
+    Effect::new(move |_| {
+        let Some(wanted) = wanted.get() else { return };
+        let place = ids.with_untracked(|ids| ids.iter().position(|id| *id == wanted));
+        let here = shown.with_untracked(|shown| shown.contains(&wanted));
+        if let Some(place) = place.filter(|_| !here) {
+            start.set(place.saturating_sub(SHOWN / 2) / SLIDE * SLIDE);
+        }
+        // Once it is in the page.
+        request_animation_frame(move || {
+            if let Some(row) = document().get_element_by_id(&row_id(wanted)) {
+                let bounds = row.get_bounding_client_rect();
+                let high = window().inner_height().ok().and_then(|high| high.as_f64()).unwrap_or_default();
+                window().scroll_by_with_x_and_y(0.0, bounds.top() - high / 2.0);
+            }
+        });
+    });
+    let space = move |node: NodeRef<html::Li>| {
+        view! {
+            <Show when=move || long.get()>
+                <li class="rows-room" aria-hidden="true" node_ref=node></li>
+            </Show>
+        }
+    };
+    view! {
+        {space(above)}
+        <For each=move || shown.get() key=|id| *id children=move |id| row(id)/>
+        {space(below)}
+    }
+}
+
+/// The row of a step run, as an element.
+pub fn row_id(id: StepRunId) -> String {
+    format!("step-{id}")
 }
 
 /// The first `most` steps of a plan.

@@ -125,7 +125,8 @@ pub async fn list_files(project: ProjectKey, run: RunNumber) -> Result<Vec<(Stri
     Ok(files.into_iter().map(|file| (file.path.into(), file.version)).collect())
 }
 
-/// The run's files as HTML, and one of them: that of `path`, else the first; of `version`, else as the run left it.
+/// The run's files as HTML, and one of them: that of `path`, else the first; of `version`, else as the run left it. With
+/// `writes`, as they were when the run had written so often.
 #[server]
 pub async fn draw_files(
     project: ProjectKey,
@@ -133,17 +134,33 @@ pub async fn draw_files(
     path: Option<String>,
     version: Option<u32>,
     view: Option<String>,
+    writes: Option<u32>,
 ) -> Result<String, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let detail = engine.run(&user, &project, run).await?;
-    let files = engine.run_files(&user, &project, run).await?;
+    let files = engine.run_files_after(&user, &project, run, writes).await?;
     // A path that none can have is as one that is not there.
     let path = path.and_then(|path| FilePath::parse(&path).ok());
-    let open = match path.or_else(|| files.first().map(|file| file.path.clone())) {
+    let path = path.or_else(|| files.first().map(|file| file.path.clone()));
+    let known = files.iter().find(|file| Some(&file.path) == path.as_ref()).map(|file| file.version);
+    let open = match path.filter(|_| writes.is_none() || known.is_some()) {
+        // Of what was not there yet one sees nothing.
+        Some(path) if writes.is_some() => {
+            let version = version.filter(|version| Some(*version) <= known).or(known);
+            Some(engine.file(&user, &project, run, &path, version).await?)
+        }
         Some(path) => Some(engine.file(&user, &project, run, &path, version).await?),
         None => None,
     };
     Ok(super::drawn::files_html(&project, &detail, &files, open, view.as_deref()))
+}
+
+/// The run as a report.
+#[server]
+pub async fn draw_report(project: ProjectKey, run: RunNumber) -> Result<String, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    let detail = engine.run(&user, &project, run).await?;
+    super::report::report_html(&engine, &user, &project, detail).await
 }
 
 /// The caller has seen how the run ended: it does not wait in their inbox any more.

@@ -3,29 +3,38 @@
 
 use super::{
     nested::Nested,
-    rows::{Rows, first_steps},
+    rows::{Rows, first_steps, row_id},
+    scale::{Scale, WIDTH, critical_path},
     status::whole_seconds,
     steps::is_under_way,
     words::{item_words, step_status},
 };
 use crate::{
     live::LiveRun,
-    ui::{Button, ButtonSize, RoleChip, StatusBadge, format_duration, role_hue},
+    ui::{Button, ButtonSize, Checkbox, RoleChip, StatusBadge, format_duration, role_hue},
 };
 use domain::{
     id::{StepRunId, Timestamp},
     key::ProjectKey,
     run::{AttemptEnd, StepState, StepStatus},
 };
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 use std::sync::Arc;
 
-/// The width of a bar's own units; the drawing stretches to the room there is.
-const WIDTH: u64 = 1000;
 /// The least width at which a bar is seen.
 const LEAST: u64 = 6;
 /// How many items have a row before one asks for all of them.
 const ITEMS: u32 = 50;
+
+/// What all rows of a timeline are drawn by.
+#[derive(Clone, Copy)]
+struct Drawing {
+    run: LiveRun,
+    scale: Memo<Scale>,
+    /// The places of the steps that the run's length came from.
+    critical: Memo<Vec<usize>>,
+    chosen: Signal<Option<StepRunId>>,
+}
 
 #[component]
 pub fn Timeline(
@@ -35,27 +44,131 @@ pub fn Timeline(
 ) -> impl IntoView {
     let count = Memo::new(move |_| run.state.read().plan.steps.len());
     let ids = Memo::new(move |_| first_steps(count.get(), usize::MAX));
-    let row = move |id| view! { <TimelineRow project=project.clone() run id chosen/> }.into_any();
+    let scale = Memo::new(move |_| Scale::of(&run.state.read(), run.elapsed.get()));
+    // Of one step alone it would say nothing.
+    let critical = Memo::new(move |_| {
+        let path = run.state.with(critical_path);
+        if path.len() > 1 { path } else { Vec::new() }
+    });
+    let drawing = Drawing { run, scale, critical, chosen };
+    let following = RwSignal::new(false);
+    let wanted = newest(run, following);
+    let row = move |id| view! { <TimelineRow project=project.clone() drawing id/> }.into_any();
     view! {
+        <div class="timeline-head">
+            <p class="timeline-legend">
+                {move || (!critical.read().is_empty()).then(|| view! {
+                    <span class="timeline-critical-word">"Critical path"</span>
+                })}
+                {move || rest_words(&scale.read()).map(|words| view! { <span class="timeline-idle-word">{words}</span> })}
+            </p>
+            <FollowNewest run following/>
+        </div>
+        <Axis scale/>
         <ol class="timeline" aria-label="Steps">
-            <Rows ids row=Arc::new(row)/>
+            <Rows ids row=Arc::new(row) wanted/>
         </ol>
+    }
+    .into_any()
+}
+
+/// The step run that started last, while one follows it.
+fn newest(run: LiveRun, following: RwSignal<bool>) -> Signal<Option<StepRunId>> {
+    let newest = Memo::new(move |_| {
+        if !following.get() {
+            return None;
+        }
+        let state = run.state.read();
+        let started = |place: &usize| state.steps[*place].attempts.last().map(|attempt| attempt.started_at);
+        let place = (0..state.steps.len()).filter(|place| started(place).is_some()).max_by_key(started)?;
+        Some(StepRunId::of(place))
+    });
+    newest.into()
+}
+
+/// Keeps the newest step in sight, until the reader goes elsewhere by themselves.
+#[component]
+fn FollowNewest(run: LiveRun, following: RwSignal<bool>) -> impl IntoView {
+    let live = run.is_live();
+    let here = !run.past;
+    Effect::new(move |_| {
+        if !following.get() {
+            return;
+        }
+        let wheel = window_event_listener(ev::wheel, move |_| following.set(false));
+        let touch = window_event_listener(ev::touchmove, move |_| following.set(false));
+        let key = window_event_listener(ev::keydown, move |event| {
+            let goes = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
+            if goes.contains(&event.key().as_str()) {
+                following.set(false);
+            }
+        });
+        on_cleanup(move || {
+            wheel.remove();
+            touch.remove();
+            key.remove();
+        });
+    });
+    view! {
+        <Show when=move || here && live.get()>
+            <Checkbox label="Follow newest" name="follow" bind=following/>
+        </Show>
+    }
+}
+
+/// How much time the drawing leaves out.
+fn rest_words(scale: &Scale) -> Option<String> {
+    match scale.idle.len() {
+        0 => None,
+        1 => Some(format!("Nothing ran for {}, drawn as a break", format_duration(scale.rested()))),
+        many => Some(format!("Nothing ran for {} in {many} breaks", format_duration(scale.rested()))),
+    }
+}
+
+/// Above the bars: where the breaks are, and how long they were.
+#[component]
+fn Axis(scale: Memo<Scale>) -> impl IntoView {
+    let any = Memo::new(move |_| !scale.read().idle.is_empty());
+    let breaks = move || {
+        let scale = scale.read();
+        let words = scale.idle.iter().map(|idle| {
+            let middle = (scale.x(idle.from) + scale.x(idle.to)) as f64 / 2.0 / WIDTH as f64;
+            // Words at an edge stay inside.
+            let anchor = match middle {
+                ..0.15 => "start",
+                0.85.. => "end",
+                _ => "middle",
+            };
+            view! {
+                <text x=format!("{:.1}%", middle * 100.0) y="11" text-anchor=anchor>
+                    {format_duration(idle.to - idle.from)}
+                </text>
+            }
+        });
+        words.collect_view()
+    };
+    view! {
+        <Show when=move || any.get()>
+            <div class="timeline-link timeline-axis" aria-hidden="true">
+                <span class="timeline-name"></span>
+                <span class="timeline-role"></span>
+                <svg class="timeline-words">{breaks}</svg>
+                <span class="timeline-time"></span>
+            </div>
+        </Show>
     }
 }
 
 #[component]
-fn TimelineRow(
-    project: ProjectKey,
-    run: LiveRun,
-    id: StepRunId,
-    chosen: Signal<Option<StepRunId>>,
-) -> impl IntoView {
-    let for_each =
-        run.state.with_untracked(|state| state.plan.steps.get(id.index()).is_some_and(|step| step.for_each));
+fn TimelineRow(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl IntoView {
+    let for_each = drawing
+        .run
+        .state
+        .with_untracked(|state| state.plan.steps.get(id.index()).is_some_and(|step| step.for_each));
     view! {
         <li class="timeline-row">
-            <TimelineStep project=project.clone() run id chosen/>
-            {for_each.then(|| view! { <Items project run step=id chosen/> })}
+            <TimelineStep project=project.clone() drawing id/>
+            {for_each.then(|| view! { <Items project drawing step=id/> })}
         </li>
     }
     .into_any()
@@ -63,12 +176,9 @@ fn TimelineRow(
 
 /// The line of a step run: of a step, or of one of its items.
 #[component]
-fn TimelineStep(
-    project: ProjectKey,
-    run: LiveRun,
-    id: StepRunId,
-    chosen: Signal<Option<StepRunId>>,
-) -> impl IntoView {
+fn TimelineStep(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl IntoView {
+    let Drawing { run, critical, chosen, .. } = drawing;
+    let is_critical = Memo::new(move |_| id.item.is_none() && critical.read().contains(&id.index()));
     let step = run.step(id);
     let status = Memo::new(move |_| step.with(step_status));
     let name = match id.item {
@@ -86,11 +196,17 @@ fn TimelineStep(
     view! {
         <a
             class="timeline-link"
+            id=row_id(id)
             href=href
             data-noscroll="true"
+            data-critical=move || is_critical.get().then_some("true")
             aria-current=move || (chosen.get() == Some(id)).then_some("true")
         >
-            <span class="timeline-name"><StatusBadge status icon_only=true/><span>{name}</span></span>
+            <span class="timeline-name">
+                <StatusBadge status icon_only=true/>
+                <span>{name}</span>
+                {move || is_critical.get().then(|| view! { <span class="visually-hidden">", on the critical path"</span> })}
+            </span>
             <span class="timeline-role">
                 {move || {
                     let (role, said) = about.get();
@@ -108,7 +224,7 @@ fn TimelineStep(
                 preserveAspectRatio="none"
                 aria-hidden="true"
             >
-                {move || bars(run, &step.read())}
+                {move || bars(drawing, &step.read())}
             </svg>
             <span class="timeline-time">{move || took(run, &step.read())}</span>
         </a>
@@ -127,12 +243,8 @@ fn said(step: &StepState) -> Option<String> {
 
 /// The items of a step, some of them until one asks for all.
 #[component]
-fn Items(
-    project: ProjectKey,
-    run: LiveRun,
-    step: StepRunId,
-    chosen: Signal<Option<StepRunId>>,
-) -> impl IntoView {
+fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoView {
+    let run = drawing.run;
     let counts = run.items(step);
     let all = RwSignal::new(false);
     let total = Memo::new(move |_| counts.get().map(|counts| counts.total));
@@ -143,9 +255,8 @@ fn Items(
     });
     let rest = Memo::new(move |_| total.get().filter(|total| !all.get() && *total > ITEMS));
     let label = run.state.with_untracked(|state| format!("Items of {}", state.name(step)));
-    let row = Arc::new(move |id| {
-        view! { <li><TimelineStep project=project.clone() run id chosen/></li> }.into_any()
-    });
+    let row =
+        Arc::new(move |id| view! { <li><TimelineStep project=project.clone() drawing id/></li> }.into_any());
     move || {
         total.get().map(|_| {
             view! {
@@ -173,17 +284,23 @@ fn span(run: LiveRun) -> (Timestamp, u64) {
     (run.state.read().acknowledged_at, run.elapsed.get().max(1))
 }
 
-fn bars(run: LiveRun, step: &StepState) -> impl IntoView + use<> {
-    let (from, whole) = span(run);
+fn bars(drawing: Drawing, step: &StepState) -> impl IntoView + use<> {
+    let begun = drawing.run.state.read().acknowledged_at;
+    let scale = drawing.scale.read();
     let hue = step.role.as_ref().map(|role| role_hue(role.key.as_str())).unwrap_or_default();
     let bar = |kind: &str, begin: Timestamp, end: Option<Timestamp>| {
-        let begin = begin.since(from).min(whole);
-        let end = end.map_or(whole, |at| at.since(from)).clamp(begin, whole);
-        let width = ((end - begin) * WIDTH / whole).max(LEAST);
-        let x = (begin * WIDTH / whole).min(WIDTH - LEAST);
+        let from = scale.x(begin.since(begun));
+        let to = end.map_or(WIDTH, |at| scale.x(at.since(begun)));
+        let width = to.saturating_sub(from).max(LEAST);
+        let x = from.min(WIDTH - LEAST);
         let class = format!("bar {kind} {hue}");
         view! { <rect class=class x=x y="1" width=width.min(WIDTH - x) height="10" rx="2"></rect> }
     };
+    let breaks = scale.idle.iter().map(|idle| {
+        let (from, to) = (scale.x(idle.from), scale.x(idle.to));
+        view! { <rect class="bar-break" x=from y="0" width=to.saturating_sub(from).max(2) height="12"></rect> }
+    });
+    let breaks = breaks.collect_view();
     // A step that waits for a person, or for its items, has no attempts of its own.
     let whole_step = step.started_at().filter(|_| step.attempts.is_empty()).map(|begin| {
         let kind = match (step.status, &step.question) {
@@ -201,7 +318,8 @@ fn bars(run: LiveRun, step: &StepState) -> impl IntoView + use<> {
         };
         bar(kind, attempt.started_at, attempt.finished_at)
     });
-    whole_step.into_iter().chain(attempts).collect_view()
+    let bars = whole_step.into_iter().chain(attempts).collect_view();
+    (bars, breaks)
 }
 
 fn took(run: LiveRun, step: &StepState) -> Option<String> {

@@ -70,9 +70,8 @@ pub fn href(project: &ProjectKey, what: &FoundThing) -> String {
         FoundThing::Template { template } => format!("/p/{project}/templates/{template}"),
         FoundThing::Role { role } => format!("/p/{project}/roles/{role}"),
         FoundThing::Conversation { task } => format!("/p/{project}/conversations/{task}"),
-        FoundThing::Message { task, message, from, .. } => {
-            let from = from.as_ref().map(|from| format!("?cursor={from}")).unwrap_or_default();
-            format!("/p/{project}/conversations/{task}{from}#m-{message}")
+        FoundThing::Message { task, message, .. } => {
+            format!("/p/{project}/conversations/{task}?message={message}#m-{message}")
         }
     }
 }

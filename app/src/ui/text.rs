@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{HtmlDocument, HtmlTextAreaElement};
+use web_sys::{Element, HtmlDocument, HtmlTextAreaElement};
 
 use super::{
     button::{ButtonSize, ButtonVariant, IconButton},
@@ -96,5 +96,19 @@ pub fn CodeBlock(
 /// HTML that was made from Markdown and sanitised on the server. Never give it anything else.
 #[component]
 pub fn Markdown(#[prop(into)] html: Signal<String>) -> impl IntoView {
-    view! { <div class="markdown" inner_html=move || html.get()></div> }
+    let toasts = use_toasts();
+    let clicked = move |event: ev::MouseEvent| {
+        let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let Some(button) = target.filter(|target| target.has_attribute("data-take")) else { return };
+        let Some(code) = button.next_element_sibling().and_then(|code| code.text_content()) else { return };
+        spawn_local(async move {
+            if write_clipboard(code).await.is_err() {
+                toasts.error("The browser refused to copy. Select the text and copy it by hand.");
+                return;
+            }
+            button.set_text_content(Some("Copied"));
+            set_timeout(move || button.set_text_content(Some("Copy")), Duration::from_millis(1_500));
+        });
+    };
+    view! { <div class="markdown" on:click=clicked inner_html=move || html.get()></div> }
 }

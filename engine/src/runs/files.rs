@@ -21,8 +21,19 @@ impl Engine {
         project: &ProjectKey,
         run: RunNumber,
     ) -> Result<Vec<FileVersion>> {
+        self.run_files_after(user, project, run, None).await
+    }
+
+    /// What the run had written when it had written so often; none: in all.
+    pub async fn run_files_after(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        writes: Option<u32>,
+    ) -> Result<Vec<FileVersion>> {
         let row = self.viewed(user, project, run).await?;
-        files::of_run(self.0.store.read(), row.id()).await
+        files::of_run(self.0.store.read(), row.id(), writes).await
     }
 
     /// A file of the run's conversation: one version of it, or the last that the run wrote.

@@ -122,7 +122,8 @@ impl Engine {
         // Another version may have lost the step.
         role_assignments.retain(|step, _| recipe.plan.steps.iter().any(|planned| planned.takes(step)));
         role_assignments.extend(fork.role_assignments.clone());
-        let launch = Launch { input, role_assignments, ..Launch::default() };
+        let branch = Some(self.branch_of(summary.task, summary.message).await?);
+        let launch = Launch { input, role_assignments, branch, ..Launch::default() };
         let roles = versions::roles(self.0.store.read(), id).await?;
         let settled = settle(id, (template, version, recipe.clone()), roles, &launch)?;
         let parent = Parent { run, from_step: fork.from_step.clone() };

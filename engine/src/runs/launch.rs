@@ -2,6 +2,7 @@
 
 use super::{
     Launch, Subject,
+    branch::Place,
     child::CallerFrame,
     conductor::{Conductor, Mailbox, Report},
     fork::Reuse,
@@ -81,8 +82,13 @@ impl Engine {
             }
             launch.input = json!({ "question": text });
         }
-        let digest =
-            request_digest(&json!([said(&subject), launch.input, launch.role_assignments, launch.task_id]))?;
+        let mut body =
+            vec![said(&subject), launch.input.clone(), json!(launch.role_assignments), json!(launch.task_id)];
+        // Launches that name no branch have the digests that they always had.
+        if launch.branch.is_some() || launch.replaces.is_some() {
+            body.extend([json!(launch.branch), json!(launch.replaces)]);
+        }
+        let digest = request_digest(&Value::Array(body))?;
         let idempotency = launch.idempotency_key.clone().map(|key| (key, digest));
         if let Some(earlier) = self.launched_under(project, idempotency.as_ref()).await? {
             return Ok(earlier);
@@ -192,7 +198,7 @@ impl Engine {
         // The message is made with it.
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
         let events = append.events.clone();
-        let (run, message, task_id, at) = (new.id, new.message, new.task, new.at);
+        let (run, message, task_id, at, branch) = (new.id, new.message, new.task, new.at, new.branch);
         let limited = append.derived.wake_at.is_some();
         let subject = append.subject.take().unwrap_or(domain::view::Subject::Run {
             number: RunNumber(0),
@@ -261,7 +267,7 @@ impl Engine {
                 conductor.channel.committed(&events);
                 conductor.carry_out(turn);
                 self.look_after(run, async move { Ok(conductor.conduct(mailbox).await) });
-                Ok(Launched { run: number, message_id: message, task_id, event_id, queue_position })
+                Ok(Launched { run: number, message_id: message, task_id, event_id, queue_position, branch })
             }
             Ok(Stored::Before(run)) => self.launched_before(run).await,
             Err(error) if is_unique_violation(&error) => {
@@ -299,9 +305,10 @@ impl Engine {
         let user_message = MessageId(store::mint());
         let (run, message) = (RunId(store::mint()), MessageId(store::mint()));
         let task = opening.task.unwrap_or_else(|| TaskId(store::mint()));
+        let place: Place = self.place(opening.task, launch).await?;
         let db = self.0.store.read();
         let earlier = if settled.recipe.reads_conversation && opening.task.is_some() {
-            messages::earlier(db, task, user_message, EARLIER).await?
+            messages::earlier(db, task, &place.path, user_message, EARLIER).await?
         } else {
             Vec::new()
         };
@@ -334,6 +341,8 @@ impl Engine {
             snapshot,
             idempotency: opening.idempotency.clone(),
             caller,
+            branch: place.branch(user_message),
+            replaces: place.replaces,
             at: store::now(),
         };
         let conductor = Conductor {
@@ -385,6 +394,7 @@ impl Engine {
             task_id: summary.task,
             event_id,
             queue_position,
+            branch: self.branch_of(summary.task, summary.message).await?.first(),
         })
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Engine, Error, Result, store,
     store::{
-        files, messages,
+        branches, files, messages,
         runs::{self, CallerKey},
         snapshots, versions,
     },
@@ -63,7 +63,9 @@ impl Engine {
         let input = self.stored_text(run, snapshot.input).await?;
         let input = serde_json::from_str(&input).map_err(Error::internal)?;
         let earlier = if recipe.reads_conversation {
-            messages::earlier(db, summary.task, snapshot.message, EARLIER).await?
+            let branch = self.branch_of(summary.task, snapshot.message).await?;
+            let path = branches::path(db, branch).await?;
+            messages::earlier(db, summary.task, &path, snapshot.message, EARLIER).await?
         } else {
             Vec::new()
         };

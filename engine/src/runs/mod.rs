@@ -9,6 +9,7 @@
 
 mod approval;
 mod attempt;
+mod branch;
 mod care;
 mod child;
 mod conductor;
@@ -42,8 +43,9 @@ use crate::{
 use conductor::{Report, has_ended};
 use domain::{
     access::Permission,
+    branch::Branch,
     event::Event,
-    id::{ContentId, OwnerId, RunId, RunNumber, TaskId, TemplateId},
+    id::{ContentId, MessageId, OwnerId, RunId, RunNumber, TaskId, TemplateId},
     key::{ProjectKey, RoleKey, TemplateKey},
     run::RunStatus,
     view::{Content, LaunchPreview, Launched, Page, RunDetail, RunSummary},
@@ -96,6 +98,12 @@ pub struct Launch {
     /// The conversation it belongs to; none: a new one.
     #[serde(default)]
     pub task_id: Option<TaskId>,
+    /// The branch of the conversation to go on with; none: the one that moved last.
+    #[serde(default)]
+    pub branch: Option<Branch>,
+    /// A person's message in the conversation, in whose place this one is to stand: it begins a branch there.
+    #[serde(default)]
+    pub replaces: Option<MessageId>,
     #[serde(default)]
     pub idempotency_key: Option<String>,
 }

@@ -1,9 +1,13 @@
 //! Tasks and messages, as pages see them. What runs write into them is in `messages`.
 
-use super::runs::RunRow;
+use super::{
+    branches::{self, Stand, Stretch},
+    runs::RunRow,
+    seen::has_news,
+};
 use crate::{Error, Result};
 use domain::{
-    id::{MessageId, ProjectId, TaskId, Timestamp},
+    id::{MessageId, ProjectId, RunNumber, TaskId, Timestamp, UserId},
     run::{MessageMetadata, RunStatus},
     view::{Author, Message, RunSummary, TaskStatus, TaskSummary},
 };
@@ -20,8 +24,10 @@ struct TaskRow {
     updated_at: i64,
     messages: u32,
     live_runs: u32,
+    last_run: Option<u32>,
     last_status: Option<String>,
     excerpt: Option<String>,
+    unread: bool,
 }
 
 impl TaskRow {
@@ -39,6 +45,8 @@ impl TaskRow {
             updated_at: Timestamp(self.updated_at),
             messages: self.messages,
             live_runs: self.live_runs,
+            last_run: self.last_run.map(RunNumber),
+            unread: self.unread,
             excerpt: self.excerpt.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
         })
     }
@@ -63,24 +71,37 @@ fn author(text: &str) -> Option<Author> {
     }
 }
 
+/// What a summary says of `t`, a task, to the user `$1`.
+macro_rules! summary {
+    ($where:literal) => {
+        concat!(
+            "SELECT t.id, t.title, t.status, t.created_at, t.updated_at, \
+             (SELECT count(*) FROM message m WHERE m.task_id = t.id) AS messages, \
+             (SELECT count(*) FROM run r WHERE r.project_id = t.project_id AND r.task_id = t.id \
+              AND r.status IN ('queued', 'running', 'waiting')) AS live_runs, \
+             (SELECT r.number FROM run r WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 1) AS last_run, \
+             (SELECT r.status FROM run r WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 1) AS last_status, \
+             (SELECT substr(m.content, 1, 200) FROM message m WHERE m.task_id = t.id AND m.content <> '' \
+              ORDER BY m.id DESC LIMIT 1) AS excerpt, ",
+            has_news!("$1"),
+            " AS unread FROM task t WHERE t.project_id = $2 AND ",
+            $where
+        )
+    };
+}
+
 /// The tasks that moved last first, from below `before`.
 pub async fn tasks(
     db: &SqlitePool,
+    user: UserId,
     project: ProjectId,
     before: (i64, Uuid),
     limit: u32,
 ) -> Result<Vec<TaskSummary>> {
-    let rows: Vec<TaskRow> = sqlx::query_as(
-        "SELECT t.id, t.title, t.status, t.created_at, t.updated_at, \
-         (SELECT count(*) FROM message m WHERE m.task_id = t.id) AS messages, \
-         (SELECT count(*) FROM run r WHERE r.task_id = t.id AND r.status IN ('queued', 'running', 'waiting')) \
-          AS live_runs, \
-         (SELECT r.status FROM run r WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 1) AS last_status, \
-         (SELECT substr(m.content, 1, 200) FROM message m WHERE m.task_id = t.id AND m.content <> '' \
-          ORDER BY m.id DESC LIMIT 1) AS excerpt \
-         FROM task t WHERE t.project_id = $1 AND t.parent_id IS NULL AND (t.updated_at, t.id) < ($2, $3) \
-         ORDER BY t.updated_at DESC, t.id DESC LIMIT $4",
-    )
+    let rows: Vec<TaskRow> = sqlx::query_as(summary!(
+        "t.parent_id IS NULL AND (t.updated_at, t.id) < ($3, $4) ORDER BY t.updated_at DESC, t.id DESC LIMIT $5"
+    ))
+    .bind(user.0)
     .bind(project.0)
     .bind(before.0)
     .bind(before.1)
@@ -90,22 +111,29 @@ pub async fn tasks(
     rows.into_iter().map(TaskRow::read).collect()
 }
 
-pub async fn task(db: &SqlitePool, project: ProjectId, id: TaskId) -> Result<Option<TaskSummary>> {
-    let row: Option<TaskRow> = sqlx::query_as(
-        "SELECT t.id, t.title, t.status, t.created_at, t.updated_at, \
-         (SELECT count(*) FROM message m WHERE m.task_id = t.id) AS messages, \
-         (SELECT count(*) FROM run r WHERE r.task_id = t.id AND r.status IN ('queued', 'running', 'waiting')) \
-          AS live_runs, \
-         (SELECT r.status FROM run r WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 1) AS last_status, \
-         (SELECT substr(m.content, 1, 200) FROM message m WHERE m.task_id = t.id AND m.content <> '' \
-          ORDER BY m.id DESC LIMIT 1) AS excerpt \
-         FROM task t WHERE t.project_id = $1 AND t.id = $2",
-    )
-    .bind(project.0)
-    .bind(id.0)
-    .fetch_optional(db)
-    .await?;
+pub async fn task(
+    db: &SqlitePool,
+    user: UserId,
+    project: ProjectId,
+    id: TaskId,
+) -> Result<Option<TaskSummary>> {
+    let row: Option<TaskRow> = sqlx::query_as(summary!("t.id = $3"))
+        .bind(user.0)
+        .bind(project.0)
+        .bind(id.0)
+        .fetch_optional(db)
+        .await?;
     row.map(TaskRow::read).transpose()
+}
+
+/// Whether the project has it.
+pub async fn has_task(db: &SqlitePool, project: ProjectId, id: TaskId) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM task WHERE id = $1 AND project_id = $2")
+        .bind(id.0)
+        .bind(project.0)
+        .fetch_optional(db)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Whether there was one.
@@ -149,25 +177,87 @@ struct MessageRow {
     id: Uuid,
     author: String,
     by: Option<String>,
+    user_id: Option<Uuid>,
     content: String,
     metadata: Option<Json<MessageMetadata>>,
+    run_id: Option<Uuid>,
     created_at: i64,
+    branch: Option<Uuid>,
+    replaces: Option<Uuid>,
 }
 
-/// Newest first, from below `before`; without HTML.
+macro_rules! messages {
+    ($rest:literal) => {
+        concat!(
+            "SELECT m.id, m.author, u.name AS by, m.user_id, m.content, m.metadata, m.run_id, m.created_at, m.branch, \
+             m.replaces FROM message m LEFT JOIN user u ON u.id = m.user_id WHERE m.task_id = $1 AND ",
+            $rest
+        )
+    };
+}
+
+/// All messages whatever their branch, newest first, from below `before`; without HTML.
 pub async fn messages(db: &SqlitePool, task: TaskId, before: MessageId, limit: u32) -> Result<Vec<Message>> {
-    let rows: Vec<MessageRow> = sqlx::query_as(
-        "SELECT m.id, m.author, u.name AS by, m.content, m.metadata, m.created_at \
-         FROM message m LEFT JOIN user u ON u.id = m.user_id \
-         WHERE m.task_id = $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3",
-    )
-    .bind(task.0)
-    .bind(before.0)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    let (Some(newest), Some(oldest)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
-    let mut runs = runs_between(db, task, MessageId(oldest.id), MessageId(newest.id)).await?;
+    let rows = sqlx::query_as(messages!("m.id < $2 ORDER BY m.id DESC LIMIT $3"))
+        .bind(task.0)
+        .bind(before.0)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    read(db, rows).await
+}
+
+/// The messages of a path, newest first, from below `before`; without HTML.
+pub async fn before(
+    db: &SqlitePool,
+    task: TaskId,
+    path: &[Stretch],
+    before: Uuid,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let mut found: Vec<MessageRow> = Vec::new();
+    for stretch in path {
+        let left = limit - found.len() as u32;
+        if left == 0 {
+            break;
+        }
+        let rows = sqlx::query_as(messages!("m.branch IS $2 AND m.id < $3 ORDER BY m.id DESC LIMIT $4"));
+        let rows = rows.bind(task.0).bind(stretch.branch).bind(before.min(stretch.below)).bind(left);
+        found.extend(rows.fetch_all(db).await?);
+    }
+    read(db, found).await
+}
+
+/// The messages of a path, oldest first, from above `after`; without HTML.
+pub async fn after(
+    db: &SqlitePool,
+    task: TaskId,
+    path: &[Stretch],
+    after: Uuid,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let mut found: Vec<MessageRow> = Vec::new();
+    for stretch in path.iter().rev() {
+        let left = limit - found.len() as u32;
+        if left == 0 {
+            break;
+        }
+        let rows =
+            sqlx::query_as(messages!("m.branch IS $2 AND m.id > $3 AND m.id < $4 ORDER BY m.id LIMIT $5"));
+        let rows = rows.bind(task.0).bind(stretch.branch).bind(after).bind(stretch.below).bind(left);
+        found.extend(rows.fetch_all(db).await?);
+    }
+    read(db, found).await
+}
+
+/// With what stands elsewhere: the runs, and the versions.
+async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
+    let stands = rows.iter().map(|row| {
+        let (id, author) = (row.id, row.author.clone());
+        Stand { id, author, branch: row.branch, replaces: row.replaces }
+    });
+    let mut versions = branches::versions(db, &stands.collect::<Vec<_>>()).await?;
+    let mut runs = runs_of(db, rows.iter().filter_map(|row| row.run_id)).await?;
     rows.into_iter()
         .map(|row| {
             let id = MessageId(row.id);
@@ -176,28 +266,26 @@ pub async fn messages(db: &SqlitePool, task: TaskId, before: MessageId, limit: u
                 id,
                 author: author(&row.author).ok_or_else(unknown)?,
                 by: row.by,
+                user: row.user_id.map(UserId),
                 content: row.content,
                 html: None,
                 created_at: Timestamp(row.created_at),
                 metadata: row.metadata.map(|metadata| metadata.0),
                 run: runs.remove(&id),
+                branch: row.branch.map(MessageId),
+                replaces: row.replaces.map(MessageId),
+                versions: versions.remove(&row.id),
             })
         })
         .collect()
 }
 
-/// The runs that messages of the task stand for, by message.
-async fn runs_between(
-    db: &SqlitePool,
-    task: TaskId,
-    oldest: MessageId,
-    newest: MessageId,
-) -> Result<HashMap<MessageId, RunSummary>> {
+/// Runs, by the messages that stand for them.
+async fn runs_of(db: &SqlitePool, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<MessageId, RunSummary>> {
+    let ids: Vec<String> = ids.map(|id| id.as_simple().to_string()).collect();
     let rows: Vec<RunRow> =
-        sqlx::query_as("SELECT * FROM run WHERE task_id = $1 AND message_id BETWEEN $2 AND $3")
-            .bind(task.0)
-            .bind(oldest.0)
-            .bind(newest.0)
+        sqlx::query_as("SELECT run.* FROM json_each($1) e CROSS JOIN run ON run.id = unhex(e.value)")
+            .bind(serde_json::to_string(&ids).map_err(Error::internal)?)
             .fetch_all(db)
             .await?;
     rows.iter().map(|row| row.summary().map(|summary| (summary.message, summary))).collect()

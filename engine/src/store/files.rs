@@ -81,13 +81,16 @@ pub async fn newest<'e>(db: impl SqliteExecutor<'e>, task: TaskId) -> Result<Vec
     rows.into_iter().map(FileRow::read).collect()
 }
 
-/// The last version of each file that the run wrote, by path.
-pub async fn of_run(db: &SqlitePool, run: RunId) -> Result<Vec<FileVersion>> {
+/// The last version of each file that the run wrote, by path: of its first `writes`, or of all.
+pub async fn of_run(db: &SqlitePool, run: RunId, writes: Option<u32>) -> Result<Vec<FileVersion>> {
     let rows: Vec<FileRow> = sqlx::query_as(versions_where!(
-        "f.run_id = $1 AND f.version = \
-         (SELECT max(g.version) FROM file g WHERE g.run_id = f.run_id AND g.path = f.path) ORDER BY f.path"
+        "f.run_id = $1 AND f.version = (SELECT max(g.version) FROM file g WHERE g.run_id = f.run_id \
+         AND g.path = f.path AND ($2 < 0 OR g.seq IN \
+         (SELECT h.seq FROM file h WHERE h.run_id = $1 ORDER BY h.seq LIMIT $2))) ORDER BY f.path"
     ))
     .bind(run.0)
+    // A limit below nothing is none.
+    .bind(writes.map_or(-1, i64::from))
     .fetch_all(db)
     .await?;
     rows.into_iter().map(FileRow::read).collect()

@@ -1,7 +1,7 @@
 //! What waits for people: runs that ask, and failed runs that the one who started them has not looked at. Both lie in
 //! indexes of their own, in the order in which they are read.
 
-use super::runs::RunRow;
+use super::{runs::RunRow, seen::has_news};
 use crate::{Result, store::changes};
 use domain::{
     id::{ProjectId, RunNumber, Timestamp, UserId},
@@ -60,17 +60,21 @@ fn read(row: &SqliteRow) -> Result<(Timestamp, RunRow)> {
 
 /// The counts that every page shows.
 pub async fn standing(db: &SqlitePool, project: ProjectId, user: UserId) -> Result<Standing> {
-    let (live_runs, asking, failed): (u32, u32, u32) = sqlx::query_as(
+    let (live_runs, asking, failed, unread): (u32, u32, u32, u32) = sqlx::query_as(concat!(
         "SELECT (SELECT count(*) FROM run WHERE project_id = $1 AND status IN ('queued', 'running', 'waiting')), \
          (SELECT count(*) FROM (SELECT 1 FROM run WHERE project_id = $1 AND asked_at IS NOT NULL LIMIT $3)), \
-         (SELECT count(*) FROM (SELECT 1 FROM run WHERE failed_for = $2 AND project_id = $1 LIMIT $3))",
-    )
+         (SELECT count(*) FROM (SELECT 1 FROM run WHERE failed_for = $2 AND project_id = $1 LIMIT $3)), \
+         (SELECT count(*) FROM (SELECT id FROM task WHERE project_id = $1 AND parent_id IS NULL \
+         ORDER BY updated_at DESC, id DESC LIMIT 50) t WHERE ",
+        has_news!("$2"),
+        ")"
+    ))
     .bind(project.0)
     .bind(user.0)
     .bind(Standing::MOST)
     .fetch_one(db)
     .await?;
-    Ok(Standing { live_runs, inbox: (asking + failed).min(Standing::MOST) })
+    Ok(Standing { live_runs, inbox: (asking + failed).min(Standing::MOST), unread })
 }
 
 /// Takes a failure of the user's out of their inbox, or, with `waits`, puts it back. Whether that changed anything.

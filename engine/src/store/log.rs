@@ -115,8 +115,9 @@ pub async fn begin(
         "INSERT INTO task (id, project_id, parent_id, title, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $5 WHERE $4 IS NOT NULL; \
          UPDATE project SET last_run = last_run + 1 WHERE id = $2; \
-         INSERT INTO message (id, task_id, author, user_id, content, metadata, run_id, created_at) \
-         VALUES ($6, $1, 'user', $7, $8, NULL, NULL, $5), ($9, $1, 'assistant', NULL, $33, $10, $11, $5); \
+         INSERT INTO message (id, task_id, author, user_id, content, metadata, run_id, created_at, branch, replaces) \
+         VALUES ($6, $1, 'user', $7, $8, NULL, NULL, $5, $35, $36), \
+         ($9, $1, 'assistant', NULL, $33, $10, $11, $5, $35, NULL); \
          INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
          message_id, started_by, started_by_name, snapshot, status, warnings, last_seq, idempotency_key, \
          request_digest, created_at, wake_at, caller_id, caller_step, caller_attempt, caller_number, error, \
@@ -166,6 +167,8 @@ pub async fn begin(
     .bind(derived.finished_at.map(|at| at.0))
     .bind(beginning.output.unwrap_or_default())
     .bind(derived.asked_at.map(|at| at.0))
+    .bind(run.branch.map(|branch| branch.0))
+    .bind(run.replaces.map(|message| message.0))
     .fetch_one(&mut *tx)
     .await?;
     long(tx, run.id, beginning.contents).await?;

@@ -1,5 +1,6 @@
 //! What launches and running runs write into conversations.
 
+use super::branches::Stretch;
 use crate::Result;
 use domain::id::{MessageId, ProjectId, TaskId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -53,30 +54,41 @@ pub async fn touch_task(
 /// How much of a conversation is read for a prompt, in bytes; answers may be large.
 const EARLIER_BYTES: i64 = 4 * 1024 * 1024;
 
-/// The newest messages before `before`, oldest first, at most `limit` and [`EARLIER_BYTES`].
-pub async fn earlier(db: &SqlitePool, task: TaskId, before: MessageId, limit: u32) -> Result<Vec<Earlier>> {
-    let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
-        "SELECT id, octet_length(content) FROM message \
-         WHERE task_id = $1 AND id < $2 AND author <> 'system' AND content <> '' ORDER BY id DESC LIMIT $3",
-    )
-    .bind(task.0)
-    .bind(before.0)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    let mut left = EARLIER_BYTES;
-    let fitting = sizes.into_iter().take_while(|(_, bytes)| {
-        left -= bytes;
-        left >= 0
-    });
-    let Some((oldest, _)) = fitting.last() else { return Ok(Vec::new()) };
+/// The newest messages of the path before `before`, oldest first, at most `limit` and [`EARLIER_BYTES`].
+pub async fn earlier(
+    db: &SqlitePool,
+    task: TaskId,
+    path: &[Stretch],
+    before: MessageId,
+    limit: u32,
+) -> Result<Vec<Earlier>> {
+    let (mut found, mut left) = (Vec::new(), EARLIER_BYTES);
+    for stretch in path {
+        let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
+            "SELECT id, octet_length(content) FROM message WHERE task_id = $1 AND branch IS $2 AND id < $3 \
+             AND author <> 'system' AND content <> '' ORDER BY id DESC LIMIT $4",
+        )
+        .bind(task.0)
+        .bind(stretch.branch)
+        .bind(before.0.min(stretch.below))
+        .bind(limit - found.len() as u32)
+        .fetch_all(db)
+        .await?;
+        for (id, bytes) in sizes {
+            left -= bytes;
+            if left < 0 {
+                break;
+            }
+            found.push(id.as_simple().to_string());
+        }
+        if left < 0 || found.len() >= limit as usize {
+            break;
+        }
+    }
     let rows = sqlx::query_as(
-        "SELECT author, content FROM message WHERE task_id = $1 AND id >= $3 AND id < $2 \
-         AND author <> 'system' AND content <> '' ORDER BY id",
+        "SELECT m.author, m.content FROM json_each($1) e CROSS JOIN message m ON m.id = unhex(e.value) ORDER BY m.id",
     )
-    .bind(task.0)
-    .bind(before.0)
-    .bind(oldest)
+    .bind(serde_json::to_string(&found).map_err(crate::Error::internal)?)
     .fetch_all(db)
     .await?;
     Ok(rows)

@@ -4,6 +4,7 @@
 //! and SQL stay inside this module and its children.
 
 pub(crate) mod accounts;
+pub(crate) mod branches;
 pub(crate) mod changes;
 pub(crate) mod comparisons;
 pub(crate) mod conversations;
@@ -18,6 +19,7 @@ pub(crate) mod providers;
 pub(crate) mod roles;
 pub(crate) mod runs;
 pub(crate) mod search;
+pub(crate) mod seen;
 pub(crate) mod snapshots;
 pub(crate) mod templates;
 pub(crate) mod versions;

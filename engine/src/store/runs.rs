@@ -55,6 +55,10 @@ pub struct NewRun {
     pub snapshot: Snapshot,
     pub idempotency: Option<(String, Vec<u8>)>,
     pub caller: Option<CallerKey>,
+    /// Where its messages stand.
+    pub branch: Option<MessageId>,
+    /// The message in whose place its question stands.
+    pub replaces: Option<MessageId>,
     pub at: Timestamp,
 }
 

@@ -52,6 +52,11 @@ impl Kind {
     }
 }
 
+/// The word under which the index has the messages of a conversation.
+fn scope_of(task: TaskId) -> String {
+    format!("k{}", task.0.as_simple())
+}
+
 /// A subject as it is to stand in the index; without text it is to leave it.
 pub struct Due {
     id: i64,
@@ -62,8 +67,9 @@ pub struct Due {
 
 /// What is due, oldest first: at most `limit` subjects, and no more text than fits `most` characters, but at least one.
 pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
-    // Of each its project and the words by which one finds it; null where there is nothing (more) to find.
-    let rows: Vec<(i64, String, Uuid, Option<Uuid>, Option<String>)> = sqlx::query_as(
+    // Of each its project, the words by which one finds it, and a message's conversation; null where there is nothing
+    // (more) to find.
+    let rows: Vec<(i64, String, Uuid, Option<Uuid>, Option<String>, Option<Uuid>)> = sqlx::query_as(
         "SELECT d.id, d.kind, d.subject, CASE d.kind \
          WHEN 'conversation' THEN (SELECT project_id FROM task WHERE id = d.subject AND parent_id IS NULL) \
          WHEN 'message' THEN (SELECT t.project_id FROM message m JOIN task t ON t.id = m.task_id \
@@ -79,17 +85,21 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
          WHERE t.id = d.subject) \
          WHEN 'role' THEN (SELECT substr(concat_ws(char(10), v.name, r.key), 1, $2) \
          FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version WHERE r.id = d.subject) \
-         END FROM search_due d ORDER BY d.id LIMIT $1",
+         END, CASE d.kind WHEN 'message' THEN (SELECT task_id FROM message WHERE id = d.subject) END \
+         FROM search_due d ORDER BY d.id LIMIT $1",
     )
     .bind(limit)
     .bind(INDEXED)
     .fetch_all(db)
     .await?;
     let (mut due, mut length) = (Vec::with_capacity(rows.len()), 0);
-    for (id, kind, subject, project, text) in rows {
+    for (id, kind, subject, project, text, task) in rows {
         let kind =
             Kind::parse(&kind).ok_or_else(|| Error::internal(format!("'{kind}' cannot be indexed")))?;
-        let entry = project.zip(text).map(|(project, text)| (kind.scope(project), text));
+        let entry = project.zip(text).map(|(project, text)| match task {
+            Some(task) => (format!("{} {}", kind.scope(project), scope_of(TaskId(task))), text),
+            None => (kind.scope(project), text),
+        });
         length += entry.as_ref().map_or(0, |(_, text)| text.len());
         if length > most && !due.is_empty() {
             break;
@@ -216,6 +226,23 @@ pub async fn messages(
         Ok((row.entry, Found { what, title, excerpt: pieces(&row.snippet), at }))
     };
     rows.into_iter().map(found).collect()
+}
+
+/// Messages of one conversation, the oldest first: the newest `limit` of them.
+pub async fn messages_in(db: &SqlitePool, task: TaskId, words: &Words, limit: u32) -> Result<Vec<MessageId>> {
+    let mut ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT m.id FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
+         CROSS JOIN message m ON m.id = e.subject WHERE search MATCH $1 AND m.task_id = $2 \
+         ORDER BY search.rowid DESC LIMIT $3",
+    )
+    .bind(format!("scope : \"{}\" AND text : ({})", scope_of(task), words.0))
+    .bind(task.0)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    // The index has them in the order in which they were written to the end; runs end in any order.
+    ids.sort_unstable();
+    Ok(ids.into_iter().map(MessageId).collect())
 }
 
 /// Conversations by their titles, the newest first.

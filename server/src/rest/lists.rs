@@ -150,6 +150,12 @@ pub struct Message {
     /// Null for all but the assistant's.
     metadata: Option<Value>,
     created_at: Time,
+    /// The branch it stands on, by its first message; left out: what was said first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<MessageId>,
+    /// Of the first message of a branch: the one in whose place it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<MessageId>,
 }
 
 impl From<view::Message> for Message {
@@ -160,6 +166,8 @@ impl From<view::Message> for Message {
             content: message.content,
             metadata: message.metadata.as_ref().and_then(metadata),
             created_at: Time(message.created_at),
+            branch: message.branch,
+            replaces: message.replaces,
         }
     }
 }

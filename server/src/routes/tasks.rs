@@ -4,12 +4,13 @@ use super::{From, Items, json};
 use crate::{
     AppState,
     extract::{Caller, Path, Query},
-    problem::Result,
+    problem::{ProblemDetails, Result},
     rest,
     router::Route,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use domain::{id::TaskId, key::ProjectKey};
+use domain::{branch::Branch, id::TaskId, key::ProjectKey};
+use serde::Deserialize;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -37,14 +38,30 @@ async fn show(
     Ok(json(StatusCode::OK, rest::Task::from(state.engine.task(&user, &project, task).await?)))
 }
 
+#[derive(Deserialize)]
+struct Wanted {
+    cursor: Option<String>,
+    /// `main`, or the id of a branch's first message; none: all messages, whatever their branch.
+    branch: Option<String>,
+}
+
 /// The newest page first, each page in the order of the conversation.
 async fn messages(
     State(state): State<AppState>,
     Path((project, task)): Path<(ProjectKey, TaskId)>,
-    Query(from): Query<From>,
+    Query(wanted): Query<Wanted>,
     Caller(user): Caller,
 ) -> Result<Response> {
-    let mut page = state.engine.messages(&user, &project, task, from.cursor.as_deref()).await?;
+    let cursor = wanted.cursor.as_deref();
+    let mut page = match wanted.branch.as_deref() {
+        None => state.engine.messages(&user, &project, task, cursor).await?,
+        Some(branch) => {
+            let branch: Branch = branch.parse().map_err(|_| {
+                ProblemDetails::bad_request("branch wants 'main' or the id of a branch's first message")
+            })?;
+            state.engine.messages_of(&user, &project, task, branch, cursor).await?
+        }
+    };
     page.items.reverse();
     Ok(json(StatusCode::OK, Items::of(page, rest::Message::from)))
 }

@@ -3,15 +3,20 @@
 //! Always true: the result has the elements listed below and no others, no style, no script, no image, and links to
 //! `http`, `https` and `mailto` only. HTML that a model writes is shown as the text that it is.
 
+mod highlight;
+
 use ammonia::{Builder, UrlRelative};
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use domain::id::MessageId;
+use highlight::Highlighter;
+use moka::sync::Cache;
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
-const ELEMENTS: [&str; 24] = [
+const ELEMENTS: [&str; 25] = [
     "a",
     "blockquote",
     "br",
@@ -27,6 +32,7 @@ const ELEMENTS: [&str; 24] = [
     "ol",
     "p",
     "pre",
+    "span",
     "strong",
     "table",
     "tbody",
@@ -49,9 +55,11 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
             ("a", HashSet::from(["href", "title"])),
             ("code", HashSet::from(["class"])),
             ("ol", HashSet::from(["start"])),
+            ("span", HashSet::from(["class"])),
         ]))
-        .attribute_filter(|_, attribute, value| match attribute {
-            "class" => is_language(value).then_some(Cow::Borrowed(value)),
+        .attribute_filter(|element, attribute, value| match (element, attribute) {
+            ("span", "class") => is_kind(value).then_some(Cow::Borrowed(value)),
+            (_, "class") => is_language(value).then_some(Cow::Borrowed(value)),
             _ => Some(Cow::Borrowed(value)),
         })
         .url_schemes(HashSet::from(["http", "https", "mailto"]))
@@ -61,15 +69,34 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
+/// How much HTML is kept for who reads next, in bytes.
+const KEPT: u64 = 16 * 1024 * 1024;
+
+/// HTML that was made before.
+#[derive(Clone)]
+pub(crate) struct Rendered(Cache<(MessageId, usize), Arc<str>>);
+
+impl Rendered {
+    pub fn new() -> Self {
+        let bytes = |_: &(MessageId, usize), html: &Arc<str>| html.len().try_into().unwrap_or(u32::MAX);
+        Self(Cache::builder().weigher(bytes).max_capacity(KEPT).build())
+    }
+
+    /// The message's text changes once, from nothing to what its run came to.
+    pub fn of_answer(&self, message: MessageId, text: &str) -> String {
+        self.0.get_with((message, text.len()), || of_answer(text).into()).to_string()
+    }
+}
+
 /// What a run came to: JSON as code, all else as Markdown.
-pub(crate) fn of_answer(text: &str) -> String {
+fn of_answer(text: &str) -> String {
     let is_json = text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     // A fence of four: no JSON document has a line that begins with one.
     if is_json { to_html(&format!("````json\n{text}\n````")) } else { to_html(text) }
 }
 
 /// Sanitised HTML. Headings begin at the third level: pages have the two above.
-pub(crate) fn to_html(markdown: &str) -> String {
+fn to_html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut depth = 0_usize;
     let events = Parser::new_ext(markdown, options).map(lowered).filter(move |event| match event {
@@ -84,8 +111,48 @@ pub(crate) fn to_html(markdown: &str) -> String {
         _ => true,
     });
     let mut unsafe_html = String::with_capacity(markdown.len() * 3 / 2);
-    html::push_html(&mut unsafe_html, events);
-    SANITISER.clean(&unsafe_html).to_string()
+    html::push_html(&mut unsafe_html, coloured(events));
+    framed(&SANITISER.clean(&unsafe_html).to_string())
+}
+
+/// With colours in the code.
+fn coloured<'e>(events: impl Iterator<Item = Event<'e>>) -> impl Iterator<Item = Event<'e>> {
+    let highlighter = Highlighter::new();
+    // The block that is open: its language and its text so far.
+    let mut open: Option<(String, String)> = None;
+    events
+        .filter_map(move |event| match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(ref language))) => {
+                open = Some((language.to_string(), String::new()));
+                Some(vec![event])
+            }
+            Event::Text(text) if open.is_some() => {
+                if let Some((_, code)) = &mut open {
+                    code.push_str(&text);
+                }
+                None
+            }
+            Event::End(TagEnd::CodeBlock) => {
+                let inside = open.take().map(|(language, code)| match highlighter.html(&language, &code) {
+                    Some(html) => Event::Html(html.into()),
+                    None => Event::Text(code.into()),
+                });
+                Some(inside.into_iter().chain([event]).collect())
+            }
+            other => Some(vec![other]),
+        })
+        .flatten()
+}
+
+/// Each block of code in a frame, with a button that takes it along. Written after the cleaning, which leaves no `<pre>` but
+/// those that begin a block.
+fn framed(html: &str) -> String {
+    html.replace(
+        "<pre>",
+        "<div class=\"code-frame\"><button type=\"button\" class=\"code-take\" data-take>Copy</button>\
+         <pre tabindex=\"0\">",
+    )
+    .replace("</pre>", "</pre></div>")
 }
 
 /// Raw HTML becomes text, an image becomes a link to it, and a heading goes down two levels.
@@ -118,6 +185,13 @@ fn below(level: HeadingLevel) -> HeadingLevel {
     }
 }
 
+/// A class of the highlighter's.
+fn is_kind(class: &str) -> bool {
+    class
+        .strip_prefix(highlight::PREFIX)
+        .is_some_and(|kind| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
 fn is_language(class: &str) -> bool {
     class.strip_prefix("language-").is_some_and(|language| {
         (1..=40).contains(&language.len())
@@ -127,7 +201,7 @@ fn is_language(class: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::to_html;
+    use super::{SANITISER, to_html};
 
     #[test]
     fn what_reviews_are_made_of_is_rendered() {
@@ -136,7 +210,9 @@ mod tests {
             ("a *b* **c** `d` ~~e~~", "<p>a <em>b</em> <strong>c</strong> <code>d</code> <del>e</del></p>\n"),
             (
                 "```rust\nlet a = 1 < 2;\n```",
-                "<pre><code class=\"language-rust\">let a = 1 &lt; 2;\n</code></pre>\n",
+                "<div class=\"code-frame\"><button type=\"button\" class=\"code-take\" data-take>Copy</button>\
+                 <pre tabindex=\"0\"><code class=\"language-rust\"><span class=\"hl-keyword\">let</span> a = \
+                 <span class=\"hl-number\">1</span> &lt; <span class=\"hl-number\">2</span>;\n</code></pre></div>\n",
             ),
             ("3. x\n4. y", "<ol start=\"3\">\n<li>x</li>\n<li>y</li>\n</ol>\n"),
             (
@@ -181,10 +257,23 @@ mod tests {
             "```\"onload=alert(1)\ncode\n```",
             "```a\"b\ncode\n```",
         ] {
-            let html = to_html(markdown);
+            let html = to_html(markdown).replace(" class=\"code-", "");
             for bad in ["href=", "src=", "class=", "<img"] {
                 assert!(!html.contains(bad), "{markdown}: {html}");
             }
+        }
+    }
+
+    #[test]
+    fn classes_are_the_highlighter_s_own() {
+        for (given, kept) in [
+            ("<span class=\"hl-string\">a</span>", true),
+            ("<span class=\"hl-\">a</span>", false),
+            ("<span class=\"hl-a button\">a</span>", false),
+            ("<span class=\"button\">a</span>", false),
+            ("<p class=\"hl-string\">a</p>", false),
+        ] {
+            assert_eq!(SANITISER.clean(given).to_string().contains("class="), kept, "{given}");
         }
     }
 

@@ -1,0 +1,253 @@
+//! The messages of a conversation that are on the page: a stretch of one branch, which grows where the reader goes and
+//! lets go of what is far behind, so that the page stays small however long the conversation is.
+
+use super::{
+    message::Row,
+    scroll::{Scroller, show, show_soon},
+    server::{ConversationPage, Entry, Part, open_conversation},
+};
+use crate::{
+    run::ASK,
+    standing::{StandingHere, use_standing},
+};
+use domain::{
+    branch::Branch,
+    id::{MessageId, RunNumber, TaskId, Timestamp},
+    key::ProjectKey,
+    view::Author,
+};
+use leptos::{prelude::*, task::spawn_local};
+
+/// How many messages stay on the page.
+const MOST: usize = 120;
+/// How many frames it may take until what was loaded is in the page.
+pub const FRAMES: u32 = 20;
+
+#[derive(Clone, Copy)]
+pub struct Thread {
+    pub project: StoredValue<ProjectKey>,
+    pub task: TaskId,
+    pub branch: RwSignal<Branch>,
+    pub title: RwSignal<String>,
+    pub rows: RwSignal<Vec<Row>>,
+    /// Whether there are messages before and after those here.
+    pub earlier: RwSignal<bool>,
+    pub later: RwSignal<bool>,
+    /// How many runs began while the reader was away from the end.
+    pub fresh: RwSignal<u32>,
+    newest: StoredValue<RunNumber>,
+    busy: StoredValue<bool>,
+    scroller: Scroller,
+    pub standing: StandingHere,
+}
+
+impl Thread {
+    pub fn new(project: ProjectKey, page: ConversationPage, scroller: Scroller) -> Self {
+        Self {
+            project: StoredValue::new(project),
+            task: page.task.id,
+            branch: RwSignal::new(page.branch),
+            title: RwSignal::new(page.task.title),
+            newest: StoredValue::new(page.task.last_run.unwrap_or(RunNumber(0))),
+            rows: RwSignal::new(rows_of(page.messages, page.now, None)),
+            earlier: RwSignal::new(page.earlier),
+            later: RwSignal::new(page.later),
+            fresh: RwSignal::new(0),
+            busy: StoredValue::new(false),
+            scroller,
+            standing: use_standing(),
+        }
+    }
+
+    /// Another run of this conversation was heard of.
+    pub fn hear(self, run: RunNumber) {
+        if self.newest.try_get_value().is_some_and(|newest| newest < run) {
+            self.newest.set_value(run);
+            if self.scroller.away.get_untracked() {
+                self.fresh.update(|fresh| *fresh += 1);
+            }
+        }
+    }
+
+    /// Loads what comes before (`back`) or after what is here.
+    pub fn load(self, back: bool) {
+        let edge = self.rows.with_untracked(|rows| {
+            let row = if back { rows.first() } else { rows.last() };
+            row.map(|row| row.entry.message.id)
+        });
+        let branch = Some(self.branch.get_untracked());
+        let part = match edge {
+            Some(edge) if back => Part { branch, before: Some(edge), ..Part::default() },
+            Some(edge) => Part { branch, after: Some(edge), ..Part::default() },
+            None => return,
+        };
+        self.read(part, move |page| {
+            self.scroller.keep_place(|| {
+                if back {
+                    _ = self.earlier.try_set(page.earlier);
+                } else {
+                    _ = self.later.try_set(page.later);
+                }
+                _ = self.rows.try_update(|rows| self.put(rows, page, back));
+            });
+            request_animation_frame(move || self.look());
+        });
+    }
+
+    /// Whether there is more to load, if it is still there.
+    pub fn look(self) {
+        if self.busy.try_get_value().is_some() {
+            self.scroller.look(self);
+        }
+    }
+
+    /// Puts a page before or after the rows, and lets go of as many at the other end as are too many.
+    fn put(self, rows: &mut Vec<Row>, page: ConversationPage, back: bool) {
+        if back {
+            let mut all = rows_of(page.messages, page.now, rows.first());
+            all.append(rows);
+            *rows = all;
+            if rows.len() > MOST {
+                rows.truncate(MOST);
+                _ = self.later.try_set(true);
+            }
+        } else {
+            rows.extend(rows_of(page.messages, page.now, None));
+            let many = rows.len().saturating_sub(MOST);
+            if many > 0 {
+                rows.drain(..many);
+                _ = self.earlier.try_set(true);
+            }
+        }
+    }
+
+    /// Brings a message before the reader's eyes, loading what is around it if it is not here.
+    pub fn show(self, message: MessageId) {
+        let anchor = format!("m-{message}");
+        self.scroller.be_away(true);
+        if show(&anchor) {
+            return;
+        }
+        let part =
+            Part { branch: Some(self.branch.get_untracked()), message: Some(message), ..Part::default() };
+        self.read(part, move |page| {
+            self.replace(page);
+            show_soon(anchor, FRAMES, || {});
+        });
+    }
+
+    /// To the end of the branch.
+    pub fn go_to_end(self) {
+        self.fresh.set(0);
+        if !self.later.get_untracked() {
+            self.scroller.be_away(false);
+            self.scroller.go();
+            return;
+        }
+        let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
+        self.read(part, move |page| {
+            self.scroller.be_away(false);
+            self.replace(page);
+            self.scroller.go();
+        });
+    }
+
+    fn replace(self, page: ConversationPage) {
+        _ = self.branch.try_set(page.branch);
+        _ = self.rows.try_set(rows_of(page.messages, page.now, None));
+        _ = self.earlier.try_set(page.earlier);
+        _ = self.later.try_set(page.later);
+    }
+
+    /// Takes the end of the branch as it is now: known messages change in place, new ones follow.
+    pub fn refresh(self) {
+        if self.later.try_get_untracked() != Some(false) {
+            return;
+        }
+        let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
+        let project = self.project.get_value();
+        spawn_local(async move {
+            // A failed reading is made up for by the next change, or by the notice that the tab is cut off.
+            let Ok(page) = open_conversation(project, self.task, part).await else { return };
+            // The reader went on meanwhile.
+            let here = self.branch.try_get_untracked() == Some(page.branch);
+            if self.later.try_get_untracked() != Some(false) || !here {
+                return;
+            }
+            _ = self.title.try_set(page.task.title.clone());
+            let away = self.scroller.away.get_untracked();
+            let merge = || _ = self.rows.try_update(|rows| merge(rows, page));
+            if away {
+                self.scroller.keep_place(merge)
+            } else {
+                merge()
+            }
+            self.scroller.stay();
+        });
+    }
+
+    /// One reading at a time.
+    fn read(self, part: Part, done: impl FnOnce(ConversationPage) + 'static) {
+        if self.busy.try_update_value(|busy| std::mem::replace(busy, true)) != Some(false) {
+            return;
+        }
+        let project = self.project.get_value();
+        spawn_local(async move {
+            let page = open_conversation(project, self.task, part).await;
+            if self.busy.try_set_value(false).is_none()
+                && let Ok(page) = page
+            {
+                done(page);
+            }
+        });
+    }
+}
+
+/// Rows for messages that follow one another; `after` is the row that comes after the last of them.
+fn rows_of(entries: Vec<Entry>, now: Timestamp, after: Option<&Row>) -> Vec<Row> {
+    let runs: Vec<_> = entries
+        .iter()
+        .skip(1)
+        .map(Some)
+        .chain([after.map(|row| &row.entry)])
+        .map(|next| {
+            let run = next?.run.as_ref()?;
+            let role = run.state.steps.first().and_then(|step| step.role.as_ref());
+            Some((run.summary.template.clone(), role.map(|role| role.key.clone())))
+        })
+        .collect();
+    let rows = entries.into_iter().zip(runs).map(|(entry, run)| {
+        let run = run.filter(|_| entry.message.author == Author::User);
+        let asked = run.as_ref().is_some_and(|(template, _)| template.key.as_ref() == ASK);
+        Row {
+            message: ArcRwSignal::new(entry.message.clone()),
+            role: run.as_ref().filter(|_| asked).and_then(|(_, role)| role.clone()),
+            launched: run.filter(|_| !asked).map(|(template, _)| template),
+            asked,
+            now,
+            entry,
+        }
+    });
+    rows.collect()
+}
+
+fn merge(rows: &mut Vec<Row>, page: ConversationPage) {
+    let known = |row: &Row| rows.last().is_some_and(|last| last.entry.message.id >= row.entry.message.id);
+    let newest = rows_of(page.messages, page.now, None);
+    // So much came that what lies between is not here.
+    if page.earlier && !rows.is_empty() && !newest.first().is_some_and(known) {
+        *rows = newest;
+        return;
+    }
+    for row in newest {
+        match rows.iter().find(|known| known.entry.message.id == row.entry.message.id) {
+            Some(known) => {
+                let message = row.entry.message;
+                if *known.message.read_untracked() != message {
+                    known.message.set(message);
+                }
+            }
+            None => rows.push(row),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Colours for code: what its words are, as classes. The colours themselves are the style sheet's.
+//!
+//! Bounded: long blocks, unknown languages and blocks that take too long are shown as they are, in whole or from there on.
+
+use pulldown_cmark_escape::escape_html_body_text;
+use std::{
+    str::FromStr,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+use syntect::{
+    parsing::{ParseState, Scope, ScopeStack, SyntaxReference, SyntaxSet},
+    util::LinesWithEndings,
+};
+
+/// In bytes.
+const LONGEST: usize = 100 * 1024;
+/// Longer lines are data, not code.
+const LONGEST_LINE: usize = 2_000;
+/// For all the code of one text.
+const TIME: Duration = Duration::from_millis(250);
+
+/// What begins all classes that are made here.
+pub(super) const PREFIX: &str = "hl-";
+
+static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(two_face::syntax::extra_newlines);
+
+/// The kinds of words that are told apart, the more special before the more general.
+static KINDS: LazyLock<Vec<(Scope, &'static str)>> = LazyLock::new(|| {
+    let kinds = [
+        ("comment", "comment"),
+        ("string", "string"),
+        ("constant.character.escape", "number"),
+        ("constant", "number"),
+        ("keyword.operator", ""),
+        ("keyword", "keyword"),
+        ("storage", "keyword"),
+        ("entity.name.tag", "keyword"),
+        ("entity.name.function", "name"),
+        ("support.function", "name"),
+        ("variable.function", "name"),
+        ("support.macro", "name"),
+        ("entity.name", "type"),
+        ("entity.other.inherited-class", "type"),
+        ("support.type", "type"),
+        ("support.class", "type"),
+        ("entity.other.attribute-name", "type"),
+        ("markup.inserted", "inserted"),
+        ("markup.deleted", "deleted"),
+        ("markup.heading", "keyword"),
+    ];
+    let read = |(scope, kind): (&str, &'static str)| Some((Scope::from_str(scope).ok()?, kind));
+    kinds.into_iter().filter_map(read).collect()
+});
+
+/// How much time is left for the code of one text.
+pub(super) struct Highlighter {
+    until: Instant,
+}
+
+impl Highlighter {
+    pub fn new() -> Self {
+        Self { until: Instant::now() + TIME }
+    }
+
+    /// The code as HTML; none where it is to be shown as it is.
+    pub fn html(&self, language: &str, code: &str) -> Option<String> {
+        if code.len() > LONGEST {
+            return None;
+        }
+        let mut writer = Writer { html: String::with_capacity(code.len() * 2), open: "" };
+        let mut state = ParseState::new(syntax(language)?);
+        let mut stack = ScopeStack::new();
+        for line in LinesWithEndings::from(code) {
+            if line.len() > LONGEST_LINE || Instant::now() > self.until {
+                writer.write(line, "");
+                continue;
+            }
+            let Ok(changes) = state.parse_line(line, &SYNTAXES) else {
+                writer.write(line, "");
+                continue;
+            };
+            let mut from = 0;
+            for (at, change) in changes {
+                writer.write(line.get(from..at)?, kind(&stack));
+                from = at;
+                stack.apply(&change).ok()?;
+            }
+            writer.write(line.get(from..)?, kind(&stack));
+        }
+        writer.close();
+        Some(writer.html)
+    }
+}
+
+fn syntax(language: &str) -> Option<&'static SyntaxReference> {
+    let language = language.split([',', ' ', '{']).next().filter(|language| !language.is_empty())?;
+    // Names that models use and grammars do not know.
+    let known = match language.to_ascii_lowercase().as_str() {
+        "text" | "plain" | "plaintext" | "txt" => return None,
+        "shell" | "console" | "zsh" => "bash",
+        "golang" => "go",
+        "c#" => "cs",
+        "jsonc" | "json5" => "json",
+        _ => language,
+    };
+    SYNTAXES.find_syntax_by_token(known).filter(|syntax| syntax.name != "Plain Text")
+}
+
+/// What the innermost scope that is known makes of a word.
+fn kind(stack: &ScopeStack) -> &'static str {
+    let known = |scope: &Scope| KINDS.iter().find(|(known, _)| known.is_prefix_of(*scope));
+    stack.as_slice().iter().rev().find_map(known).map_or("", |(_, kind)| kind)
+}
+
+/// Puts neighbours of one kind into one element.
+struct Writer {
+    html: String,
+    open: &'static str,
+}
+
+impl Writer {
+    fn write(&mut self, text: &str, kind: &'static str) {
+        if text.is_empty() {
+            return;
+        }
+        // Space has no colour.
+        if kind != self.open && !text.trim().is_empty() {
+            self.close();
+            if !kind.is_empty() {
+                self.html.push_str("<span class=\"");
+                self.html.push_str(PREFIX);
+                self.html.push_str(kind);
+                self.html.push_str("\">");
+            }
+            self.open = kind;
+        }
+        // Writing to a String does not fail.
+        _ = escape_html_body_text(&mut self.html, text);
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.html.push_str("</span>");
+        }
+        self.open = "";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn html(language: &str, code: &str) -> Option<String> {
+        Highlighter::new().html(language, code)
+    }
+
+    #[test]
+    fn words_of_the_usual_languages_have_kinds() {
+        for (language, code, kind) in [
+            (
+                "rust",
+                "let a = \"b\";",
+                "<span class=\"hl-keyword\">let</span> a = <span class=\"hl-string\">\"b\"</span>;",
+            ),
+            ("python", "# no\n", "<span class=\"hl-comment\"># no\n</span>"),
+            ("ts", "const a: number = 1;", "<span class=\"hl-keyword\">const</span>"),
+            ("sql", "SELECT 1", "<span class=\"hl-keyword\">SELECT</span>"),
+            ("toml", "a = 1", "<span class=\"hl-number\">1</span>"),
+            ("yaml", "a: 'b'", "hl-string"),
+            ("json", "{\"a\": true}", "<span class=\"hl-number\">true</span>"),
+            ("bash", "echo \"$A\"", "hl-string"),
+            ("shell", "echo \"$A\"", "hl-string"),
+            ("diff", "+a\n-b\n", "hl-inserted"),
+            ("html", "<b class=\"x\">", "hl-keyword"),
+        ] {
+            let html = html(language, code).unwrap_or_else(|| panic!("{language} is not known"));
+            assert!(html.contains(kind), "{language}: {html}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_or_too_long_stays_as_it_is() {
+        for language in ["", "text", "klingon", "../../etc"] {
+            assert_eq!(html(language, "a"), None, "{language}");
+        }
+        assert_eq!(html("rust", &"a".repeat(LONGEST + 1)), None);
+        let line = "let ".repeat(LONGEST_LINE);
+        assert_eq!(html("rust", &line), Some(line));
+    }
+
+    #[test]
+    fn every_character_is_kept_and_none_is_markup() {
+        let code = "fn f<'a>(x: &'a str) -> &'a str {\n\t\"</span><script>\" // & <b>\n}\n\u{2028}ü";
+        let html = html("rust", code).unwrap();
+        let plain = html.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+        let plain: String = plain.collect();
+        let plain = plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        assert_eq!(plain, code);
+        assert_eq!(html.matches("<span ").count(), html.matches("</span>").count());
+        assert!(!html.contains("<script"), "{html}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Where in its conversation a launch stands: at the end of a branch, or in the place of an earlier message.
+
+use super::Launch;
+use crate::{
+    Engine, Error, Result,
+    store::branches::{self, Stretch},
+};
+use domain::{
+    branch::Branch,
+    id::{MessageId, TaskId},
+};
+
+/// The end of a branch, or the beginning of a new one.
+#[derive(Default)]
+pub(super) struct Place {
+    /// What stands before the launch.
+    pub path: Vec<Stretch>,
+    branch: Option<MessageId>,
+    pub replaces: Option<MessageId>,
+}
+
+impl Place {
+    /// The branch of the launch's messages, the first of which is `message`.
+    pub fn branch(&self, message: MessageId) -> Option<MessageId> {
+        if self.replaces.is_some() { Some(message) } else { self.branch }
+    }
+}
+
+impl Engine {
+    /// # Errors
+    /// `Invalid` for a message to replace or a branch that the conversation does not have.
+    pub(super) async fn place(&self, task: Option<TaskId>, launch: &Launch) -> Result<Place> {
+        let db = self.0.store.read();
+        let Some(task) = task else {
+            let alone = "belongs to a conversation: name that as 'taskId'";
+            return match launch {
+                Launch { replaces: Some(_), .. } => Err(Error::invalid("replaces", alone)),
+                Launch { branch: Some(Branch::Of(_)), .. } => Err(Error::invalid("branch", alone)),
+                _ => Ok(Place::default()),
+            };
+        };
+        if let Some(replaced) = launch.replaces {
+            let stand = branches::stand(db, task, replaced).await?.filter(|stand| stand.author == "user");
+            let stand = stand.ok_or_else(|| {
+                Error::invalid("replaces", "is no message of a person in this conversation")
+            })?;
+            let original = MessageId(stand.original());
+            // A version of a version stands beside both, not below them.
+            let trunk = match stand.replaces {
+                None => Some(stand),
+                Some(_) => branches::stand(db, task, original).await?,
+            };
+            let trunk = trunk.ok_or_else(|| Error::internal(format!("message {original} is gone")))?;
+            let mut path = branches::path(db, Branch::of(trunk.branch.map(MessageId))).await?;
+            if let Some(end) = path.first_mut() {
+                end.below = original.0;
+            }
+            return Ok(Place { path, branch: None, replaces: Some(original) });
+        }
+        let branch = match launch.branch {
+            Some(branch) => branch,
+            None => branches::newest(db, task).await?,
+        };
+        self.check_branch(task, branch).await?;
+        Ok(Place { path: branches::path(db, branch).await?, branch: branch.first(), replaces: None })
+    }
+
+    /// # Errors
+    /// `Invalid` when the conversation has no such branch.
+    pub(crate) async fn check_branch(&self, task: TaskId, branch: Branch) -> Result<()> {
+        let Some(first) = branch.first() else { return Ok(()) };
+        let stand = branches::stand(self.0.store.read(), task, first).await?;
+        if stand.is_some_and(|stand| stand.replaces.is_some()) {
+            return Ok(());
+        }
+        Err(Error::invalid("branch", "is no branch of this conversation"))
+    }
+
+    /// The branch that a message stands on.
+    pub(super) async fn branch_of(&self, task: TaskId, message: MessageId) -> Result<Branch> {
+        let stand = branches::stand(self.0.store.read(), task, message).await?;
+        Ok(Branch::of(stand.and_then(|stand| stand.branch).map(MessageId)))
+    }
+}

@@ -1,0 +1,113 @@
+//! The branches of conversations: the path that leads to a branch's end, and the versions of a message.
+//!
+//! Always true: the messages of a branch are younger than the one its first message replaces, so that a path is in the
+//! order of ids. Reading a part of a path looks at no more rows than it gives, however long the conversation is.
+
+use crate::Result;
+use domain::{
+    branch::{Branch, Version, Versions},
+    id::{MessageId, TaskId},
+};
+use sqlx::{FromRow, SqlitePool};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// What a path has of one branch: its messages below `below`.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Stretch {
+    /// None: the trunk.
+    pub branch: Option<Uuid>,
+    pub below: Uuid,
+}
+
+/// How a message stands in its conversation.
+#[derive(Clone, Debug, FromRow)]
+pub struct Stand {
+    pub id: Uuid,
+    pub author: String,
+    pub branch: Option<Uuid>,
+    pub replaces: Option<Uuid>,
+}
+
+impl Stand {
+    /// The message that this one is a version of: itself, unless it replaces another.
+    pub fn original(&self) -> Uuid {
+        self.replaces.unwrap_or(self.id)
+    }
+}
+
+pub async fn stand(db: &SqlitePool, task: TaskId, message: MessageId) -> Result<Option<Stand>> {
+    let row =
+        sqlx::query_as("SELECT id, author, branch, replaces FROM message WHERE id = $1 AND task_id = $2")
+            .bind(message.0)
+            .bind(task.0)
+            .fetch_optional(db)
+            .await?;
+    Ok(row)
+}
+
+/// The branch on which the conversation last went on.
+pub async fn newest(db: &SqlitePool, task: TaskId) -> Result<Branch> {
+    let row: Option<Option<Uuid>> =
+        sqlx::query_scalar("SELECT branch FROM message WHERE task_id = $1 ORDER BY id DESC LIMIT 1")
+            .bind(task.0)
+            .fetch_optional(db)
+            .await?;
+    Ok(Branch::of(row.flatten().map(MessageId)))
+}
+
+/// From the branch's end to the conversation's beginning.
+pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<Stretch>> {
+    let rows = sqlx::query_as(
+        "WITH RECURSIVE stretch (branch, below) AS ( \
+         SELECT $1, $2 UNION ALL \
+         SELECT r.branch, r.id FROM stretch s JOIN message f ON f.id = s.branch JOIN message r ON r.id = f.replaces) \
+         SELECT branch, below FROM stretch",
+    )
+    .bind(branch.first().map(|first| first.0))
+    .bind(Uuid::max())
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+/// Whether the message stands on the path.
+pub fn is_on(path: &[Stretch], message: &Stand) -> bool {
+    path.iter().any(|stretch| stretch.branch == message.branch && message.id < stretch.below)
+}
+
+/// The versions of those of the messages that have more than one.
+pub async fn versions(db: &SqlitePool, stands: &[Stand]) -> Result<BTreeMap<Uuid, Versions>> {
+    let originals: BTreeSet<Uuid> =
+        stands.iter().filter(|stand| stand.author == "user").map(Stand::original).collect();
+    let ids: Vec<String> = originals.iter().map(|id| id.as_simple().to_string()).collect();
+    let rows: Vec<(Uuid, Uuid, Option<Uuid>)> = sqlx::query_as(
+        "SELECT m.replaces, m.id, o.branch FROM json_each($1) e CROSS JOIN message m ON m.replaces = unhex(e.value) \
+         JOIN message o ON o.id = m.replaces ORDER BY m.id",
+    )
+    .bind(serde_json::to_string(&ids).map_err(crate::Error::internal)?)
+    .fetch_all(db)
+    .await?;
+    let mut lines: BTreeMap<Uuid, Vec<Version>> = BTreeMap::new();
+    for (original, version, trunk) in rows {
+        let first = Version { message: MessageId(original), branch: Branch::of(trunk.map(MessageId)) };
+        let message = MessageId(version);
+        lines
+            .entry(original)
+            .or_insert_with(|| vec![first])
+            .push(Version { message, branch: Branch::Of(message) });
+    }
+    let versions = stands.iter().filter_map(|stand| {
+        let line = lines.get(&stand.original())?;
+        let place = line.iter().position(|version| version.message.0 == stand.id)?;
+        let version = |place: usize| line.get(place).copied();
+        let versions = Versions {
+            place: place as u32 + 1,
+            of: line.len() as u32,
+            before: place.checked_sub(1).and_then(version),
+            after: version(place + 1),
+        };
+        Some((stand.id, versions))
+    });
+    Ok(versions.collect())
+}
