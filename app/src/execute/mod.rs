@@ -10,4 +10,5 @@ mod server;
 mod steps;
 
 pub use form::ExecuteForm;
+pub use input::InputControls;
 pub use page::ExecutePage;
