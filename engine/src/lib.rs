@@ -16,7 +16,9 @@ mod given;
 mod inbox;
 mod live;
 mod markdown;
+mod presence;
 mod presets;
+mod prices;
 mod projects;
 mod providers;
 mod roles;
@@ -53,8 +55,10 @@ struct Inner {
     accounts: accounts::Accounts,
     secrets: secrets::Vault,
     models: providers::Models,
+    prices: prices::Prices,
     runs: runs::Runs,
     live: live::Hub,
+    presence: presence::Presence,
 }
 
 impl Engine {
@@ -67,10 +71,12 @@ impl Engine {
         let store = store::Store::open(&config.data).await?;
         let secrets = secrets::Vault::open(&config.data)?;
         let models = providers::Models::open(&config, &store, &secrets).await?;
+        let prices = prices::Prices::open(&store).await?;
         let runs = runs::Runs::new().map_err(StartError::Seed)?;
         let (serve, seed_demo) = (config.serve, config.seed_demo);
         let accounts = accounts::Accounts::new();
-        let inner = Inner { folder, store, accounts, secrets, models, runs, live: live::Hub::default() };
+        let (live, presence) = (live::Hub::default(), presence::Presence::default());
+        let inner = Inner { folder, store, accounts, secrets, models, prices, runs, live, presence };
         let engine = Self(Arc::new(inner));
         if seed_demo {
             seed::demo(&engine).await.map_err(StartError::Seed)?;

@@ -1,5 +1,7 @@
 //! Executing a template: its input, a role for each step, what would happen, and the launch.
 
+mod again;
+mod estimate;
 mod form;
 mod input;
 mod page;

@@ -80,7 +80,9 @@ impl Engine {
                 reason: role.reason,
             }),
         });
-        Ok(LaunchPreview { steps: steps.collect(), warnings, errors })
+        let steps: Vec<_> = steps.collect();
+        let estimate = self.estimate(project, key, &recipe.plan, &steps).await?;
+        Ok(LaunchPreview { steps, warnings, errors, estimate })
     }
 
     /// The template to run: stored, or built in.
@@ -110,7 +112,12 @@ impl Engine {
         if let Err(refused) = &resolved {
             problems.extend(role_problems(refused));
         }
-        let (true, Ok(roles)) = (problems.is_empty(), resolved) else { return Err(Error::Invalid(problems)) };
+        let (true, Ok(mut roles)) = (problems.is_empty(), resolved) else {
+            return Err(Error::Invalid(problems));
+        };
+        for role in &mut roles {
+            role.price = self.0.prices.of(&role.model);
+        }
         let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
         let role_versions =
             roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();

@@ -14,6 +14,7 @@ mod json;
 mod mapping;
 mod more;
 mod page;
+mod presence;
 mod preview;
 mod problems;
 mod schema;

@@ -6,6 +6,7 @@ use super::{
     draft::{self, Draft},
     input::InputPane,
     inspector::Inspector,
+    presence::Presence,
     preview::Origin,
     problems::Problems,
     stale::Stale,
@@ -42,7 +43,8 @@ pub fn TemplateEditor(
     let pending = action.pending();
     let based_on = RwSignal::new(version);
     let fixed_key = key.is_some();
-    provide_context(Origin { project, key: StoredValue::new(key.clone()) });
+    let origin = Origin { project, key: StoredValue::new(key.clone()) };
+    provide_context(origin);
     let tools = Tools::new(editor);
     let key = StoredValue::new(key);
     let form = NodeRef::<html::Form>::new();
@@ -100,6 +102,7 @@ pub fn TemplateEditor(
                 <p class="designer-said" role="status">
                     {move || if editor.awake.get() { editor.said.get() } else { "Loading the editor…".to_owned() }}
                 </p>
+                <Presence origin based_on/>
                 <button
                     type="submit"
                     form=form_id
