@@ -14,6 +14,7 @@ pub mod file;
 pub mod id;
 pub mod key;
 pub mod plan;
+pub mod price;
 pub mod problem;
 pub mod provider;
 pub mod role;

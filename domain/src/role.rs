@@ -3,6 +3,7 @@
 use crate::{
     key::{ModelName, RoleKey},
     plan::Plan,
+    price::Price,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +36,9 @@ pub struct StepRole {
     pub version: u32,
     pub model: ModelName,
     pub reason: Reason,
+    /// What its model costs in this run, whatever it costs later; none: nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// A role as resolution sees it.
@@ -94,6 +98,7 @@ pub fn resolve(
                 version: candidate.version,
                 model: candidate.model.clone(),
                 reason,
+                price: None,
             }),
             None => {
                 errors.push(ResolveError::NoRoles);

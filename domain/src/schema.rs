@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod rows;
+pub use rows::{ItemKind, NoRows, Row, RowKind, SchemaRows};
+
 #[cfg(feature = "evaluate")]
 mod bounds;
 #[cfg(feature = "evaluate")]
@@ -26,6 +29,9 @@ pub struct FormField {
     pub required: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// What could stand there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<Value>,
 }
 
 /// How a field is entered.
@@ -67,6 +73,7 @@ pub fn form_fields(schema: &Value) -> Vec<FormField> {
             kind: kind_of(name, property),
             required: required.contains(&name.as_str()),
             default: property.get("default").cloned(),
+            example: property.get("examples").and_then(|examples| examples.get(0)).cloned(),
             name: name.clone(),
         })
         .collect()

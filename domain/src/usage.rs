@@ -5,6 +5,8 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
+use crate::price::{Money, Price};
+
 /// Tokens read and written. Adding saturates: a provider's nonsense number must not stop a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -13,11 +15,20 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens of the answer, thinking included.
     pub output_tokens: u64,
+    /// What they cost. None: some of them have no price, so nobody knows; never a guess, never 0 for want of a price.
+    #[serde(rename = "costNanoUsd", default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
 }
 
 impl Usage {
     pub fn new(input_tokens: u64, output_tokens: u64) -> Self {
-        Self { input_tokens, output_tokens }
+        Self { input_tokens, output_tokens, cost: None }
+    }
+
+    /// The same tokens, at that price. A provider that counted none leaves it unknown.
+    pub fn at(self, price: Option<Price>) -> Self {
+        let cost = price.filter(|_| self.total() > 0).map(|price| price.of(self));
+        Self { cost, ..self }
     }
 
     pub fn total(self) -> u64 {
@@ -29,7 +40,15 @@ impl Add for Usage {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
+        // Nothing used costs nothing; anything used without a price makes the sum unknown.
+        let cost = match (self.cost, other.cost) {
+            (Some(Money(one)), Some(Money(more))) => Some(Money(one.saturating_add(more))),
+            (cost, None) if other.total() == 0 => cost,
+            (None, cost) if self.total() == 0 => cost,
+            _ => None,
+        };
         Self {
+            cost,
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
         }
@@ -51,6 +70,7 @@ impl Sum for Usage {
 #[cfg(test)]
 mod tests {
     use super::Usage;
+    use crate::price::{Money, Price, Rate};
 
     #[test]
     fn sums_saturate_and_travel_in_camel_case() {
@@ -61,5 +81,17 @@ mod tests {
             serde_json::to_value(Usage::new(1, 2)).unwrap(),
             serde_json::json!({"inputTokens": 1, "outputTokens": 2})
         );
+    }
+
+    #[test]
+    fn a_sum_knows_its_cost_only_when_all_of_it_has_one() {
+        let price = Price { input: Rate(1_000_000), output: Rate(2_000_000) };
+        let priced = Usage::new(10, 5).at(Some(price));
+        assert_eq!(priced.cost, Some(Money(20_000)));
+        assert_eq!((priced + Usage::default() + priced).cost, Some(Money(40_000)));
+        assert_eq!((priced + Usage::new(1, 0) + priced).cost, None);
+        assert_eq!(Usage::default().at(Some(price)).cost, None);
+        let json = serde_json::to_value(priced).unwrap();
+        assert_eq!(json["costNanoUsd"], 20_000);
     }
 }

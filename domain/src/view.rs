@@ -8,6 +8,7 @@ use crate::{
     file::FilePath,
     id::{ContentId, EventId, MessageId, RunNumber, TaskId, Timestamp, TokenId, UserId},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
+    price::Price,
     problem::Problem,
     provider::ProviderKind,
     role::Reason,
@@ -450,6 +451,28 @@ pub struct LaunchPreview {
     pub steps: Vec<StepPreview>,
     pub warnings: Vec<String>,
     pub errors: Vec<Problem>,
+    /// What it may take; none: there is nothing to go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+/// What past runs of the template took, at what the chosen models cost now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// So many past runs say so.
+    pub runs: u32,
+    /// Without a cost: one of the models has no price.
+    pub usage: Usage,
+}
+
+/// What a model costs, as an admin has said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelPrice {
+    pub model: ModelName,
+    /// None: a role uses it, and nobody has said.
+    pub price: Option<Price>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -531,7 +554,41 @@ pub enum Subject {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LiveFrame {
-    Event { run: RunNumber, event: Event },
-    Delta { run: RunNumber, delta: Delta },
-    Change { change: Change },
+    Event {
+        run: RunNumber,
+        event: Event,
+    },
+    Delta {
+        run: RunNumber,
+        delta: Delta,
+    },
+    Change {
+        change: Change,
+    },
+    /// Who has the template open for editing now.
+    Present {
+        template: TemplateKey,
+        people: Vec<Present>,
+    },
+}
+
+/// A tab in which somebody edits a template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Present {
+    pub tab: String,
+    pub name: String,
+    /// It is the reader's own.
+    pub mine: bool,
+}
+
+/// Who is there when one comes, and where to follow it from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attendance {
+    pub people: Vec<Present>,
+    /// The template's newest version.
+    pub newest: u32,
+    /// The project's newest change.
+    pub changes: u64,
 }

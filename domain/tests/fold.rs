@@ -42,6 +42,7 @@ fn log() -> Vec<EventKind> {
         version: 1,
         model: ModelName::parse("p/m").unwrap(),
         reason: Reason::GeneralWorker,
+        price: None,
     };
     let id = StepRunId::of;
     let item = |item| StepRunId { step: 0, item: Some(item) };

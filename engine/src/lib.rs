@@ -16,7 +16,9 @@ mod given;
 mod inbox;
 mod live;
 mod markdown;
+mod presence;
 mod presets;
+mod prices;
 mod projects;
 mod providers;
 mod roles;
@@ -54,8 +56,10 @@ struct Inner {
     accounts: accounts::Accounts,
     secrets: secrets::Vault,
     models: providers::Models,
+    prices: prices::Prices,
     runs: runs::Runs,
     live: live::Hub,
+    presence: presence::Presence,
     rendered: markdown::Rendered,
 }
 
@@ -69,12 +73,14 @@ impl Engine {
         let store = store::Store::open(&config.data).await?;
         let secrets = secrets::Vault::open(&config.data)?;
         let models = providers::Models::open(&config, &store, &secrets).await?;
+        let prices = prices::Prices::open(&store).await?;
         let runs = runs::Runs::new().map_err(StartError::Seed)?;
         let (serve, seed_demo) = (config.serve, config.seed_demo);
         let accounts = accounts::Accounts::new();
-        let rendered = markdown::Rendered::new();
-        let live = live::Hub::default();
-        let inner = Inner { folder, store, accounts, secrets, models, runs, live, rendered };
+        let (live, presence, rendered) =
+            (live::Hub::default(), presence::Presence::default(), markdown::Rendered::new());
+        let inner =
+            Inner { folder, store, accounts, secrets, models, prices, runs, live, presence, rendered };
         let engine = Self(Arc::new(inner));
         if seed_demo {
             seed::demo(&engine).await.map_err(StartError::Seed)?;

@@ -2,7 +2,7 @@
 
 use super::{
     layout::{COLUMN_GAP, Edge, NODE_HEIGHT, NODE_WIDTH},
-    scene::{Node, Scene, breadth},
+    scene::{Group, Node, Scene, breadth},
 };
 use crate::ui::{Glyph, Status};
 use leptos::prelude::*;
@@ -44,6 +44,18 @@ pub fn columns(scene: &Scene) -> impl IntoView + use<> {
             }
         })
         .collect_view()
+}
+
+/// A frame around each group, with its name below.
+pub fn groups(scene: &Scene) -> impl IntoView + use<> {
+    let frame = |group: &Group| {
+        let Group { name, x, y, width, height } = group.clone();
+        view! {
+            <rect class="canvas-group" x=x y=y width=width height=height rx="10"></rect>
+            <text class="canvas-group-name" x=x + width - 10 y=y + height - 8>{name}</text>
+        }
+    };
+    scene.groups.iter().map(frame).collect_view()
 }
 
 /// `chosen`: lines that lead to or from it stand out. `plus`: steps can be put into lines.

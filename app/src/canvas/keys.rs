@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn arrows_follow_lines_and_reach_every_step() {
         let waits = vec![vec![], vec![0], vec![0], vec![1, 2], vec![]];
-        let scene = Scene { nodes: Vec::new(), layout: layout(&waits), waits };
+        let scene = Scene { nodes: Vec::new(), layout: layout(&waits), waits, groups: Vec::new() };
         let go = |from, way| beside(&scene, Some(from), way);
         assert_eq!(beside(&scene, None, Way::Right), Some(0));
         assert_eq!(go(3, Way::Left), Some(1));

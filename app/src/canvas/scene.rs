@@ -12,7 +12,24 @@ pub struct Scene {
     pub nodes: Vec<Node>,
     pub layout: Layout,
     pub waits: Vec<Vec<u32>>,
+    pub groups: Vec<Group>,
 }
+
+/// Steps of one wave that run together because their author said so, and the frame around them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    pub x: i32,
+    pub y: i32,
+    pub width: i32,
+    pub height: i32,
+}
+
+/// Around the steps of a group; above a step with a condition, that too; below them, the group's name.
+const FRAME_SIDE: i32 = 12;
+const FRAME_TOP: i32 = 6;
+const FRAME_CONDITION: i32 = 20;
+const FRAME_FOOT: i32 = 24;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -44,8 +61,12 @@ impl Scene {
             let before: Vec<_> = before.map(|step| step.name.as_str()).collect();
             Node { flawed: flawed.contains(&index), ..node(step, &before) }
         };
-        let nodes = template.steps.iter().enumerate().map(node).collect();
-        Self { nodes, layout: layout::layout(&waits), waits }
+        let nodes: Vec<_> = template.steps.iter().enumerate().map(node).collect();
+        let mut layout = layout::layout(&waits);
+        let groups = groups(template, &layout);
+        let lowest = groups.iter().map(|group| group.y + group.height).max().unwrap_or_default();
+        layout.height = layout.height.max(lowest);
+        Self { nodes, layout, waits, groups }
     }
 
     /// A run's plan, which carries no texts.
@@ -61,12 +82,39 @@ impl Scene {
             flawed: false,
             label: step.name.clone(),
         };
-        Self { nodes: plan.steps.iter().map(node).collect(), layout: layout::layout(&waits), waits }
+        let nodes = plan.steps.iter().map(node).collect();
+        Self { nodes, layout: layout::layout(&waits), waits, groups: Vec::new() }
     }
 
     pub fn size(&self) -> (f64, f64) {
         (f64::from(self.layout.width), f64::from(self.layout.height))
     }
+}
+
+/// The frames: around members that stand next to each other in their column, so that no frame holds a stranger.
+fn groups(template: &Template, layout: &Layout) -> Vec<Group> {
+    let mut order: Vec<_> = (0..layout.steps.len()).collect();
+    order.sort_by_key(|&index| (layout.steps[index].wave, layout.steps[index].y));
+    let together = |one: &usize, next: &usize| {
+        let group = |index: usize| template.steps[index].parallel_group.as_ref();
+        layout.steps[*one].wave == layout.steps[*next].wave
+            && group(*one).is_some()
+            && group(*one) == group(*next)
+    };
+    let members = order.chunk_by(together).filter(|members| members.len() > 1);
+    let frame = |members: &[usize]| {
+        let (first, last) = (*members.first()?, *members.last()?);
+        let head = if template.steps[first].condition.is_some() { FRAME_CONDITION } else { FRAME_TOP };
+        let (top, bottom) = (layout.steps[first].y - head, layout.steps[last].y + layout::NODE_HEIGHT);
+        Some(Group {
+            name: shorten(template.steps[first].parallel_group.as_deref()?, LINE),
+            x: layout.steps[first].x - FRAME_SIDE,
+            y: top,
+            width: layout::NODE_WIDTH + 2 * FRAME_SIDE,
+            height: bottom + FRAME_FOOT - top,
+        })
+    };
+    members.filter_map(frame).collect()
 }
 
 fn node(step: &Step, before: &[&str]) -> Node {
@@ -171,5 +219,37 @@ mod tests {
         assert_eq!(node.condition.as_deref(), Some("if context['A'].value > 7"));
         assert!(node.name.ends_with('…') && breadth(&node.name) < NAME + 2.0);
         assert!(node.label.ends_with("waits for A, B"), "{}", node.label);
+    }
+
+    #[test]
+    fn a_frame_holds_its_group_and_nobody_else() {
+        let step = |name: &str, group: Option<&str>| Step {
+            name: name.into(),
+            parallel_group: group.map(str::to_owned),
+            ..Step::default()
+        };
+        let template = Template {
+            api_version: domain::template::API_VERSION.into(),
+            key: domain::key::TemplateKey::from_title("t"),
+            name: "T".into(),
+            description: None,
+            input: None,
+            output: None,
+            steps: vec![
+                step("A", None),
+                step("B", Some("both")),
+                step("C", Some("both")),
+                step("D", Some("alone")),
+            ],
+        };
+        let scene = Scene::of_template(&template, &[]);
+        let names: Vec<_> = scene.groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(names, ["both"]);
+        let (frame, spots) = (&scene.groups[0], &scene.layout.steps);
+        let inside = |index: usize| {
+            (frame.x..frame.x + frame.width).contains(&spots[index].x)
+                && (frame.y..frame.y + frame.height).contains(&spots[index].y)
+        };
+        assert_eq!([0, 1, 2, 3].map(inside), [false, true, true, false]);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     camera::{Camera, HEAD, MARGIN, Size},
-    draw::{Look, NodeView, columns, edges},
+    draw::{Look, NodeView, columns, edges, groups},
     keys::{Way, beside},
     layout::{NODE_HEIGHT, NODE_WIDTH},
     map::Map,
@@ -382,7 +382,7 @@ pub fn Canvas(
                     let Camera { x, y, zoom } = camera.get();
                     format!("translate({x:.2} {y:.2}) scale({zoom:.4})")
                 }>
-                    <g aria-hidden="true">{move || columns(&scene.read())}</g>
+                    <g aria-hidden="true">{move || columns(&scene.read())} {move || groups(&scene.read())}</g>
                     <g aria-hidden="true">{move || edges(&scene.read(), chosen, editing.is_some())}</g>
                     {nodes}
                     {line}

@@ -4,6 +4,8 @@
 //! own with each try, so that two clicks make one run.
 
 use super::{
+    again::{self, AsLastTime},
+    estimate::Estimated,
     input::InputControls,
     presets::Presets,
     remembered,
@@ -110,6 +112,8 @@ fn Filled(
     let version = ready.template.version;
     let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
     let names = StoredValue::new(names);
+    let input_names = crate::execute::read::fields(&document).into_iter().map(|field| field.name);
+    let input_names = StoredValue::new(input_names.collect::<Vec<_>>());
     let chosen: Vec<_> = document.steps.iter().map(|_| RwSignal::new(String::new())).collect();
     // The first assignment is the form's own; these are beside it.
     let variants = RwSignal::new(0_usize);
@@ -156,6 +160,9 @@ fn Filled(
             let keys = rows_chosen.get_value().into_iter().map(|one| one.get_untracked());
             let pairs = names.get_value().into_iter().zip(keys).filter(|(_, key)| !key.is_empty());
             remembered::write(&project, &template, &pairs.collect::<BTreeMap<_, _>>());
+            if let Some(form) = form.get_untracked() {
+                place.with_value(|of| input_names.with_value(|names| again::keep(of, names, &form)));
+            }
             mint.set(mint_key());
             if started.side_by_side.is_empty() {
                 on_launched.run(started.launched);
@@ -227,7 +234,10 @@ fn Filled(
             <input type="hidden" name="form[idempotency_key]" prop:value=move || mint.get()/>
             <div class="execute-columns">
                 <section class="execute-input" aria-label="Input">
-                    <h2 class="section-title">"Input"</h2>
+                    <div class="execute-roles-head">
+                        <h2 class="section-title">"Input"</h2>
+                        <AsLastTime of=place names=input_names form on_filled=Callback::new(move |()| looked.soon())/>
+                    </div>
                     <InputControls template=document fault prefix=PREFIX/>
                 </section>
                 <section class="execute-roles" aria-label="Roles">
@@ -262,6 +272,7 @@ fn Filled(
                     <span class="execute-keys">
                         <Kbd keys="Ctrl Enter"/>
                     </span>
+                    <Estimated preview variants/>
                 </div>
             </footer>
         </ActionForm>

@@ -61,23 +61,27 @@ fn Control(
     let label = field.title.clone();
     let optional = !field.required;
     let required = field.required;
+    let placeholder = MaybeProp::from(field.example.map(|example| match example {
+        Value::String(text) => text,
+        example => example.to_string(),
+    }));
     let value = match field.default {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text,
         Some(value) => value.to_string(),
     };
     match field.kind {
-        FieldKind::Text => view! { <TextField label name id value hint error required optional/> }.into_any(),
+        FieldKind::Text => view! { <TextField label name id value hint placeholder error required optional/> }.into_any(),
         FieldKind::LongText => view! {
-            <TextArea label name id value hint error required optional rows=8 mono=true submit_on_enter=true/>
+            <TextArea label name id value hint placeholder error required optional rows=8 mono=true submit_on_enter=true/>
         }
         .into_any(),
         FieldKind::Number => view! {
-            <TextField label name id value hint error required optional kind=InputKind::Number step="any"/>
+            <TextField label name id value hint placeholder error required optional kind=InputKind::Number step="any"/>
         }
         .into_any(),
         FieldKind::Integer => view! {
-            <TextField label name id value hint error required optional kind=InputKind::Number step="1"/>
+            <TextField label name id value hint placeholder error required optional kind=InputKind::Number step="1"/>
         }
         .into_any(),
         FieldKind::Boolean => {
@@ -90,7 +94,7 @@ fn Control(
             view! { <Select label name id value options hint error required optional/> }.into_any()
         }
         FieldKind::Json => view! {
-            <TextArea label name id value hint error required optional rows=4 mono=true submit_on_enter=true/>
+            <TextArea label name id value hint placeholder error required optional rows=4 mono=true submit_on_enter=true/>
         }
         .into_any(),
     }

@@ -1,5 +1,7 @@
 //! Executing a template: its input, a role for each step, what would happen, and the launch.
 
+mod again;
+mod estimate;
 mod form;
 mod input;
 mod page;
@@ -10,4 +12,5 @@ mod server;
 mod steps;
 
 pub use form::ExecuteForm;
+pub use input::InputControls;
 pub use page::ExecutePage;

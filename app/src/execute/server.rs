@@ -121,6 +121,14 @@ pub async fn preview_launch(
     let detail = engine.template(&user, &project, &template, Some(form.version)).await?;
     let (launch, unreadable) = super::read::launch(&detail.document, &form);
     let mut preview = engine.preview(&user, &project, &template, &launch).await?;
+    for roles in super::read::others(&detail.document, &form, &mut Vec::new()) {
+        let one = engine::Launch { role_assignments: roles, ..launch.clone() };
+        let other = engine.preview(&user, &project, &template, &one).await?.estimate;
+        preview.estimate = preview.estimate.zip(other).map(|(sum, other)| domain::view::Estimate {
+            runs: sum.runs.min(other.runs),
+            usage: sum.usage + other.usage,
+        });
+    }
     // Where the form's text could not even be read, what the engine says of the lack would mislead.
     preview.errors.retain(|problem| !unreadable.iter().any(|other| other.path == problem.path));
     preview.errors.extend(unreadable);

@@ -25,8 +25,8 @@ use crate::{fault::Fault, ui::use_clock};
 use connection::Heard;
 use domain::{
     id::{RunNumber, Timestamp},
-    key::ProjectKey,
-    view::{Change, RunDetail},
+    key::{ProjectKey, TemplateKey},
+    view::{Change, Present, RunDetail},
 };
 use feed::Feed;
 use leptos::{ev, prelude::*};
@@ -142,9 +142,35 @@ impl Live {
 
     /// Calls `heard` with every change of the project after `drawn_at`, while the calling component is there.
     pub fn watch(self, project: &ProjectKey, drawn_at: u64, heard: impl Fn(&Change) + 'static) {
+        self.watch_all(project, drawn_at, Rc::new(heard), None);
+    }
+
+    /// As [`Self::watch`], and calls `present` whenever who has a template open for editing changes.
+    pub fn watch_presence(
+        self,
+        project: &ProjectKey,
+        drawn_at: u64,
+        heard: impl Fn(&Change) + 'static,
+        present: impl Fn(&TemplateKey, &[Present]) + 'static,
+    ) {
+        self.watch_all(project, drawn_at, Rc::new(heard), Some(Rc::new(present)));
+    }
+
+    fn watch_all(
+        self,
+        project: &ProjectKey,
+        drawn_at: u64,
+        heard: Rc<dyn Fn(&Change)>,
+        present: Option<Rc<dyn Fn(&TemplateKey, &[Present])>>,
+    ) {
         let Some(tab) = self.tab else { return };
-        let heard = Rc::new(heard);
-        let watch = tab.try_update_value(|tab| tab.watch(project, drawn_at, heard.clone()));
+        let watch = tab.try_update_value(|tab| {
+            let watch = tab.watch(project, drawn_at, heard.clone());
+            if let Some(present) = present {
+                tab.attend(watch.0, present);
+            }
+            watch
+        });
         let Some((watch, missed)) = watch else { return };
         if !missed.is_empty() {
             set_timeout(move || missed.iter().for_each(|change| heard(change)), Duration::ZERO);
@@ -296,6 +322,11 @@ impl Live {
         for change in &batch.changes {
             for heard in &batch.watchers {
                 heard(change);
+            }
+        }
+        for (template, people) in &batch.present {
+            for heard in &batch.presence {
+                heard(template, people);
             }
         }
         if !whole {

@@ -7,8 +7,8 @@ use super::{
 use domain::{
     event::{Delta, Event},
     id::{RunNumber, Timestamp},
-    key::ProjectKey,
-    view::{Change, LiveFrame},
+    key::{ProjectKey, TemplateKey},
+    view::{Change, LiveFrame, Present},
 };
 use leptos::prelude::*;
 use std::{
@@ -21,6 +21,7 @@ use std::{
 const RECENT: usize = 100;
 
 type Watcher = Rc<dyn Fn(&Change)>;
+type PresenceWatcher = Rc<dyn Fn(&TemplateKey, &[Present])>;
 
 #[derive(Default)]
 pub(super) struct Tab {
@@ -28,6 +29,8 @@ pub(super) struct Tab {
     feeds: BTreeMap<RunNumber, Followed>,
     watchers: Vec<(u64, Watcher)>,
     next_watcher: u64,
+    /// By the number of the watch that they came with.
+    presence: Vec<(u64, PresenceWatcher)>,
     /// The newest change known, while somebody watches.
     changes: Option<u64>,
     recent: VecDeque<Change>,
@@ -74,6 +77,8 @@ pub(super) struct Batch {
     pub runs: Vec<(Feed, Vec<Event>, Vec<Delta>)>,
     pub changes: Vec<Change>,
     pub watchers: Vec<Watcher>,
+    pub present: Vec<(TemplateKey, Vec<Present>)>,
+    pub presence: Vec<PresenceWatcher>,
 }
 
 impl Tab {
@@ -83,6 +88,7 @@ impl Tab {
             self.project = Some(project.clone());
             self.feeds.clear();
             self.watchers.clear();
+            self.presence.clear();
             self.recent.clear();
             self.queue.clear();
             self.changes = None;
@@ -133,8 +139,14 @@ impl Tab {
         (self.next_watcher, missed)
     }
 
+    /// Along with a watch, who is where.
+    pub fn attend(&mut self, watch: u64, heard: PresenceWatcher) {
+        self.presence.push((watch, heard));
+    }
+
     pub fn unwatch(&mut self, watch: u64) {
         self.watchers.retain(|(number, _)| *number != watch);
+        self.presence.retain(|(number, _)| *number != watch);
     }
 
     pub fn wanted(&self) -> Wanted {
@@ -173,12 +185,13 @@ impl Tab {
 
     pub fn take_queue(&mut self) -> Batch {
         let mut runs: BTreeMap<RunNumber, (Vec<Event>, Vec<Delta>)> = BTreeMap::new();
-        let mut changes = Vec::new();
+        let (mut changes, mut present) = (Vec::new(), Vec::new());
         for frame in self.queue.drain(..) {
             match frame {
                 LiveFrame::Event { run, event } => runs.entry(run).or_default().0.push(event),
                 LiveFrame::Delta { run, delta } => runs.entry(run).or_default().1.push(delta),
                 LiveFrame::Change { change } => changes.push(change),
+                LiveFrame::Present { template, people } => present.push((template, people)),
             }
         }
         changes.retain(|change| self.changes.is_none_or(|known| change.seq > known));
@@ -194,6 +207,8 @@ impl Tab {
             runs: runs.collect(),
             changes,
             watchers: self.watchers.iter().map(|(_, heard)| heard.clone()).collect(),
+            present,
+            presence: self.presence.iter().map(|(_, heard)| heard.clone()).collect(),
         }
     }
 

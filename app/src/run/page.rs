@@ -157,6 +157,7 @@ fn Run(
                     <div><dt>"Started by"</dt><dd>{summary.by}</dd></div>
                     <div><dt>"When"</dt><dd><RelativeTime at=summary.created_at/></dd></div>
                     <div><dt>"Tokens"</dt><dd class="mono">{move || usage(run)}</dd></div>
+                    {move || cost(run)}
                     <div><dt>"Roles"</dt><dd class="run-roles">{move || roles(run)}</dd></div>
                     <div><dt>"Where"</dt><dd><a class="link" href=conversation>"Its conversation"</a></dd></div>
                 </dl>
@@ -268,6 +269,14 @@ fn origins(project: &ProjectKey, state: &RunState) -> impl IntoView + use<> {
 fn usage(run: LiveRun) -> String {
     let usage = run.state.read().usage;
     format!("{} in, {} out", format_count(usage.input_tokens), format_count(usage.output_tokens))
+}
+
+/// Said only where all of it is known.
+fn cost(run: LiveRun) -> impl IntoView {
+    run.state.read().usage.cost.map(|cost| {
+        let exact = format!("{cost} US dollars, at the prices of when it began");
+        view! { <div><dt>"Cost"</dt><dd class="mono" title=exact>{cost.short()}</dd></div> }
+    })
 }
 
 /// Each role once, in the order of the steps.

@@ -80,7 +80,12 @@ pub fn StepPanel(
                     <dd class="mono">
                         {move || {
                             let usage = usage.get();
-                            format!("{} in, {} out", format_count(usage.input_tokens), format_count(usage.output_tokens))
+                            let cost = usage.cost.map(|cost| format!(", {}", cost.short())).unwrap_or_default();
+                            format!(
+                                "{} in, {} out{cost}",
+                                format_count(usage.input_tokens),
+                                format_count(usage.output_tokens),
+                            )
                         }}
                     </dd>
                 </div>

@@ -178,7 +178,7 @@ fn summary(run: LiveRun, compact: bool) -> impl IntoView {
             .zip(&state.plan.steps)
             .find(|(step, _)| is_under_way(step))
             .map(|(_, planned)| planned.name.clone());
-        (done, state.steps.len(), working, state.usage.total(), state.warnings.len())
+        (done, state.steps.len(), working, state.usage, state.warnings.len())
     });
     let live = run.is_live().get();
     // The run's page says it among its facts.
@@ -188,7 +188,8 @@ fn summary(run: LiveRun, compact: bool) -> impl IntoView {
         {(live && all > 1).then(|| part(format!("{done} of {all} steps")))}
         {working.filter(|_| all > 1).map(|name| view! { <span class="run-status-part run-status-working">{name}</span> })}
         {(!live && all > 1).then(|| part(format!("{all} steps")))}
-        {(usage > 0).then(|| part(format!("{} tok", format_count(usage))))}
+        {(usage.total() > 0).then(|| part(format!("{} tok", format_count(usage.total()))))}
+        {usage.cost.map(|cost| part(cost.short()))}
         {match warnings {
             0 => None,
             1 => Some("1 warning".to_owned()),

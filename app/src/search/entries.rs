@@ -47,8 +47,9 @@ pub fn of_project(project: &ProjectKey, templates: Vec<TemplateSummary>, roles: 
         entries.push(entry(EntryKind::Action, label, "", format!("{base}/{path}")));
     }
     for template in &templates {
-        let href = format!("{base}/templates/{}/execute", template.key);
-        let label = format!("Execute {}", template.name);
+        // With what was put in last time: who comes this way is in a hurry.
+        let href = format!("{base}/templates/{}/execute?again=1", template.key);
+        let label = format!("Execute {}…", template.name);
         entries.push(entry(EntryKind::Execute, label, template.key.as_str(), href));
     }
     for template in templates {

@@ -1,7 +1,12 @@
 //! A provider between its form and the engine.
 
 use crate::settings::server::ProviderForm;
-use domain::{key::ProviderKey, problem::Problem, provider::ProviderKind};
+use domain::{
+    key::{ModelName, ProviderKey},
+    price::{Price, Rate},
+    problem::Problem,
+    provider::ProviderKind,
+};
 
 /// What the engine takes, or what is wrong with which field. `existing` keeps its key.
 pub fn provider_draft(
@@ -39,6 +44,38 @@ pub fn provider_draft(
             max_concurrent,
             requests_per_minute,
         }),
+        _ => Err(problems),
+    }
+}
+
+/// A price, or what is wrong with which field.
+pub fn price_draft(
+    model: &str,
+    input: &str,
+    output: &str,
+) -> Result<(ModelName, Option<Price>), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let model = ModelName::parse(model.trim())
+        .map_err(|error| problems.push(Problem::new("model", error.to_string())))
+        .ok();
+    let mut rate = |path: &str, text: &str| {
+        let given = text.trim().trim_start_matches('$');
+        if given.is_empty() {
+            return None;
+        }
+        Rate::parse(given).map_err(|error| problems.push(Problem::new(path, error.to_string()))).ok()
+    };
+    let price = match (rate("input", input), rate("output", output)) {
+        (Some(input), Some(output)) => Some(Price { input, output }),
+        _ => None,
+    };
+    for (path, own, other) in [("input", input, output), ("output", output, input)] {
+        if own.trim().is_empty() && !other.trim().is_empty() {
+            problems.push(Problem::new(path, "give both, or neither"));
+        }
+    }
+    match model {
+        Some(model) if problems.is_empty() => Ok((model, price)),
         _ => Err(problems),
     }
 }

@@ -4,6 +4,7 @@
 mod draft;
 mod members;
 mod models;
+mod prices;
 mod provider;
 mod provider_form;
 mod server;

@@ -1,6 +1,7 @@
 //! `/settings/models`: who serves models, how each feels just now, and how to add one.
 
 use super::{
+    prices::PricesCard,
     provider::ProviderCard,
     provider_form::ProviderFields,
     server::{Providers, SaveProvider, list_providers},
@@ -33,7 +34,7 @@ pub fn ModelsPage() -> impl IntoView {
 
 #[component]
 fn All(providers: Providers, changes: RwSignal<u32>) -> impl IntoView {
-    let Providers { list, may_change } = providers;
+    let Providers { list, may_change, prices } = providers;
     let only_local = list.iter().all(|provider| provider.key.as_str() == "local");
     let cards =
         list.into_iter().map(|provider| view! { <ProviderCard provider may_change changes/> }).collect_view();
@@ -45,7 +46,11 @@ fn All(providers: Providers, changes: RwSignal<u32>) -> impl IntoView {
         }
     });
     let foot = if may_change {
-        view! { <Add changes/> }.into_any()
+        view! {
+            <Add changes/>
+            <PricesCard prices changes/>
+        }
+        .into_any()
     } else {
         view! { <p class="field-hint">"Administrators of this installation add and change providers."</p> }
             .into_any()

@@ -8,7 +8,7 @@ use domain::access::Permission;
 use domain::{
     id::TokenId,
     key::{ProjectKey, ProviderKey},
-    view::{ApiToken, Member, Project, Provider, ProviderStatus},
+    view::{ApiToken, Member, ModelPrice, Project, Provider, ProviderStatus},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,15 @@ use serde::{Deserialize, Serialize};
 pub struct Providers {
     pub list: Vec<Provider>,
     pub may_change: bool,
+    /// For those who may change them.
+    pub prices: Vec<ModelPrice>,
 }
 
 #[server]
 pub async fn list_providers() -> Result<Providers> {
     let (engine, user) = caller().await?;
-    Ok(Providers { list: engine.providers(&user).await?, may_change: user.admin })
+    let prices = if user.admin { engine.prices(&user).await? } else { Vec::new() };
+    Ok(Providers { list: engine.providers(&user).await?, may_change: user.admin, prices })
 }
 
 /// Asks the provider now.
@@ -67,6 +70,17 @@ pub async fn save_provider(
 pub async fn delete_provider(key: ProviderKey) -> Result<()> {
     let (engine, user) = caller().await?;
     engine.delete_provider(&user, &key).await?;
+    leptos_axum::redirect("/settings/models");
+    Ok(())
+}
+
+/// What a model costs from now on, in dollars per million tokens; both empty: nobody says.
+#[server]
+pub async fn save_price(model: String, input: String, output: String) -> Result<()> {
+    let (engine, user) = caller().await?;
+    let (model, price) = super::draft::price_draft(&model, &input, &output)
+        .map_err(|problems| Fault::Invalid { problems }.answered())?;
+    engine.set_price(&user, model, price).await?;
     leptos_axum::redirect("/settings/models");
     Ok(())
 }

@@ -8,7 +8,7 @@ use domain::{
     plan::Plan,
     problem::Problem,
     template::Template,
-    view::{Page, TemplateDetail, TemplateSummary},
+    view::{Attendance, Page, TemplateDetail, TemplateSummary},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,19 @@ pub async fn save_template(
     };
     leptos_axum::redirect(&format!("/p/{project}/templates/{}", saved.key));
     Ok(saved)
+}
+
+/// Says that this tab has the template open for editing; who else has.
+#[server(input = Json)]
+pub async fn attend_template(project: ProjectKey, key: TemplateKey, tab: String) -> Result<Attendance> {
+    let (engine, user) = caller().await?;
+    Ok(engine.attend(&user, &project, &key, &tab).await?)
+}
+
+#[server(input = Json)]
+pub async fn leave_template(project: ProjectKey, key: TemplateKey, tab: String) -> Result<()> {
+    let (engine, user) = caller().await?;
+    Ok(engine.leave(&user, &project, &key, &tab).await?)
 }
 
 /// Copies it under a free key and goes on to the copy.

@@ -151,6 +151,9 @@ impl Follower {
         let mut lists_due = self.cursor.project.is_some();
         let mut text_at = Instant::now();
         let mut with_text = BTreeSet::new();
+        let mut present = self.engine.0.presence.subscribe();
+        // Who is there already, a tab learns when it says that it is.
+        let mut met = *present.borrow_and_update();
         let stopping = self.engine.0.runs.stopping();
         let numbers: Vec<_> = self.followed.keys().copied().collect();
         for number in numbers {
@@ -183,7 +186,16 @@ impl Follower {
                 }
                 Ok(()) = commits.changed(), if self.cursor.project.is_some() && !lists_due => lists_due = true,
                 () = tokio::time::sleep_until(lists_at), if lists_due => {}
+                Ok(()) = present.changed(), if self.cursor.project.is_some() => {
+                    let turn = *present.borrow_and_update();
+                    let rooms = self.engine.0.presence.after(met, self.project, self.user.id);
+                    met = turn;
+                    for (template, people) in rooms {
+                        self.send(LiveFrame::Present { template, people }).await?;
+                    }
+                }
                 _ = recheck.tick() => {
+                    self.engine.0.presence.sweep();
                     self.engine.authorise(&self.user, &self.project_key, Permission::Viewer).await?;
                 }
             }

@@ -9,7 +9,6 @@ use super::{
     opening,
     output::Output,
     recipe::Recipe,
-    settle::settle,
     turn::Turn,
 };
 use crate::{
@@ -125,7 +124,7 @@ impl Engine {
         let branch = Some(self.branch_of(summary.task, summary.message).await?);
         let launch = Launch { input, role_assignments, branch, ..Launch::default() };
         let roles = versions::roles(self.0.store.read(), id).await?;
-        let settled = settle(id, (template, version, recipe.clone()), roles, &launch)?;
+        let settled = self.settle(id, (template, version, recipe.clone()), roles, &launch)?;
         let parent = Parent { run, from_step: fork.from_step.clone() };
         let content =
             opening::describe_fork(&settled.version, &parent, fork.items.as_deref(), fork.input.as_ref());

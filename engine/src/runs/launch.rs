@@ -9,7 +9,7 @@ use super::{
     load::EARLIER,
     opening,
     recipe::ASK,
-    settle::{Settled, settle},
+    settle::Settled,
     turn::{ChildStart, Turn, is_unique_violation},
 };
 use crate::{
@@ -94,7 +94,7 @@ impl Engine {
             return Ok(earlier);
         }
         let runnable = self.runnable(template, newest).await?;
-        let settled = settle(project, runnable, roles, &launch)?;
+        let settled = self.settle(project, runnable, roles, &launch)?;
         let content = match &subject {
             Subject::Ask(text) => text.clone(),
             Subject::Template(_) => opening::describe(&settled.version, &settled.input),
@@ -126,7 +126,7 @@ impl Engine {
         };
         let runnable = self.newest(frame.project, &child.template).await?;
         let roles = versions::roles(self.0.store.read(), frame.project).await?;
-        let settled = settle(frame.project, runnable, roles, &launch)?;
+        let settled = self.settle(frame.project, runnable, roles, &launch)?;
         let opening = Opening {
             user: frame.user,
             by: frame.by.clone(),

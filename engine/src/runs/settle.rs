@@ -80,7 +80,9 @@ impl Engine {
                 reason: role.reason,
             }),
         });
-        Ok(LaunchPreview { steps: steps.collect(), warnings, errors })
+        let steps: Vec<_> = steps.collect();
+        let estimate = self.estimate(project, key, &recipe.plan, &steps).await?;
+        Ok(LaunchPreview { steps, warnings, errors, estimate })
     }
 
     /// The newest version of the template with this key.
@@ -102,29 +104,35 @@ impl Engine {
         let (id, version) = newest.ok_or_else(|| Error::not_found("template", key))?;
         Ok((Some(id), version, self.recipe(Some(id), version).await?))
     }
-}
 
-/// Checks a launch of that version; `all` are the project's roles.
-pub(super) fn settle(
-    project: ProjectId,
-    (template_id, version, recipe): Runnable,
-    all: Vec<RoleVersion>,
-    launch: &Launch,
-) -> Result<Settled> {
-    let mut problems = unsupported(&recipe);
-    problems.extend(input_problems(&recipe, &launch.input));
-    let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
-    if let Err(refused) = &resolved {
-        problems.extend(role_problems(refused));
+    /// Checks a launch of that version; `all` are the project's roles.
+    pub(super) fn settle(
+        &self,
+        project: ProjectId,
+        (template_id, version, recipe): Runnable,
+        all: Vec<RoleVersion>,
+        launch: &Launch,
+    ) -> Result<Settled> {
+        let mut problems = unsupported(&recipe);
+        problems.extend(input_problems(&recipe, &launch.input));
+        let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
+        if let Err(refused) = &resolved {
+            problems.extend(role_problems(refused));
+        }
+        let (true, Ok(mut roles)) = (problems.is_empty(), resolved) else {
+            return Err(Error::Invalid(problems));
+        };
+        for role in &mut roles {
+            role.price = self.0.prices.of(&role.model);
+        }
+        let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
+        let role_versions =
+            roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
+        let name = recipe.template.name.clone();
+        let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
+        let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
+        Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
     }
-    let (true, Ok(roles)) = (problems.is_empty(), resolved) else { return Err(Error::Invalid(problems)) };
-    let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
-    let role_versions =
-        roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
-    let name = recipe.template.name.clone();
-    let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
-    let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
-    Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
 }
 
 fn candidates(roles: &[RoleVersion]) -> Vec<Candidate> {

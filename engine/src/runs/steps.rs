@@ -16,6 +16,7 @@ use domain::{
     file::{FileChange, FilePath, MAX_CHANGES, apply_changes},
     id::{StepRunId, Timestamp},
     plan::Body,
+    price::Price,
     run::{StepStatus, Verdict, backoff},
     template::Step,
     usage::Usage,
@@ -46,7 +47,8 @@ impl Conductor {
         match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
             Ok(output) => {
                 self.look_at_files(&output.changes, turn).await;
-                self.finish(step, attempt, output, answer.usage, answer.cut, turn);
+                let usage = answer.usage.at(self.price_of(step));
+                self.finish(step, attempt, output, usage, answer.cut, turn);
             }
             Err(failure) => self.fail(step, attempt, failure, None, false, turn),
         }
@@ -66,6 +68,11 @@ impl Conductor {
                 }
             }
         }
+    }
+
+    /// What the step's model costs in this run.
+    fn price_of(&self, step: StepRunId) -> Option<Price> {
+        self.state().steps.get(step.index())?.role.as_ref()?.price
     }
 
     /// The attempt has succeeded, if what it gives can be taken.

@@ -54,7 +54,7 @@ pub async fn append(tx: &mut SqliteConnection, savepoint: Savepoint, turn: &Appe
          INSERT INTO change (project_id, body) SELECT $8, $9 \
          WHERE $9 IS NOT NULL AND (SELECT last_seq FROM run WHERE id = $1) = $2; \
          UPDATE run SET last_seq = $10, status = $11, warnings = $12, error = $13, input_tokens = $14, \
-         output_tokens = $15, finished_at = $16, wake_at = $17, asked_at = $18, \
+         output_tokens = $15, finished_at = $16, wake_at = $17, asked_at = $18, cost = $19, \
          failed_for = CASE WHEN $11 = 'failed' AND caller_id IS NULL THEN started_by END \
          WHERE id = $1 AND last_seq = $2"
     )))
@@ -76,6 +76,7 @@ pub async fn append(tx: &mut SqliteConnection, savepoint: Savepoint, turn: &Appe
     .bind(derived.finished_at.map(|at| at.0))
     .bind(derived.wake_at.map(|at| at.0))
     .bind(derived.asked_at.map(|at| at.0))
+    .bind(derived.usage.cost.map(|cost| cost.0 as i64))
     .execute(&mut *tx)
     .await?;
     if done.rows_affected() == 0 {

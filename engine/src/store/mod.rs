@@ -14,6 +14,7 @@ pub(crate) mod inbox;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod presets;
+pub(crate) mod prices;
 pub(crate) mod projects;
 pub(crate) mod providers;
 pub(crate) mod roles;

@@ -1,6 +1,6 @@
 //! What stands in lists, and single things that are small.
 
-use super::{Time, event::time_at};
+use super::{Time, UsageShape, event::time_at};
 use domain::{
     event,
     file::FilePath,
@@ -8,7 +8,6 @@ use domain::{
     key::{ModelName, RoleKey, TemplateKey},
     run::{MessageMetadata, RunStatus},
     template::Template,
-    usage::Usage,
     view::{self, Author, FoundThing, InboxKind, Piece, TaskStatus},
 };
 use serde::Serialize;
@@ -195,7 +194,7 @@ pub struct RunSummary {
     message_id: MessageId,
     created_at: Time,
     finished_at: Option<Time>,
-    usage: Usage,
+    usage: UsageShape,
     warnings: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<FailureText>,
@@ -284,7 +283,7 @@ impl From<view::RunSummary> for RunSummary {
             message_id: run.message,
             created_at: Time(run.created_at),
             finished_at: run.finished_at.map(Time),
-            usage: run.usage,
+            usage: run.usage.into(),
             warnings: run.warnings,
             error: run.error.map(|message| FailureText { message }),
             caller: run.caller,

@@ -11,7 +11,7 @@ pub use lists::{
 };
 pub use run::Run;
 
-use domain::id::Timestamp;
+use domain::{id::Timestamp, problem::Problem, usage::Usage, view};
 use serde::{Serialize, Serializer};
 
 /// A point in time, written `2026-01-31T12:00:00.000Z`.
@@ -27,6 +27,49 @@ impl Time {
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text())
+    }
+}
+
+/// What was used. The cost is in US dollars, and missing where not all of it is known.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageShape {
+    input_tokens: u64,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
+}
+
+impl From<Usage> for UsageShape {
+    fn from(usage: Usage) -> Self {
+        let Usage { input_tokens, output_tokens, cost } = usage;
+        Self { input_tokens, output_tokens, cost: cost.map(|cost| cost.0 as f64 / 1e9) }
+    }
+}
+
+/// What a launch would do.
+#[derive(Serialize)]
+pub struct LaunchPreview {
+    steps: Vec<view::StepPreview>,
+    warnings: Vec<String>,
+    errors: Vec<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<Estimate>,
+}
+
+/// What past runs took, at what the chosen models cost now.
+#[derive(Serialize)]
+struct Estimate {
+    runs: u32,
+    usage: UsageShape,
+}
+
+impl From<view::LaunchPreview> for LaunchPreview {
+    fn from(preview: view::LaunchPreview) -> Self {
+        let view::LaunchPreview { steps, warnings, errors, estimate } = preview;
+        let estimate =
+            estimate.map(|estimate| Estimate { runs: estimate.runs, usage: estimate.usage.into() });
+        Self { steps, warnings, errors, estimate }
     }
 }
 

@@ -1,13 +1,12 @@
 //! A run as DESIGN section 9 promises it: its state, with inputs and outputs in place where they are not too long.
 
-use super::{TemplateRef, Time};
+use super::{TemplateRef, Time, UsageShape};
 use domain::{
     event::{Caller, Decision, Failure, Parent, TextRef},
     id::{MessageId, RunNumber, StepRunId, TaskId},
     key::{ProjectKey, RoleKey},
     role::Reason,
     run::{Answer, Attempt, Question, RunFailure, RunState, RunStatus, StepState, StepStatus},
-    usage::Usage,
     view::{RunDetail, User},
 };
 use engine::{Engine, Result};
@@ -40,7 +39,7 @@ pub struct Run {
     message_id: MessageId,
     created_at: Time,
     finished_at: Option<Time>,
-    usage: Usage,
+    usage: UsageShape,
     steps: Vec<StepRun>,
 }
 
@@ -67,7 +66,7 @@ struct StepRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     question: Option<QuestionShape>,
     output: Value,
-    usage: Usage,
+    usage: UsageShape,
 }
 
 #[derive(Serialize)]
@@ -152,7 +151,7 @@ impl Run {
             message_id: summary.message,
             created_at: Time(summary.created_at),
             finished_at: summary.finished_at.map(Time),
-            usage: summary.usage,
+            usage: summary.usage.into(),
         })
     }
 }
@@ -185,7 +184,7 @@ fn step_run(
         attempts: step.attempts.iter().map(attempt).collect(),
         question,
         output,
-        usage: step.usage,
+        usage: step.usage.into(),
     }
 }
 

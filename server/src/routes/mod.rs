@@ -5,6 +5,7 @@ pub mod templates;
 mod description;
 mod files;
 mod inbox;
+mod prices;
 mod projects;
 mod providers;
 mod roles;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Route> {
     [
         description::routes(),
         providers::routes(),
+        prices::routes(),
         projects::routes(),
         roles::routes(),
         templates::routes(),

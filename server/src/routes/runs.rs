@@ -210,7 +210,7 @@ fn written(run: RunNumber, seen: Seen) -> (Option<sse::Event>, bool) {
             LiveFrame::Delta { delta, .. } => {
                 (Some(watch::event(&rest::delta(run, &delta)).event("delta")), false)
             }
-            LiveFrame::Change { .. } => (None, false),
+            LiveFrame::Change { .. } | LiveFrame::Present { .. } => (None, false),
         },
         Seen::Heartbeat => (Some(sse::Event::default().comment("")), false),
         Seen::Gone(reason) => (Some(watch::event(&object!({ "reason": reason })).event("gone")), true),

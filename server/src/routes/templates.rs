@@ -20,7 +20,7 @@ use axum::{
 };
 use domain::{
     key::{ProjectKey, TemplateKey},
-    view::{LaunchPreview, TemplateDetail},
+    view::TemplateDetail,
 };
 use engine::{Format, Launch};
 use serde_json::json as object;
@@ -113,8 +113,8 @@ async fn preview(
     Path((project, key)): Path<(ProjectKey, TemplateKey)>,
     Caller(user): Caller,
     Json(launch): Json<Launch>,
-) -> Result<axum::Json<LaunchPreview>> {
-    Ok(axum::Json(state.engine.preview(&user, &project, &key, &launch).await?))
+) -> Result<axum::Json<rest::LaunchPreview>> {
+    Ok(axum::Json(state.engine.preview(&user, &project, &key, &launch).await?.into()))
 }
 
 const YAML: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];

@@ -17,6 +17,7 @@ use domain::{
     comparison::Verdict,
     id::RunNumber,
     key::ProjectKey,
+    price::Money,
     view::{RunSummary, Subject},
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -120,6 +121,7 @@ fn Head(table: Table, column: usize, run: LiveRun, summary: RunSummary) -> impl 
         })
     };
     let tokens = move |run: LiveRun| run.state.read().usage.total();
+    let cost_of = move |run: LiveRun| run.state.read().usage.cost;
     view! {
         <section class="compare-head" aria-label=format!("Run {}", run.number.0)>
             <h2>
@@ -137,6 +139,12 @@ fn Head(table: Table, column: usize, run: LiveRun, summary: RunSummary) -> impl 
                     {move || format_count(tokens(run))} " tok"
                     {move || against(tokens(run), tokens(first), format_count)}
                 </span>
+                {move || {
+                    let cost = cost_of(run)?;
+                    let first = cost_of(first).unwrap_or(cost);
+                    let delta = against(cost.0, first.0, |nano| Money(nano).short());
+                    Some(view! { <span>{cost.short()} {delta}</span> })
+                }}
                 <Stop project run/>
             </p>
         </section>

@@ -5,6 +5,8 @@ use crate::ui::{Column, RoleChip, Table as UiTable, format_count, format_duratio
 use domain::{
     comparison::{Score, Scores},
     key::{ProjectKey, RoleKey},
+    price::Money,
+    usage::Usage,
 };
 use leptos::prelude::*;
 
@@ -12,45 +14,57 @@ use leptos::prelude::*;
 #[component]
 pub fn RoleTotals(table: Table) -> impl IntoView {
     let totals = Memo::new(move |_| {
-        let mut totals: Vec<(RoleKey, u32, u64, u64)> = Vec::new();
+        let mut totals: Vec<(RoleKey, u32, u64, Usage)> = Vec::new();
         for run in table.runs.get_value() {
             for step in &run.state.read().steps {
                 let Some(role) = &step.role else { continue };
                 let took = step.started_at().zip(step.finished_at()).map_or(0, |(from, to)| to.since(from));
-                let (steps, tokens) = (u32::from(took > 0), step.usage.total());
-                match totals.iter_mut().find(|total| total.0 == role.key) {
-                    Some(total) => {
-                        *total = (total.0.clone(), total.1 + steps, total.2 + took, total.3 + tokens);
-                    }
-                    None => totals.push((role.key.clone(), steps, took, tokens)),
-                }
+                let place = totals.iter().position(|total| total.0 == role.key).unwrap_or_else(|| {
+                    totals.push((role.key.clone(), 0, 0, Usage::default()));
+                    totals.len() - 1
+                });
+                let total = &mut totals[place];
+                total.1 += u32::from(took > 0);
+                total.2 += took;
+                total.3 += step.usage;
             }
         }
         totals
     });
-    let row = |(role, steps, took, tokens): (RoleKey, u32, u64, u64)| {
+    // Where nothing has a price, nothing is said of costs.
+    let priced = Memo::new(move |_| totals.read().iter().any(|(.., usage)| usage.cost.is_some()));
+    let row = move |(role, steps, took, usage): (RoleKey, u32, u64, Usage)| {
+        let cost = usage.cost.map_or("not known".to_owned(), Money::short);
         view! {
             <tr>
                 <td><RoleChip role=role.to_string()/></td>
                 <td class="num">{steps}</td>
                 <td class="num">{format_duration(took)}</td>
-                <td class="num">{format_count(tokens)}</td>
+                <td class="num">{format_count(usage.total())}</td>
+                {priced.get().then(|| view! { <td class="num">{cost}</td> })}
             </tr>
+        }
+    };
+    let table = move || {
+        let cost = priced.get().then(|| Column::new("Cost").num());
+        let columns: Vec<_> = [
+            Column::new("Role"),
+            Column::new("Steps").num(),
+            Column::new("Took").num(),
+            Column::new("Tokens").num(),
+        ]
+        .into_iter()
+        .chain(cost)
+        .collect();
+        view! {
+            <UiTable label="Totals per role" columns>
+                {move || totals.get().into_iter().map(row).collect_view()}
+            </UiTable>
         }
     };
     view! {
         <h2 class="section-title">"Per role"</h2>
-        <UiTable
-            label="Totals per role"
-            columns=vec![
-                Column::new("Role"),
-                Column::new("Steps").num(),
-                Column::new("Took").num(),
-                Column::new("Tokens").num(),
-            ]
-        >
-            {move || totals.get().into_iter().map(row).collect_view()}
-        </UiTable>
+        {table}
     }
     .into_any()
 }

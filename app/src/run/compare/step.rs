@@ -45,8 +45,10 @@ pub fn StepCell(table: Table, column: usize, run: LiveRun, name: String) -> impl
                 })}
                 <span>{move || time(run, &step.read())}</span>
                 {move || {
-                    let total = step.read().usage.total();
-                    (total > 0).then(|| view! { <span>{format_count(total)} " tok"</span> })
+                    let usage = step.read().usage;
+                    let total = usage.total();
+                    let cost = usage.cost.map(|cost| view! { <span>{cost.short()}</span> });
+                    (total > 0).then(|| view! { <span>{format_count(total)} " tok"</span> {cost} })
                 }}
                 {move || attempt_words(&step.read(), max_retries).map(|words| view! { <span>{words}</span> })}
             </p>

@@ -3,6 +3,7 @@
 
 use domain::template::{Step, StepType, Template, waits};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Adds an empty step after the one at `after` (none: at the end) and gives its place.
 pub fn add(template: &mut Template, after: Option<usize>) -> usize {
@@ -35,15 +36,16 @@ pub fn shift(template: &mut Template, index: usize, down: bool) -> Option<usize>
     Some(other)
 }
 
-/// The names of the steps that speak of the step: by `dependsOn`, or in a text.
-pub fn users(template: &Template, index: usize) -> Vec<String> {
-    let Some(name) = template.steps.get(index).map(|step| step.name.as_str()) else { return Vec::new() };
-    let others = template.steps.iter().enumerate().filter(|(other, _)| *other != index);
+/// The names of the steps that speak of one of those: by `dependsOn`, or in a text. Those themselves do not count.
+pub fn users(template: &Template, of: &BTreeSet<usize>) -> Vec<String> {
+    let names: Vec<_> =
+        of.iter().filter_map(|&index| Some(template.steps.get(index)?.name.as_str())).collect();
+    let mentions: Vec<_> = names.iter().flat_map(|name| mentions(name)).collect();
     let uses = |step: &Step| {
-        let depends = step.depends_on.iter().flatten().any(|dependency| dependency == name);
-        depends
-            || texts(step).any(|text| mentions(name).iter().any(|mention| text.contains(mention.as_str())))
+        let depends = step.depends_on.iter().flatten().any(|dependency| names.contains(&dependency.as_str()));
+        depends || texts(step).any(|text| mentions.iter().any(|mention| text.contains(mention.as_str())))
     };
+    let others = template.steps.iter().enumerate().filter(|(other, _)| !of.contains(other));
     others.filter(|(_, step)| uses(step)).map(|(_, step)| step.name.clone()).collect()
 }
 
@@ -83,24 +85,30 @@ pub fn rename(template: &mut Template, index: usize, name: &str) {
 
 /// Lets texts that read one step's output read another's.
 pub fn mend(template: &mut Template, old: &str, name: &str) {
-    let replaced = |text: &mut String| {
-        for (from, to) in mentions(old).iter().zip(mentions(name)) {
-            if text.contains(from.as_str()) {
-                *text = text.replace(from.as_str(), &to);
-            }
-        }
-    };
     if let Some(output) = &mut template.output {
-        replaced(output);
+        reread(output, old, name);
     }
     for step in &mut template.steps {
-        for text in [&mut step.prompt, &mut step.condition, &mut step.for_each].into_iter().flatten() {
-            replaced(text);
+        mend_step(step, old, name);
+    }
+}
+
+/// As [`mend`], for the texts of one step.
+pub(super) fn mend_step(step: &mut Step, old: &str, name: &str) {
+    for text in [&mut step.prompt, &mut step.condition, &mut step.for_each].into_iter().flatten() {
+        reread(text, old, name);
+    }
+    for value in step.input_mapping.values_mut().chain(step.output_mapping.values_mut()) {
+        if let Value::String(text) = value {
+            reread(text, old, name);
         }
-        for value in step.input_mapping.values_mut().chain(step.output_mapping.values_mut()) {
-            if let Value::String(text) = value {
-                replaced(text);
-            }
+    }
+}
+
+fn reread(text: &mut String, old: &str, name: &str) {
+    for (from, to) in mentions(old).iter().zip(mentions(name)) {
+        if text.contains(from.as_str()) {
+            *text = text.replace(from.as_str(), &to);
         }
     }
 }
@@ -192,12 +200,13 @@ mod tests {
             ("A", None, ""),
             ("B", Some(&["A"]), "{{ context['A'] }} and {{ context[\"A\"].x }}"),
         ]);
-        assert_eq!(users(&both, 0), ["B"]);
+        assert_eq!(users(&both, &BTreeSet::from([0])), ["B"]);
+        assert_eq!(users(&both, &BTreeSet::from([0, 1])), [""; 0]);
         rename(&mut both, 0, "Analyse");
         assert_eq!(both.steps[1].depends_on, Some(vec!["Analyse".to_owned()]));
         let prompt = both.steps[1].prompt.as_deref();
         assert_eq!(prompt, Some("{{ context['Analyse'] }} and {{ context[\"Analyse\"].x }}"));
-        assert_eq!(users(&both, 1), [""; 0]);
+        assert_eq!(users(&both, &BTreeSet::from([1])), [""; 0]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
         ("Ctrl Z", "undo"),
     ];
     view! {
-        <div class="designer-canvas" inert=move || !editor.readable.get()>
+        <div class="designer-canvas" inert=move || !editor.readable.get() || !editor.awake.get()>
             <Canvas
                 id=STEPS
                 label="Steps"
@@ -73,24 +73,28 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
 pub fn ToolBar(tools: Tools) -> impl IntoView {
     let editor = tools.editor;
     let none = Signal::derive(move || editor.chosen.get().is_none());
-    let few = Signal::derive(move || {
-        let chosen = editor.chosen.get();
-        let marked = editor.marked.read();
-        marked.len() + usize::from(chosen.is_some_and(|chosen| !marked.contains(&chosen))) < 2
-    });
+    let few = Signal::derive(move || tools.members().len() < 2);
+    let nobody = Signal::derive(move || tools.members().is_empty());
+    // Of one step, or of all that are marked.
+    let those = move |one: &'static str, many: &'static str, keys: &'static str| {
+        Signal::derive(move || {
+            let words = if tools.members().len() > 1 { many } else { one };
+            format!("{words} ({keys})")
+        })
+    };
     let nothing_before = Signal::derive(move || !editor.can.get().0 && !editor.settling.get());
     let nothing_after = Signal::derive(move || !editor.can.get().1);
     view! {
-        <div class="designer-tools" role="toolbar" aria-label="Steps">
+        <div class="designer-tools" role="toolbar" aria-label="Steps" inert=move || !editor.awake.get()>
             <IconButton glyph=Glyph::Undo label="Undo (Ctrl+Z)" size=ButtonSize::Small disabled=nothing_before on_click=move || editor.undo()/>
             <IconButton glyph=Glyph::Redo label="Redo (Ctrl+Shift+Z)" size=ButtonSize::Small disabled=nothing_after on_click=move || editor.redo()/>
             <span class="designer-gap"></span>
             <IconButton glyph=Glyph::Plus label="Add a step (N)" size=ButtonSize::Small on_click=move || tools.add()/>
-            <IconButton glyph=Glyph::Copy label="Duplicate the step (D)" size=ButtonSize::Small disabled=none on_click=move || tools.duplicate()/>
+            <IconButton glyph=Glyph::Copy label=those("Duplicate the step", "Duplicate the marked steps", "D") size=ButtonSize::Small disabled=nobody on_click=move || tools.duplicate()/>
             <IconButton glyph=Glyph::ChevronUp label="Move the step up (Alt+Up)" size=ButtonSize::Small disabled=none on_click=move || tools.shift(false)/>
             <IconButton glyph=Glyph::ChevronDown label="Move the step down (Alt+Down)" size=ButtonSize::Small disabled=none on_click=move || tools.shift(true)/>
             <IconButton glyph=Glyph::Group label="Run the marked steps at once (G)" size=ButtonSize::Small disabled=few on_click=move || tools.group()/>
-            <IconButton glyph=Glyph::Trash label="Remove the step (Delete)" size=ButtonSize::Small disabled=none on_click=move || tools.remove()/>
+            <IconButton glyph=Glyph::Trash label=those("Remove the step", "Remove the marked steps", "Delete") size=ButtonSize::Small disabled=nobody on_click=move || tools.remove()/>
         </div>
     }
 }

@@ -1,6 +1,6 @@
 //! The template's own fields.
 
-use super::{change, input::InputFields, state::Editor, step::filled};
+use super::{change, input::InputSummary, state::Editor, step::filled};
 use crate::ui::{Select, SelectOption, TextArea, TextField};
 use domain::{key::TemplateKey, template::Template};
 use leptos::prelude::*;
@@ -60,7 +60,7 @@ pub fn TemplateFields(
             rows=2
             on_input=move |text| editor.edit(|template| template.description = filled(text))
         />
-        <InputFields editor input=document.input.clone()/>
+        <InputSummary editor document=document.clone()/>
         <Select
             label="Flow"
             name="template-flow"

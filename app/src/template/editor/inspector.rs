@@ -1,7 +1,8 @@
 //! What is chosen, field by field: a step, or else the template itself.
 
-use super::change;
-use super::{designer::step_of, document::TemplateFields, state::Editor, step::StepFields, tools::Tools};
+use super::{
+    anew, change, designer::step_of, document::TemplateFields, state::Editor, step::StepFields, tools::Tools,
+};
 use crate::{
     form::sentence,
     ui::{
@@ -11,6 +12,7 @@ use crate::{
 };
 use domain::template::{upstream, waits};
 use leptos::prelude::*;
+use std::collections::BTreeSet;
 
 #[component]
 pub fn Inspector(
@@ -43,18 +45,12 @@ pub fn Inspector(
             .into_any(),
             None => view! { <TemplateFields editor document fixed_key/> }.into_any(),
         };
-        // Fields that a person has typed in keep their text when they are used again: each drawing has its own, by turns of
-        // two types.
-        let odd = drawings.try_update_value(|count| {
-            *count += 1;
-            *count % 2 == 1
-        });
-        Some(if odd == Some(true) { (fields,).into_any() } else { (fields, ()).into_any() })
+        Some(anew(drawings, fields))
     };
     view! {
         <aside class="inspector" aria-label="Inspector">
             {unreadable}
-            <div class="inspector-fields" inert=move || !editor.readable.get()>
+            <div class="inspector-fields" inert=move || !editor.readable.get() || !editor.awake.get()>
                 {shown}
             </div>
             <RemoveDialog tools/>
@@ -97,55 +93,80 @@ fn StepProblems(editor: Editor, index: usize) -> impl IntoView {
     }
 }
 
-/// Asks before a step goes that others use, and what they shall read instead.
+/// Asks before steps go that others use, and what those shall read instead.
 #[component]
 fn RemoveDialog(tools: Tools) -> impl IntoView {
     let (editor, doomed) = (tools.editor, tools.doomed);
     let open = RwSignal::new(false);
-    Effect::new(move |_| open.set(doomed.get().is_some()));
+    Effect::new(move |_| open.set(!doomed.read().is_empty()));
     Effect::new(move |_| {
         // Only a choice that is there: setting none again would go round for ever.
-        if !open.get() && doomed.read_untracked().is_some() {
-            doomed.set(None);
+        if !open.get() && !doomed.read_untracked().is_empty() {
+            doomed.set(BTreeSet::new());
         }
     });
     let instead = RwSignal::new(String::new());
+    let several = move |one: &'static str, many: &'static str| {
+        Signal::derive(move || match doomed.read().len() {
+            0 | 1 => one.to_owned(),
+            count => many.replace('#', &count.to_string()),
+        })
+    };
     let text = Memo::new(move |_| {
-        let index = doomed.get()?;
-        let users = editor.with_document(|template| change::users(template, index))?;
+        let gone = doomed.get();
+        let users = editor.with_document(|template| change::users(template, &gone))?;
         let shown = if users.len() > 6 { format!("{} steps", users.len()) } else { users.join(", ") };
-        Some(format!("Used by {shown}. Steps that waited for it will wait for what it waited for."))
+        Some(match gone.len() {
+            0 | 1 => format!("Used by {shown}. Steps that waited for it will wait for what it waited for."),
+            _ => format!("Used by {shown}. Steps that waited for them will wait for what they waited for."),
+        })
     });
     let options = Signal::derive(move || {
         let leave = SelectOption::new("", "Leave them as they are: the problems list will name them");
-        let others = doomed.get().and_then(|index| {
-            editor.with_document(|template| {
-                let before = upstream(&waits(template), index as u32);
-                let names = before.iter().rev().map(|&step| template.steps[step as usize].name.clone());
-                names
-                    .map(|name| SelectOption::new(name.clone(), format!("Read the output of {name}")))
-                    .collect::<Vec<_>>()
-            })
+        let gone = doomed.get();
+        let others = editor.with_document(|template| {
+            let waits = waits(template);
+            // What came before all that go, the nearest first.
+            let mut before: Option<Vec<u32>> = None;
+            for &index in &gone {
+                let upstream = upstream(&waits, index as u32);
+                match &mut before {
+                    None => before = Some(upstream.into_iter().collect()),
+                    Some(before) => before.retain(|step| upstream.contains(step)),
+                }
+            }
+            let before = before.unwrap_or_default();
+            let kept = before.iter().rev().filter(|&&step| !gone.contains(&(step as usize)));
+            let names = kept.map(|&step| template.steps[step as usize].name.clone());
+            names
+                .map(|name| SelectOption::new(name.clone(), format!("Read the output of {name}")))
+                .collect::<Vec<_>>()
         });
         std::iter::once(leave).chain(others.unwrap_or_default()).collect()
     });
     let confirm = move || {
-        if let Some(index) = doomed.get_untracked() {
-            let instead = instead.get_untracked();
-            tools.remove_now(index, (!instead.is_empty()).then_some(instead));
-        }
+        let instead = instead.get_untracked();
+        tools.remove_now(&doomed.get_untracked(), (!instead.is_empty()).then_some(instead));
         open.set(false);
     };
+    let label = several("Remove the step", "Remove # steps");
     let footer = move || {
         view! {
             <Button on_click=move || open.set(false)>"Keep"</Button>
-            <Button variant=ButtonVariant::Danger on_click=confirm>"Remove the step"</Button>
+            <Button variant=ButtonVariant::Danger on_click=confirm>
+                {move || label.get()}
+            </Button>
         }
     };
     view! {
-        <Dialog open title="Remove the step?" size=DialogSize::Small footer>
+        <Dialog open title=several("Remove the step?", "Remove # steps?") size=DialogSize::Small footer>
             <p>{move || text.get()}</p>
-            <Select label="Texts that read its output" name="remove-instead" options bind=instead/>
+            <Select
+                label=several("Texts that read its output", "Texts that read their outputs")
+                name="remove-instead"
+                options
+                bind=instead
+            />
         </Dialog>
     }
 }

@@ -1,5 +1,6 @@
 //! The designer: a canvas, the YAML and an inspector, three ways into one document.
 
+mod address;
 mod change;
 mod compare;
 mod complete;
@@ -13,8 +14,11 @@ mod json;
 mod mapping;
 mod more;
 mod page;
+mod presence;
 mod preview;
 mod problems;
+mod schema;
+mod schema_row;
 mod stale;
 mod state;
 mod step;
@@ -24,7 +28,7 @@ mod yaml;
 
 pub use page::TemplateEditor;
 
-use leptos::prelude::{document, request_animation_frame};
+use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 /// Gives the focus to a control that is about to be drawn.
@@ -35,6 +39,16 @@ fn focus(id: String) {
             let _ = element.focus();
         }
     });
+}
+
+/// Fields that a person has typed in keep their text when they are used again: each drawing has its own, by turns of two
+/// types.
+fn anew(drawings: StoredValue<u32>, drawn: AnyView) -> AnyView {
+    let odd = drawings.try_update_value(|count| {
+        *count += 1;
+        *count % 2 == 1
+    });
+    if odd == Some(true) { (drawn,).into_any() } else { (drawn, ()).into_any() }
 }
 
 /// As [`focus`], to the name of a step, which whatever is typed replaces.

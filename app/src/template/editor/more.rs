@@ -5,6 +5,7 @@ use super::{
     json::JsonField,
     mapping::{Mapping, MappingRows},
     preview::Preview,
+    schema::{SchemaBuilder, SchemaOf},
     step::{StepEdit, filled},
 };
 use crate::{
@@ -199,7 +200,6 @@ fn Body(edit: StepEdit, step: Step) -> impl IntoView {
     let set_with = Callback::new(move |value: Option<Value>| {
         edit.edit(|step| step.with = value.and_then(|value| value.as_object().cloned()));
     });
-    let set_schema = Callback::new(move |value: Option<Value>| edit.edit(|step| step.output_schema = value));
     let set_tools = move |text: String| {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let tools = words.map(str::to_owned).collect();
@@ -231,13 +231,14 @@ fn Body(edit: StepEdit, step: Step) -> impl IntoView {
             hint="The arguments of uses, as a JSON object."
             on_change=set_with
         />
-        <JsonField
-            id=edit.id("schema")
-            label="Output schema"
-            value=step.output_schema.clone()
-            hint="A JSON Schema. Without it, the output is text."
-            on_change=set_schema
-        />
+        <div class="wide" role="group" aria-label="Output schema">
+            <span class="field-label">"Output schema"</span>
+            <SchemaBuilder
+                editor=edit.editor
+                of=SchemaOf::Output(edit.index)
+                none="The output is text. Add a field for each value that later steps shall read of it."
+            />
+        </div>
     }
 }
 

@@ -1,9 +1,12 @@
 //! The designer's page: the canvas or the YAML, what is chosen beside it, the problems below.
 
 use super::{
+    address::follow_address,
     designer::{CanvasPane, ToolBar},
     draft::{self, Draft},
+    input::InputPane,
     inspector::Inspector,
+    presence::Presence,
     preview::Origin,
     problems::Problems,
     stale::Stale,
@@ -33,12 +36,15 @@ pub fn TemplateEditor(
     version: Option<u32>,
 ) -> impl IntoView {
     let editor = Editor::new(source.clone(), checked);
+    follow_address(editor);
+    Effect::new(move |_| editor.awake.set(true));
     let action = ServerAction::<SaveTemplate>::new();
     let fault = fault_of(action);
     let pending = action.pending();
     let based_on = RwSignal::new(version);
     let fixed_key = key.is_some();
-    provide_context(Origin { project, key: StoredValue::new(key.clone()) });
+    let origin = Origin { project, key: StoredValue::new(key.clone()) };
+    provide_context(origin);
     let tools = Tools::new(editor);
     let key = StoredValue::new(key);
     let form = NodeRef::<html::Form>::new();
@@ -80,7 +86,8 @@ pub fn TemplateEditor(
         <div
             class="designer"
             on:keydown=keydown
-            data-side=move || if editor.side.get() == Side::Canvas { "canvas" } else { "yaml" }
+            data-side=move || editor.side.get().word()
+            aria-busy=move || (!editor.awake.get()).then_some("true")
         >
             <Stale editor project key fault based_on on_overwrite=Callback::new(move |()| save())/>
             <SaveFault fault/>
@@ -92,7 +99,10 @@ pub fn TemplateEditor(
             <div class="designer-bar">
                 <SideSwitch editor/>
                 <ToolBar tools/>
-                <p class="designer-said" role="status">{move || editor.said.get()}</p>
+                <p class="designer-said" role="status">
+                    {move || if editor.awake.get() { editor.said.get() } else { "Loading the editor…".to_owned() }}
+                </p>
+                <Presence origin based_on/>
                 <button
                     type="submit"
                     form=form_id
@@ -113,6 +123,7 @@ pub fn TemplateEditor(
             <div class="designer-main">
                 <div class="designer-side">
                     <CanvasPane tools/>
+                    <InputPane editor/>
                     <ActionForm action node_ref=form attr:class="designer-yaml" attr:id=form_id>
                         <input type="hidden" name="project" value=move || project.get().to_string()/>
                         {key
@@ -138,9 +149,14 @@ pub fn TemplateEditor(
 #[component]
 fn SideSwitch(editor: Editor) -> impl IntoView {
     view! {
-        <div class="side-switches" role="group" aria-label="Side of the editor">
-            {[(Side::Canvas, "Canvas"), (Side::Yaml, "YAML")]
-                .map(|(side, label)| {
+        <div
+            class="side-switches"
+            role="group"
+            aria-label="Side of the editor"
+            inert=move || !editor.awake.get()
+        >
+            {Side::ALL
+                .map(|side| {
                     view! {
                         <button
                             type="button"
@@ -148,7 +164,7 @@ fn SideSwitch(editor: Editor) -> impl IntoView {
                             aria-pressed=move || if editor.side.get() == side { "true" } else { "false" }
                             on:click=move |_| editor.side.set(side)
                         >
-                            {label}
+                            {side.label()}
                         </button>
                     }
                 })}

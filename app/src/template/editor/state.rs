@@ -19,7 +19,34 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Canvas,
+    /// The form of a run's input, and how it is made.
+    Input,
     Yaml,
+}
+
+impl Side {
+    pub const ALL: [Self; 3] = [Self::Canvas, Self::Input, Self::Yaml];
+
+    /// In addresses and style sheets.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Canvas => "canvas",
+            Self::Input => "input",
+            Self::Yaml => "yaml",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Canvas => "Canvas",
+            Self::Input => "Input",
+            Self::Yaml => "YAML",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|side| side.word() == word)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -45,6 +72,8 @@ pub struct Editor {
     /// Further steps, for what is done to several.
     pub marked: RwSignal<BTreeSet<usize>>,
     pub side: RwSignal<Side>,
+    /// The script listens: before that, what is drawn cannot be worked on.
+    pub awake: RwSignal<bool>,
     /// The line on which each step begins, from 1.
     pub lines: RwSignal<Vec<u32>>,
     /// The last change could not leave the rest of the text as it was.
@@ -74,6 +103,7 @@ impl Editor {
             chosen: RwSignal::new(None),
             marked: RwSignal::new(BTreeSet::new()),
             side: RwSignal::new(Side::Canvas),
+            awake: RwSignal::new(false),
             lines: RwSignal::new(checked.lines),
             rewritten: RwSignal::new(false),
             said: RwSignal::new(String::new()),

@@ -13,15 +13,15 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy)]
 pub struct Tools {
     pub editor: Editor,
-    /// The step whose removal is being asked about.
-    pub doomed: RwSignal<Option<usize>>,
+    /// The steps whose removal is being asked about.
+    pub doomed: RwSignal<BTreeSet<usize>>,
     /// The step that a line is being drawn from, by keys.
     pub connecting: RwSignal<Option<usize>>,
 }
 
 impl Tools {
     pub fn new(editor: Editor) -> Self {
-        Self { editor, doomed: RwSignal::new(None), connecting: RwSignal::new(None) }
+        Self { editor, doomed: RwSignal::new(BTreeSet::new()), connecting: RwSignal::new(None) }
     }
 
     /// Makes a step and puts the cursor into its name.
@@ -56,9 +56,29 @@ impl Tools {
         self.make(|template| wiring::add_between(template, joint.from, joint.to));
     }
 
+    /// The steps that are worked on: the marked ones with the chosen one, else that alone.
+    pub fn members(self) -> BTreeSet<usize> {
+        let mut members = self.editor.marked.get();
+        members.extend(self.editor.chosen.get());
+        members
+    }
+
+    fn members_now(self) -> BTreeSet<usize> {
+        untrack(|| self.members())
+    }
+
     pub fn duplicate(self) {
-        if let Some(index) = self.editor.chosen.get_untracked() {
-            self.make(|template| change::duplicate(template, index));
+        let members = self.members_now();
+        match members.len() {
+            0 => {}
+            1 => self.make(|template| change::duplicate(template, *members.first()?)),
+            count => {
+                let mut copies = BTreeSet::new();
+                self.editor.reshape(|template| copies = wiring::duplicate_all(template, &members));
+                self.editor.chosen.set(copies.first().copied());
+                self.editor.marked.set(copies);
+                self.editor.said.set(format!("{count} steps duplicated; the copies are marked"));
+            }
         }
     }
 
@@ -73,32 +93,42 @@ impl Tools {
         }
     }
 
-    /// Asks first when others use it.
+    /// Asks first when others use what is to go.
     pub fn remove(self) {
-        let Some(index) = self.editor.chosen.get_untracked() else { return };
-        let used = self.editor.with_document(|template| !change::users(template, index).is_empty());
+        let members = self.members_now();
+        if members.is_empty() {
+            return;
+        }
+        let used = self.editor.with_document(|template| !change::users(template, &members).is_empty());
         if used == Some(true) {
-            self.doomed.set(Some(index));
+            self.doomed.set(members);
         } else {
-            self.remove_now(index, None);
+            self.remove_now(&members, None);
         }
     }
 
-    /// `instead`: texts that read the step read this one from now on.
-    pub fn remove_now(self, index: usize, instead: Option<String>) {
-        self.say(index, |name| format!("{name} removed"));
+    /// `instead`: texts that read one of the steps read this one from now on.
+    pub fn remove_now(self, members: &BTreeSet<usize>, instead: Option<String>) {
+        let Some(&first) = members.first() else { return };
+        match members.len() {
+            1 => self.say(first, |name| format!("{name} removed")),
+            count => self.editor.said.set(format!("{count} steps removed")),
+        }
         self.editor.chosen.set(None);
         self.editor.marked.set(BTreeSet::new());
         self.editor.reshape(|template| {
-            let name = template.steps.get(index).map(|step| step.name.clone()).unwrap_or_default();
-            change::remove(template, index);
-            if let Some(instead) = instead {
-                change::mend(template, &name, &instead);
+            // From the last, so that the places before stay right.
+            for &index in members.iter().rev() {
+                let Some(name) = template.steps.get(index).map(|step| step.name.clone()) else { continue };
+                change::remove(template, index);
+                if let Some(instead) = &instead {
+                    change::mend(template, &name, instead);
+                }
             }
         });
         let left = self.editor.with_document(|template| template.steps.len()).unwrap_or_default();
         if left > 0 {
-            self.editor.chosen.set(Some(index.min(left - 1)));
+            self.editor.chosen.set(Some(first.min(left - 1)));
         }
     }
 
@@ -160,9 +190,8 @@ impl Tools {
 
     /// The marked steps and the chosen one run at the same time.
     pub fn group(self) {
-        let mut members = self.editor.marked.get_untracked();
+        let members = self.members_now();
         let chosen = self.editor.chosen.get_untracked();
-        members.extend(chosen);
         if members.len() < 2 {
             self.editor.said.set("Mark two steps or more first: Shift and a click, or X".to_owned());
             return;

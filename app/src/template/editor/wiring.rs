@@ -1,7 +1,7 @@
 //! What the canvas does to the order in which steps run: new steps in their place, lines, groups. A row stays a row where
 //! that says it; drawing a line makes it a graph.
 
-use super::change::{free_name, is_graph, to_graph};
+use super::change::{free_name, is_graph, mend_step, to_graph};
 use domain::template::{Step, Template, upstream, waits, waves};
 use std::collections::BTreeSet;
 
@@ -133,6 +133,51 @@ fn group_graph(template: &mut Template, members: &BTreeSet<usize>) -> bool {
     true
 }
 
+/// Puts copies of the steps behind the last of them and gives their places. What the steps say of each other, the copies
+/// say of each other; what they say of the rest stays.
+pub fn duplicate_all(template: &mut Template, members: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut copies: Vec<Step> =
+        members.iter().filter_map(|&index| template.steps.get(index).cloned()).collect();
+    let Some(place) = members.last().map(|last| (last + 1).min(template.steps.len())) else {
+        return BTreeSet::new();
+    };
+    // Names are free only once those before them are taken.
+    let mut names = Vec::new();
+    for (offset, copy) in copies.iter_mut().enumerate() {
+        let name = free_name(template, &format!("{} copy", copy.name));
+        names.push((std::mem::replace(&mut copy.name, name.clone()), name));
+        template.steps.insert(place + offset, copy.clone());
+    }
+    let mut groups: Vec<(String, String)> = Vec::new();
+    for copy in &template.steps[place..place + names.len()] {
+        let Some(group) = &copy.parallel_group else { continue };
+        let shared = copies.iter().filter(|other| other.parallel_group.as_ref() == Some(group)).count();
+        if shared > 1 && !groups.iter().any(|(known, _)| known == group) {
+            // Groups that copies shall not join: those of the template, and those just given.
+            let taken = |name: &str| {
+                template.steps.iter().any(|step| step.parallel_group.as_deref() == Some(name))
+                    || groups.iter().any(|(_, given)| given == name)
+            };
+            let free = (1..).map(|number| format!("group-{number}")).find(|name| !taken(name));
+            groups.extend(free.map(|free| (group.clone(), free)));
+        }
+    }
+    for copy in &mut template.steps[place..place + names.len()] {
+        for (old, new) in &names {
+            mend_step(copy, old, new);
+            for dependency in copy.depends_on.iter_mut().flatten().filter(|dependency| *dependency == old) {
+                dependency.clone_from(new);
+            }
+        }
+        if let Some(group) = &mut copy.parallel_group
+            && let Some((_, own)) = groups.iter().find(|(old, _)| old == group)
+        {
+            group.clone_from(own);
+        }
+    }
+    (place..place + names.len()).collect()
+}
+
 /// Lets the steps of a row that run together with this one run one after the other. False where there are none.
 pub fn ungroup(template: &mut Template, index: usize) -> bool {
     let group = template.steps.get(index).and_then(|step| step.parallel_group.clone());
@@ -235,5 +280,21 @@ mod tests {
         assert_eq!(said(&row), "A, B(A), C(A)");
         assert_eq!(connect(&mut row, 2, 0), Some(Line::Circle));
         assert_eq!(connect(&mut row, 2, 2), Some(Line::Circle));
+    }
+
+    #[test]
+    fn copies_of_several_speak_of_each_other() {
+        let mut chain = graph(&[("A", &[]), ("B", &["A"]), ("C", &["B"]), ("D", &["C"])]);
+        chain.steps[2].prompt = Some("{{ context['B'] }} after {{ context['A'] }}".into());
+        assert_eq!(duplicate_all(&mut chain, &BTreeSet::from([1, 2])), BTreeSet::from([3, 4]));
+        assert_eq!(said(&chain), "A, B(A), C(B), B copy(A), C copy(B copy), D(C)");
+        assert_eq!(
+            chain.steps[4].prompt.as_deref(),
+            Some("{{ context['B copy'] }} after {{ context['A'] }}")
+        );
+        let mut row = row(&["A", "B", "C"]);
+        assert!(group(&mut row, &BTreeSet::from([0, 1])));
+        duplicate_all(&mut row, &BTreeSet::from([0, 1]));
+        assert_eq!(waves_of(&row), [0, 0, 1, 1, 2]);
     }
 }

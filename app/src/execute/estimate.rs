@@ -1,0 +1,25 @@
+//! What a launch may take, by what past runs took. Nothing to go by: nothing is said.
+
+use crate::ui::format_count;
+use domain::view::LaunchPreview;
+use leptos::prelude::*;
+
+#[component]
+pub fn Estimated(preview: Signal<Option<LaunchPreview>>, variants: RwSignal<usize>) -> impl IntoView {
+    let words = Memo::new(move |_| {
+        let estimate = preview.read().as_ref()?.estimate?;
+        let cost = estimate.usage.cost.map(|cost| format!("{}, ", cost.short())).unwrap_or_default();
+        let tokens = format_count(estimate.usage.total());
+        let past = match estimate.runs {
+            1 => "1 past run".to_owned(),
+            runs => format!("{runs} past runs"),
+        };
+        let together = if variants.get() > 0 { " together" } else { "" };
+        Some(format!("About {cost}{tokens} tokens{together}, from {past}"))
+    });
+    view! {
+        <p class="execute-estimate" aria-live="polite">
+            {move || words.get()}
+        </p>
+    }
+}

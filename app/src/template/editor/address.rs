@@ -1,0 +1,73 @@
+//! What one looks at, in the address: `?side=yaml&step=Draft`. A reload and a shared link show the same side and step.
+//!
+//! Always true: the address is replaced, never added to. The way back leads out of the editor, not through every step that
+//! was looked at.
+
+use super::state::{Editor, Side};
+use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
+use std::time::Duration;
+
+/// How long the choice must rest: arrows walk over many steps, and browsers refuse an address that changes all the time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Shows what the address says, and writes there what is looked at from then on.
+pub fn follow_address(editor: Editor) {
+    let query = use_query_map();
+    query.with_untracked(|query| {
+        if let Some(side) = query.get("side").and_then(|word| Side::parse(&word)) {
+            editor.side.set(side);
+        }
+        let place = query.get("step").and_then(|name| {
+            editor
+                .with_document(|template| template.steps.iter().position(|step| step.name == name))
+                .flatten()
+        });
+        if place.is_some() {
+            editor.chosen.set(place);
+        }
+    });
+    let navigate = use_navigate();
+    let write = StoredValue::new_local(move |side: Side, step: Option<String>| {
+        let mut here = query.get_untracked();
+        let mut said = |word: &'static str, value: Option<String>| match value {
+            Some(value) => here.replace(word, value),
+            None => _ = here.remove(word),
+        };
+        said("side", (side != Side::Canvas).then(|| side.word().to_owned()));
+        said("step", step);
+        let to = match here.to_query_string() {
+            // Without a question the address has to be named: an empty one would change nothing.
+            empty if empty.is_empty() => window().location().pathname().unwrap_or_default(),
+            query => query,
+        };
+        navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
+    });
+    let timer = StoredValue::new(None::<TimeoutHandle>);
+    let stop = move || {
+        if let Some(before) = timer.try_update_value(Option::take).flatten() {
+            before.clear();
+        }
+    };
+    Effect::new(move |before: Option<(Side, Option<String>)>| {
+        // A step that was given another name has another address.
+        editor.drawn.track();
+        let (side, chosen) = (editor.side.get(), editor.chosen.get());
+        let step = chosen.and_then(|index| {
+            editor.with_document(|template| Some(template.steps.get(index)?.name.clone())).flatten()
+        });
+        let now = (side, step);
+        if before.as_ref().is_some_and(|before| *before != now) {
+            stop();
+            let (side, step) = now.clone();
+            let due = move || _ = write.try_with_value(|write| write(side, step.clone()));
+            timer.set_value(set_timeout_with_handle(due, PAUSE).ok());
+        }
+        now
+    });
+    // The page that comes next has an address of its own.
+    on_cleanup(stop);
+}

@@ -1,0 +1,91 @@
+// What runs cost: prices as an admin gives them, costs where all of it is known, and what a launch may cost (B14, C7).
+
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+
+import { expect, PROJECT, test } from "../fixtures";
+
+async function isClean(page: Page): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
+  }
+}
+
+test("a price is given, a run shows its cost, and the next launch what to expect", async ({ member, models, workspace }) => {
+  await models.script([{ text: "Fine.", usage: { inputTokens: 1000, outputTokens: 100 } }]);
+  const end = async (run: number) => expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
+
+  // Before there is a price, nothing is said of costs, and before there is a past, nothing of what to expect.
+  await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
+  await member.getByLabel("Topic").fill("rivers");
+  await expect(member.getByRole("button", { name: "Run", exact: true })).toBeEnabled();
+  await expect(member.getByText(/^About .* tokens/)).toHaveCount(0);
+  const first = await workspace.launch("rivers");
+  await end(first.run);
+  await member.goto(`/p/${PROJECT}/runs/${first.run}`);
+  await expect(member.getByText("2k in, 200 out")).toBeVisible();
+  await expect(member.getByText("Cost", { exact: true })).toHaveCount(0);
+
+  await member.goto("/settings/models");
+  const input = member.getByLabel("Prompt of scripted/scripted, per million tokens");
+  await expect(input).toBeVisible();
+  await input.fill("much");
+  const row = member.getByRole("listitem").filter({ has: input });
+  await row.getByRole("button", { name: "Save" }).click();
+  await expect(row).toContainText("dollars per million tokens");
+  await input.fill("2");
+  await member.getByLabel("Answer of scripted/scripted, per million tokens").fill("10.50");
+  await row.getByRole("button", { name: "Save" }).click();
+  await expect(member.getByLabel("Answer of scripted/scripted, per million tokens")).toHaveValue("10.5");
+  await isClean(member);
+
+  const second = await workspace.launch("rivers");
+  await end(second.run);
+  await member.goto(`/p/${PROJECT}/runs/${second.run}`);
+  // 2 × (1,000 × $2 + 100 × $10.50) per million.
+  await expect(member.locator("dd").filter({ hasText: "$0.0061" })).toBeVisible();
+  const shown = await workspace.rest.get<{ usage: { cost?: number }; steps: { usage: { cost?: number } }[] }>(
+    `/projects/${PROJECT}/runs/${second.run}`,
+  );
+  expect(shown.usage.cost).toBeCloseTo(0.0061, 9);
+  expect(shown.steps[0]?.usage.cost).toBeCloseTo(0.00305, 9);
+  const before = await workspace.rest.get<{ usage: { cost?: number } }>(`/projects/${PROJECT}/runs/${first.run}`);
+  expect(before.usage.cost, "it began without a price").toBeUndefined();
+
+  await member.goto(`/p/${PROJECT}/compare?run=${first.run}&run=${second.run}`);
+  await expect(member.getByRole("region", { name: `Run ${second.run}`, exact: true })).toContainText("$0.0061");
+  await expect(member.getByRole("region", { name: `Run ${first.run}`, exact: true })).not.toContainText("$");
+  await isClean(member);
+
+  await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
+  await expect(member.getByText("About $0.0061, 2.2k tokens, from 2 past runs")).toBeVisible();
+  await member.getByLabel("Topic").fill("rivers");
+  await isClean(member);
+});
+
+test("the palette leads into a form that is filled in as last time", async ({ member, models }) => {
+  await models.script([{ text: "Fine." }]);
+  await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
+  await member.getByLabel("Topic").fill("rivers and their bridges");
+  await member.getByLabel("Role for Polish").selectOption("senior_reviewer");
+  await member.getByRole("button", { name: "Run", exact: true }).click();
+  await expect(member).toHaveURL(/conversations\//);
+  await expect(member.getByText("Completed").first()).toBeVisible();
+
+  await member.keyboard.press("Control+k");
+  const field = member.getByRole("combobox", { name: "Search and commands" });
+  await field.fill("execute two");
+  await expect(member.getByRole("option", { selected: true })).toContainText("Execute Two steps…");
+  await field.press("Enter");
+  await expect(member).toHaveURL(/two-steps\/execute\?again=1$/);
+  await expect(member.getByLabel("Topic")).toHaveValue("rivers and their bridges");
+  await expect(member.getByLabel("Role for Polish")).toHaveValue("senior_reviewer");
+
+  // Without the palette it is an offer.
+  await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
+  await expect(member.getByLabel("Topic")).toHaveValue("");
+  await member.getByRole("button", { name: "As last time" }).click();
+  await expect(member.getByLabel("Topic")).toHaveValue("rivers and their bridges");
+});
