@@ -57,9 +57,11 @@ check: setup ## Formatting, clippy for the server and the browser, unit tests
 	@scripts/test.sh $(NATIVE)
 
 .PHONY: bench
-bench: build ## Measure the release build on the wire and print a table
+bench: build ## Measure the release build, on the wire and in the browser, and print tables
 	@cargo build --release --locked -q -p scripted -p bench
 	@$(TARGET)/release/bench
+	@scripts/browser.sh
+	@cd end2end && npm ci --no-fund --no-audit --silent && npx playwright test -c measure.config.ts
 
 .PHONY: fmt
 fmt: ## Format the sources
