@@ -31,21 +31,6 @@ pub fn follow_address(editor: Editor) {
         }
     });
     let navigate = use_navigate();
-    let write = StoredValue::new_local(move |side: Side, step: Option<String>| {
-        let mut here = query.get_untracked();
-        let mut said = |word: &'static str, value: Option<String>| match value {
-            Some(value) => here.replace(word, value),
-            None => _ = here.remove(word),
-        };
-        said("side", (side != Side::Canvas).then(|| side.word().to_owned()));
-        said("step", step);
-        let to = match here.to_query_string() {
-            // Without a question the address has to be named: an empty one would change nothing.
-            empty if empty.is_empty() => window().location().pathname().unwrap_or_default(),
-            query => query,
-        };
-        navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
-    });
     let timer = StoredValue::new(None::<TimeoutHandle>);
     let stop = move || {
         if let Some(before) = timer.try_update_value(Option::take).flatten() {
@@ -63,7 +48,22 @@ pub fn follow_address(editor: Editor) {
         if before.as_ref().is_some_and(|before| *before != now) {
             stop();
             let (side, step) = now.clone();
-            let due = move || _ = write.try_with_value(|write| write(side, step.clone()));
+            let navigate = navigate.clone();
+            let due = move || {
+                let mut here = query.get_untracked();
+                let mut said = |word: &'static str, value: Option<String>| match value {
+                    Some(value) => here.replace(word, value),
+                    None => _ = here.remove(word),
+                };
+                said("side", (side != Side::Canvas).then(|| side.word().to_owned()));
+                said("step", step);
+                let to = match here.to_query_string() {
+                    // Without a question the address has to be named: an empty one would change nothing.
+                    empty if empty.is_empty() => window().location().pathname().unwrap_or_default(),
+                    query => query,
+                };
+                navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
+            };
             timer.set_value(set_timeout_with_handle(due, PAUSE).ok());
         }
         now

@@ -60,7 +60,7 @@ pub fn TemplateFields(
             rows=2
             on_input=move |text| editor.edit(|template| template.description = filled(text))
         />
-        <InputSummary editor document=document.clone()/>
+        <InputSummary editor/>
         <Select
             label="Flow"
             name="template-flow"

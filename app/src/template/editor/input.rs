@@ -11,7 +11,7 @@ use crate::{
     fault::Fault,
     ui::{Button, ButtonSize, Glyph},
 };
-use domain::{schema::form_fields, template::Template};
+use domain::schema::form_fields;
 use leptos::prelude::*;
 
 /// The side of the editor.
@@ -64,20 +64,19 @@ fn FormPreview(editor: Editor) -> impl IntoView {
 
 /// What stands about it among the template's own fields.
 #[component]
-pub fn InputSummary(editor: Editor, document: Template) -> impl IntoView {
-    let names: Vec<_> = document
-        .input
-        .as_ref()
-        .map(form_fields)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|field| field.name)
-        .collect();
-    let words = match (names.as_slice(), &document.input) {
-        ([], None) => "A run asks for nothing.".to_owned(),
-        ([], Some(_)) => "A run asks for JSON.".to_owned(),
-        (names, _) if names.len() > 6 => format!("A run asks for {} fields.", names.len()),
-        (names, _) => format!("A run asks for {}.", names.join(", ")),
+pub fn InputSummary(editor: Editor) -> impl IntoView {
+    let words = move || {
+        // Rows are changed without the inspector being drawn anew.
+        editor.drawn.track();
+        let input = editor.with_document(|template| template.input.clone()).flatten();
+        let fields = input.as_ref().map(form_fields).unwrap_or_default();
+        let names: Vec<_> = fields.into_iter().map(|field| field.name).collect();
+        match (names.as_slice(), input) {
+            ([], None) => "A run asks for nothing.".to_owned(),
+            ([], Some(_)) => "A run asks for JSON.".to_owned(),
+            (names, _) if names.len() > 6 => format!("A run asks for {} fields.", names.len()),
+            (names, _) => format!("A run asks for {}.", names.join(", ")),
+        }
     };
     view! {
         <div class="step-waits" role="group" aria-label="Input">

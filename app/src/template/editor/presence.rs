@@ -2,18 +2,93 @@
 
 use super::preview::Origin;
 use crate::{
-    live::use_live,
+    live::{Live, use_live},
     template::server::{attend_template, leave_template},
     ui::{role_hue, role_initials},
 };
-use domain::view::{Present, Subject};
+use domain::{
+    key::{ProjectKey, TemplateKey},
+    view::{Present, Subject},
+};
 use leptos::{leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
 /// How often this tab says that it is still there.
 const BEAT: Duration = Duration::from_secs(10);
 /// So many are shown; the rest are counted.
 const SHOWN: usize = 5;
+
+/// What this tab knows of who is there.
+#[derive(Clone, Copy)]
+struct Room {
+    origin: Origin,
+    live: Live,
+    /// Of the component: what it hears of ends with it.
+    owner: StoredValue<Option<Owner>>,
+    /// This tab's name.
+    tab: StoredValue<String>,
+    followed: StoredValue<bool>,
+    people: RwSignal<Vec<Present>>,
+    newest: RwSignal<Option<u32>>,
+}
+
+impl Room {
+    /// Says that this tab is here, and hears who else is. From the first answer on the change feed tells at once.
+    fn say(self) {
+        let Some(Some(key)) = self.origin.key.try_get_value() else { return };
+        let (Some(project), Some(tab)) = (self.origin.project.try_get_untracked(), self.tab.try_get_value())
+        else {
+            return;
+        };
+        spawn_local(async move {
+            // Who may not edit, or is not signed in any more, is told so elsewhere.
+            let Ok(there) = attend_template(project.clone(), key.clone(), tab).await else { return };
+            if self.people.try_set(there.people).is_some() {
+                return;
+            }
+            _ = self.newest.try_set(Some(there.newest));
+            if let (Some(Some(owner)), Some(false)) =
+                (self.owner.try_get_value(), self.followed.try_get_value())
+            {
+                self.followed.set_value(true);
+                owner.with(|| self.follow(&project, key, there.changes));
+            }
+        });
+    }
+
+    fn follow(self, project: &ProjectKey, key: TemplateKey, changes: u64) {
+        let own = key.clone();
+        self.live.watch_presence(
+            project,
+            changes,
+            move |change| {
+                if matches!(&change.subject, Subject::Template { key: changed } if *changed == own) {
+                    self.say();
+                }
+            },
+            move |template, now| {
+                if *template == key {
+                    self.people.set(now.to_vec());
+                }
+            },
+        );
+    }
+}
+
+/// A tab keeps its name when it is loaded anew: it would meet itself otherwise.
+fn name_of_tab() -> String {
+    const PLACE: &str = "troupe:tab";
+    let storage = window().session_storage().ok().flatten();
+    let known = storage.as_ref().and_then(|storage| storage.get_item(PLACE).ok().flatten());
+    known.unwrap_or_else(|| {
+        let name = format!("{:x}", (js_sys::Math::random() * 9e15) as u64);
+        if let Some(storage) = storage {
+            // Without a storage it is another tab each time, for half a minute.
+            _ = storage.set_item(PLACE, &name);
+        }
+        name
+    })
+}
 
 #[component]
 pub fn Presence(
@@ -24,49 +99,14 @@ pub fn Presence(
     let people = RwSignal::new(Vec::<Present>::new());
     let newest = RwSignal::new(None::<u32>);
     let tab = StoredValue::new(String::new());
-    let (live, owner) = (use_live(), Owner::current());
-    let followed = StoredValue::new(false);
-    let say = StoredValue::new_local(None::<Rc<dyn Fn()>>);
-    let say_now = move || _ = say.try_with_value(|say| say.as_ref().map(|say| say()));
-    let ask = move || {
-        let Some(key) = origin.key.get_value() else { return };
-        let (project, owner) = (origin.project.get_untracked(), owner.clone());
-        spawn_local(async move {
-            // Who may not edit, or is not signed in any more, is told so elsewhere.
-            let asked = attend_template(project.clone(), key.clone(), tab.get_value()).await;
-            let Ok(there) = asked else { return };
-            if people.try_set(there.people).is_some() {
-                return;
-            }
-            _ = newest.try_set(Some(there.newest));
-            // From the first answer on the change feed tells at once.
-            let (Some(owner), Some(false)) = (owner, followed.try_get_value()) else { return };
-            followed.set_value(true);
-            owner.with(|| {
-                let (here, own) = (key.clone(), key);
-                live.watch_presence(
-                    &project,
-                    there.changes,
-                    move |change| {
-                        if matches!(&change.subject, Subject::Template { key } if *key == here) {
-                            say_now();
-                        }
-                    },
-                    move |template, now| {
-                        if *template == own {
-                            people.set(now.to_vec());
-                        }
-                    },
-                );
-            });
-        });
-    };
-    say.set_value(Some(Rc::new(ask)));
+    let owner = StoredValue::new(Owner::current());
+    let room =
+        Room { origin, live: use_live(), owner, tab, followed: StoredValue::new(false), people, newest };
     let beat = StoredValue::new(None::<IntervalHandle>);
     Effect::new(move |_| {
-        tab.set_value(format!("{:x}", (js_sys::Math::random() * 9e15) as u64));
-        say_now();
-        beat.set_value(set_interval_with_handle(say_now, BEAT).ok());
+        tab.set_value(name_of_tab());
+        room.say();
+        beat.set_value(set_interval_with_handle(move || room.say(), BEAT).ok());
     });
     on_cleanup(move || {
         if let Some(beat) = beat.try_get_value().flatten() {
@@ -79,17 +119,20 @@ pub fn Presence(
     });
     let others = Memo::new(move |_| {
         let own = tab.get_value();
-        let mut names: Vec<String> = Vec::new();
+        let mut others: Vec<(String, bool)> = Vec::new();
         for one in people.read().iter().filter(|one| one.tab != own) {
-            let name = if one.mine { "You, in another tab".to_owned() } else { one.name.clone() };
-            if !names.contains(&name) {
-                names.push(name);
+            let other = (one.name.clone(), one.mine);
+            if !others.contains(&other) {
+                others.push(other);
             }
         }
-        names
+        others
     });
-    let chip = |name: &String| {
-        let title = format!("{name} has this open, too");
+    let chip = |(name, mine): &(String, bool)| {
+        let title = match mine {
+            true => "You have this open in another tab, too".to_owned(),
+            false => format!("{name} has this open, too"),
+        };
         let said = title.clone();
         view! {
             <li class=format!("present-one {}", role_hue(name)) title=title>
@@ -99,13 +142,15 @@ pub fn Presence(
         }
     };
     let row = move || {
-        let names = others.get();
-        let more = names.len().saturating_sub(SHOWN);
-        let chips = names.iter().take(SHOWN).map(chip).collect_view();
+        let others = others.get();
+        let more = others.len().saturating_sub(SHOWN);
+        let chips = others.iter().take(SHOWN).map(chip).collect_view();
+        let names: Vec<_> = others.iter().skip(SHOWN).map(|(name, _)| name.as_str()).collect();
+        let names = names.join(", ");
         view! {
             {chips}
             {(more > 0)
-                .then(|| view! { <li class="present-one" title=names[SHOWN..].join(", ")>{format!("+{more}")}</li> })}
+                .then(|| view! { <li class="present-one" title=names>{format!("+{more}")}</li> })}
         }
     };
     let behind =

@@ -142,7 +142,7 @@ pub fn RowFields(
                     id=id("description")
                     value=row.description.clone()
                     placeholder=if input { "Description: stands under the field" } else { "Description: what the model shall put here" }
-                    class="schema-row-wide"
+                    class=if input { "schema-row-said" } else { "schema-row-wide" }
                     on_input=move |text: String| _ = edit.edit(|rows| rows.describe(at, &text))
                 />
                 {said}
@@ -196,7 +196,11 @@ fn Items(
             edit.reshape(|rows| rows.set_kind(at, RowKind::List(item)), move |()| own.get_value());
         }
     };
-    view! { <Select label hide_label=true name=id.clone() id options value on_change=set/> }
+    view! {
+        <div class="schema-row-own">
+            <Select label hide_label=true name=id.clone() id options value on_change=set/>
+        </div>
+    }
 }
 
 /// A value, written as a person writes it.
