@@ -19,18 +19,13 @@ use leptos_router::hooks::use_query_map;
 /// How many files a message names.
 const NAMED: usize = 20;
 
-/// Those of the run in the address, while this tab is open (`shown`).
+/// Those of the run in the address, while this tab is open (`shown`); of its first `writes`, if one travels in time.
 pub fn load_files(
     project: Memo<ProjectKey>,
     number: Memo<Option<RunNumber>>,
     shown: Memo<bool>,
-    past: RwSignal<Option<LiveRun>>,
+    writes: RwSignal<Option<u32>>,
 ) -> Loaded<Option<fault::Result<String>>> {
-    // Who travels in time sees what was written by then.
-    let writes = Memo::new(move |_| {
-        let state = past.read().as_ref()?.state;
-        Some(state.read().files.iter().map(|file| file.writes).sum::<u32>())
-    });
     let query = use_query_map();
     let asked = Memo::new(move |_| {
         let query = query.read();

@@ -94,14 +94,14 @@ pub fn RunPage() -> impl IntoView {
     let part =
         Memo::new(move |_| query.read().get("tab").and_then(|tab| Part::parse(&tab)).unwrap_or(Part::Steps));
     let events = load_events(project, number, Memo::new(move |_| part.get() == Part::Events));
-    let past = RwSignal::new(None::<LiveRun>);
-    let files = load_files(project, number, Memo::new(move |_| part.get() == Part::Files), past);
+    let writes = RwSignal::new(None::<u32>);
+    let files = load_files(project, number, Memo::new(move |_| part.get() == Part::Files), writes);
     let report = load_report(project, number, Memo::new(move |_| part.get() == Part::Report));
     view! {
         <Suspense fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
             {move || Suspend::new(async move {
                 match drawn.await {
-                    Ok(page) => view! { <Run project=project.get_untracked() page part past events files report/> }.into_any(),
+                    Ok(page) => view! { <Run project=project.get_untracked() page part writes events files report/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 }
             })}
@@ -115,7 +115,8 @@ fn Run(
     project: ProjectKey,
     page: server::RunPage,
     part: Memo<Part>,
-    past: RwSignal<Option<LiveRun>>,
+    /// How often the run had written files by the moment that is shown; none: it is shown as it is.
+    writes: RwSignal<Option<u32>>,
     events: Loaded<Option<EventsPage>>,
     files: Loaded<Option<fault::Result<String>>>,
     report: Loaded<Option<fault::Result<String>>>,
@@ -126,9 +127,13 @@ fn Run(
     let summary = page.detail.summary.clone();
     let number = summary.number;
     let run = use_live().follow(&project, page.detail, now);
-    let now_run = run;
-    // Whoever travelled in another run is here now.
-    on_cleanup(move || _ = past.try_set(None));
+    let (now_run, past) = (run, RwSignal::new(None::<LiveRun>));
+    Effect::new(move |_| {
+        let then = past.get().map(|run| run.state.read().files.iter().map(|file| file.writes).sum::<u32>());
+        if writes.get_untracked() != then {
+            writes.set(then);
+        }
+    });
     let written = Memo::new(move |_| run.state.read().files.len() as u64);
     let tabs = Signal::derive(move || {
         let tab = |part: Part| match (part, written.get()) {

@@ -319,7 +319,8 @@ fn bars(drawing: Drawing, step: &StepState) -> impl IntoView + use<> {
         bar(kind, attempt.started_at, attempt.finished_at)
     });
     let bars = whole_step.into_iter().chain(attempts).collect_view();
-    (bars, breaks)
+    // Who waits for a person is seen in the break that it makes.
+    (breaks, bars)
 }
 
 fn took(run: LiveRun, step: &StepState) -> Option<String> {
