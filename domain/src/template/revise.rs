@@ -24,7 +24,7 @@ pub fn revise(source: &str, template: &Template) -> Revised {
     for tidy in [true, false] {
         let revised = Reviser { tidy }.revise(source, template);
         if let Some(source) = revised
-            && parse(&source, Format::Yaml).as_ref() == Ok(template)
+            && parse(&source, Format::Yaml).is_ok_and(|read| same(&read, template))
         {
             return Revised { source, kept: true };
         }
@@ -65,7 +65,7 @@ struct Block<'b> {
 impl Reviser {
     fn revise(&self, source: &str, template: &Template) -> Option<String> {
         let before = parse(source, Format::Yaml).ok()?;
-        if before == *template {
+        if same(&before, template) {
             return Some(source.to_owned());
         }
         let document = yaml::read(source).ok()?;
@@ -96,14 +96,14 @@ impl Reviser {
         for ((key, place), &(start, at, end)) in block.raw.keys().zip(&block.place.children).zip(&ranges) {
             let kept = || block.lines[start..end].to_vec();
             let lines = match (old.get(key), new.get(key)) {
-                (before, after) if before == after => kept(),
+                (before, after) if same(&before, &after) => kept(),
                 (_, None) => continue,
                 (Some(_), Some(after)) => {
                     let nested = match (&block.raw[key], after, steps) {
                         (Value::Array(_), Value::Array(_), Some(steps)) if key == "steps" => {
                             steps(block, (start, end), place)
                         }
-                        (Value::Object(raw), Value::Object(after), _) => self
+                        (Value::Object(raw), Value::Object(after), _) if in_order(raw, after) => self
                             .nested(block, (at, end), raw, place, after)
                             .map(|inner| [&block.lines[start..=at], &inner].concat()),
                         _ => None,
@@ -180,7 +180,7 @@ impl Reviser {
                 Some(index) => {
                     let (from, at) = starts[index];
                     let to = starts.get(index + 1).map_or(end, |(next, _)| *next);
-                    if old[index] == *step {
+                    if same(&old[index], step) {
                         block.lines[from..to].to_vec()
                     } else {
                         let mut own = block.lines[at..to].to_vec();
@@ -314,6 +314,16 @@ fn pairs(old: &[Step], new: &[Step]) -> Vec<Option<usize>> {
         }
     }
     pairs
+}
+
+/// Equal, and written in the same order: fields stand in a form as they stand in its schema.
+fn same<T: serde::Serialize>(one: &T, other: &T) -> bool {
+    matches!((serde_json::to_string(one), serde_json::to_string(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether the keys that both have stand in the same order.
+fn in_order(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    one.keys().filter(|key| other.contains_key(*key)).eq(other.keys().filter(|key| one.contains_key(*key)))
 }
 
 fn object(value: &impl serde::Serialize) -> Option<Map<String, Value>> {

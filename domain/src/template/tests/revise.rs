@@ -115,6 +115,22 @@ fn what_did_not_move_keeps_its_distance() {
 }
 
 #[test]
+fn fields_that_change_places_do_so_in_the_text() {
+    let source = "apiVersion: troupe/v1\nkey: t\nname: T # kept\ninput:\n  # and this\n  type: object\n  properties:\n    a: {}\n    b: {type: string}\nsteps:\n  - name: A\n";
+    let mut template = parse(source, Format::Yaml).unwrap();
+    template.input = Some(json!({"type": "object", "properties": {"b": {"type": "string"}, "a": {}}}));
+    let revised = revise(source, &template);
+    assert!(revised.kept);
+    assert!(
+        revised.source.contains("name: T # kept\n") && revised.source.contains("  # and this\n"),
+        "{}",
+        revised.source
+    );
+    let (a, b) = (revised.source.find("    a:"), revised.source.find("    b:"));
+    assert!(b.is_some() && b < a, "{}", revised.source);
+}
+
+#[test]
 fn schemas_keep_their_comments() {
     let (_, text) = changed(|template| {
         let Some(Value::Object(input)) = &mut template.input else { return };
