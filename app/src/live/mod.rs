@@ -31,7 +31,7 @@ use domain::{
 use feed::Feed;
 use leptos::{ev, prelude::*};
 use std::{rc::Rc, time::Duration};
-use tab::Tab;
+use tab::{PresenceWatcher, Tab};
 
 /// How the connection stands, for notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Live {
         project: &ProjectKey,
         drawn_at: u64,
         heard: Rc<dyn Fn(&Change)>,
-        present: Option<Rc<dyn Fn(&TemplateKey, &[Present])>>,
+        present: Option<PresenceWatcher>,
     ) {
         let Some(tab) = self.tab else { return };
         let watch = tab.try_update_value(|tab| {

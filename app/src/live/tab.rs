@@ -21,7 +21,7 @@ use std::{
 const RECENT: usize = 100;
 
 type Watcher = Rc<dyn Fn(&Change)>;
-type PresenceWatcher = Rc<dyn Fn(&TemplateKey, &[Present])>;
+pub(super) type PresenceWatcher = Rc<dyn Fn(&TemplateKey, &[Present])>;
 
 #[derive(Default)]
 pub(super) struct Tab {

@@ -65,17 +65,27 @@ pub struct Due {
     entry: Option<(String, String)>,
 }
 
+#[derive(FromRow)]
+struct DueRow {
+    id: i64,
+    kind: String,
+    subject: Uuid,
+    /// The project, and the words by which one finds it; null where there is nothing (more) to find.
+    project: Option<Uuid>,
+    text: Option<String>,
+    /// A message's conversation.
+    task: Option<Uuid>,
+}
+
 /// What is due, oldest first: at most `limit` subjects, and no more text than fits `most` characters, but at least one.
 pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
-    // Of each its project, the words by which one finds it, and a message's conversation; null where there is nothing
-    // (more) to find.
-    let rows: Vec<(i64, String, Uuid, Option<Uuid>, Option<String>, Option<Uuid>)> = sqlx::query_as(
+    let rows: Vec<DueRow> = sqlx::query_as(
         "SELECT d.id, d.kind, d.subject, CASE d.kind \
          WHEN 'conversation' THEN (SELECT project_id FROM task WHERE id = d.subject AND parent_id IS NULL) \
          WHEN 'message' THEN (SELECT t.project_id FROM message m JOIN task t ON t.id = m.task_id \
          WHERE m.id = d.subject AND m.content <> '') \
          WHEN 'template' THEN (SELECT project_id FROM template WHERE id = d.subject AND deleted_at IS NULL) \
-         WHEN 'role' THEN (SELECT project_id FROM role WHERE id = d.subject AND deleted_at IS NULL) END, \
+         WHEN 'role' THEN (SELECT project_id FROM role WHERE id = d.subject AND deleted_at IS NULL) END AS project, \
          CASE d.kind \
          WHEN 'conversation' THEN (SELECT substr(title, 1, $2) FROM task WHERE id = d.subject) \
          WHEN 'message' THEN (SELECT substr(content, 1, $2) FROM message WHERE id = d.subject) \
@@ -85,7 +95,7 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
          WHERE t.id = d.subject) \
          WHEN 'role' THEN (SELECT substr(concat_ws(char(10), v.name, r.key), 1, $2) \
          FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version WHERE r.id = d.subject) \
-         END, CASE d.kind WHEN 'message' THEN (SELECT task_id FROM message WHERE id = d.subject) END \
+         END AS text, CASE d.kind WHEN 'message' THEN (SELECT task_id FROM message WHERE id = d.subject) END AS task \
          FROM search_due d ORDER BY d.id LIMIT $1",
     )
     .bind(limit)
@@ -93,7 +103,7 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
     .fetch_all(db)
     .await?;
     let (mut due, mut length) = (Vec::with_capacity(rows.len()), 0);
-    for (id, kind, subject, project, text, task) in rows {
+    for DueRow { id, kind, subject, project, text, task } in rows {
         let kind =
             Kind::parse(&kind).ok_or_else(|| Error::internal(format!("'{kind}' cannot be indexed")))?;
         let entry = project.zip(text).map(|(project, text)| match task {
