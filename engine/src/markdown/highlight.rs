@@ -126,16 +126,16 @@ impl Writer {
         if text.is_empty() {
             return;
         }
-        // Space has no colour.
-        if kind != self.open && !text.trim().is_empty() {
+        if kind != self.open {
             self.close();
-            if !kind.is_empty() {
+            // Space has no colour.
+            if !kind.is_empty() && !text.trim().is_empty() {
                 self.html.push_str("<span class=\"");
                 self.html.push_str(PREFIX);
                 self.html.push_str(kind);
                 self.html.push_str("\">");
+                self.open = kind;
             }
-            self.open = kind;
         }
         // Writing to a String does not fail.
         _ = escape_html_body_text(&mut self.html, text);
@@ -166,7 +166,7 @@ mod tests {
                 "<span class=\"hl-keyword\">let</span> a = <span class=\"hl-string\">\"b\"</span>;",
             ),
             ("python", "# no\n", "<span class=\"hl-comment\"># no\n</span>"),
-            ("ts", "const a: number = 1;", "<span class=\"hl-keyword\">const"),
+            ("ts", "const a: number = 1;", "<span class=\"hl-keyword\">const</span>"),
             ("sql", "SELECT 1", "<span class=\"hl-keyword\">SELECT</span>"),
             ("toml", "a = 1", "<span class=\"hl-number\">1</span>"),
             ("yaml", "a: 'b'", "hl-string"),
