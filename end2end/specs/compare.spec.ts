@@ -3,7 +3,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { expect, PROJECT, signIn, test } from "../fixtures";
+import { awake, expect, PROJECT, signIn, test } from "../fixtures";
 
 const TEMPLATE = {
   apiVersion: "troupe/v1",
@@ -157,6 +157,7 @@ test("an assignment is saved under a name and chosen again; what is gone is said
 
   await workspace.rest.delete(`/projects/${PROJECT}/roles/senior_reviewer`);
   await member.reload();
+  await awake(member);
   await member.getByLabel("Preset", { exact: true }).selectOption("Quick draft");
   await expect(member.getByText("'Polish' is left open: there is no role 'senior_reviewer' any more.")).toBeVisible();
   await member.getByRole("button", { name: "Delete this preset" }).click();

@@ -143,12 +143,13 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
     .into_any()
 }
 
-/// To a version beside the one that is shown.
+/// To a version beside the one that is shown. The page is loaded anew: both branches show the runs before that message, and
+/// what happens to one of them must not reach a page that is just being left.
 fn step(version: Option<Version>, label: &'static str, glyph: Glyph) -> AnyView {
     match version {
         Some(Version { message, branch }) => {
             let href = format!("?branch={branch}&message={message}#m-{message}");
-            view! { <a class="message-version" href=href aria-label=label title=label><Icon glyph/></a> }
+            view! { <a class="message-version" href=href rel="external" aria-label=label title=label><Icon glyph/></a> }
                 .into_any()
         }
         None => view! { <span class="message-version" aria-hidden="true"><Icon glyph/></span> }.into_any(),
