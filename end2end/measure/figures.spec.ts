@@ -49,6 +49,9 @@ async function load(page: Page, what: string, path: string): Promise<void> {
   let shift = 0;
   for (let turn = 0; turn < 5; turn += 1) {
     await page.goto(path);
+    // A key ends what the browser counts of it.
+    await expect.poll(async () => (await seen(page)).lcp).toBeGreaterThan(0);
+    await page.waitForTimeout(500);
     await awake(page);
     const figures = await seen(page);
     paints.push(figures.lcp);
