@@ -22,10 +22,12 @@ where
 /// The error of the field whose problems go by `path`.
 pub fn error_at(fault: Signal<Option<Fault>>, path: impl Into<String>) -> MaybeProp<String> {
     let path = path.into();
-    Signal::derive(move || {
-        fault.with(|fault| fault.as_ref().and_then(|fault| joined(fault.problems_at(&path))))
-    })
-    .into()
+    Signal::derive(move || fault.with(|fault| error_in(fault.as_ref(), &path))).into()
+}
+
+/// As [`error_at`], of a fault that is there.
+pub fn error_in(fault: Option<&Fault>, path: &str) -> Option<String> {
+    fault.and_then(|fault| joined(fault.problems_at(path)))
 }
 
 fn joined<'a>(problems: impl Iterator<Item = &'a Problem>) -> Option<String> {

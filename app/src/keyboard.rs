@@ -6,7 +6,7 @@
 
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, HtmlFormElement, KeyboardEvent};
 
 use crate::ui::{
     Dialog, DialogSize, Kbd,
@@ -173,6 +173,21 @@ pub fn is_typing(event: &KeyboardEvent) -> bool {
 /// Ctrl or Cmd with Enter, which sends.
 pub fn sends(event: &KeyboardEvent) -> bool {
     event.key() == "Enter" && (event.ctrl_key() || event.meta_key())
+}
+
+/// Sends the form of the field that one writes in, where that is what was pressed: from a listener of the field or of the
+/// form. What has taken the key before is let be.
+pub fn send_form(event: &KeyboardEvent) {
+    if event.default_prevented() || !sends(event) {
+        return;
+    }
+    let within = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    let form = within.and_then(|within| within.closest("form").ok().flatten());
+    if let Some(form) = form.and_then(|form| form.dyn_into::<HtmlFormElement>().ok()) {
+        event.prevent_default();
+        // An invalid form shows its own complaint and sends nothing.
+        _ = form.request_submit();
+    }
 }
 
 /// Ctrl or Cmd with K, also while a person types.

@@ -29,6 +29,8 @@ pub mod standing;
 pub mod template;
 pub mod ui;
 
+#[cfg(feature = "ssr")]
+pub use gallery::ShowGallery;
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use leptos_meta::{HashedStylesheet, MetaTags};

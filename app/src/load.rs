@@ -5,6 +5,7 @@
 //! never inside a `Suspend`: what is made there comes in the order in which answers arrive.
 
 use leptos::{
+    either::Either,
     prelude::*,
     server::codee::{Decoder, Encoder},
     task::spawn_local,
@@ -62,6 +63,52 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     move |source| Box::pin(ask(source))
+}
+
+/// Shows what `loaded` answers, and every later answer when it has come: as a page of its own, in the place of the one before.
+///
+/// What stands on the page stays alive until then. `view` may read what it likes without being called again for it: were it,
+/// the signals of the page on the screen would be gone while the next answer travels, and the first event of a live run, or
+/// the next second, would meet a page that cannot answer.
+///
+/// Nothing of the page before is used again. A title that is rebuilt in place leaves its reader behind (`leptos_meta` goes
+/// on with the old title's number), which then asks a page that is gone.
+pub fn draw<T>(loaded: Loaded<T>, view: impl Fn(T) -> AnyView + Clone + Send + 'static) -> impl IntoView
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let odd = StoredValue::new(false);
+    move || {
+        let view = view.clone();
+        Suspend::new(async move {
+            let view = drawn(loaded, view).await;
+            // What changes sides is built anew.
+            let odd = odd.try_update_value(|odd| {
+                *odd = !*odd;
+                *odd
+            });
+            if odd == Some(true) { Either::Right(view) } else { Either::Left(view) }
+        })
+    }
+}
+
+/// As [`draw`], for a part without a title, in place: its fields stay, and the focus in them.
+pub fn draw_in_place<T>(
+    loaded: Loaded<T>,
+    view: impl Fn(T) -> AnyView + Clone + Send + 'static,
+) -> impl IntoView
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    move || Suspend::new(drawn(loaded, view.clone()))
+}
+
+async fn drawn<T>(loaded: Loaded<T>, view: impl FnOnce(T) -> AnyView) -> AnyView
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let answer = loaded.await;
+    untrack(|| view(answer))
 }
 
 /// Asked by the browser alone, once the page stands, and again when what `ask` reads has changed; the last answer stays

@@ -9,16 +9,16 @@ use leptos_router::{
 
 use crate::{
     chunks::{Admin, Compare, Design, Inspect, Survey},
-    conversation::{ConversationPage, ConversationsPage, NewConversationPage, UnreadCount},
+    conversation::{ConversationPage, ConversationsPage, NewConversationPage},
     dashboard::LiveRuns,
     execute::ExecutePage,
-    inbox::{InboxCount, InboxPage},
+    inbox::InboxPage,
     layout::{BareFrame, Frame, PageHeader, Section},
     project::{HomePage, NewProjectPage, ProjectSwitcher},
     run::RunsPage,
     search::{Palette, PaletteButton},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
-    standing::StandingHere,
+    standing::{SectionCount, StandingHere},
     ui::{ButtonLink, ButtonVariant},
 };
 
@@ -57,8 +57,8 @@ pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
             <Route path=path!("/settings/models") view=Admin::Models ssr=SsrMode::Async/>
             <Route path=path!("/settings/members") view=Admin::Members ssr=SsrMode::Async/>
             <Route path=path!("/settings/tokens") view=Admin::Tokens ssr=SsrMode::Async/>
-            <Route path=path!("/gallery") view=Admin::Gallery/>
-            <Route path=path!("/p/:project/gallery") view=Admin::Gallery/>
+            <Route path=path!("/gallery") view=Admin::Gallery ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/gallery") view=Admin::Gallery ssr=SsrMode::Async/>
         </ParentRoute>
     }
     .into_inner()
@@ -108,8 +108,13 @@ pub fn NothingHere() -> impl IntoView {
 /// What stands beside a section's name.
 fn section_count(section: Section) -> Option<AnyView> {
     match section {
-        Section::Inbox => Some(view! { <InboxCount/> }.into_any()),
-        Section::Conversations => Some(view! { <UnreadCount/> }.into_any()),
+        Section::Inbox => {
+            Some(view! { <SectionCount of=|now| now.inbox words="waiting" class="nav-count"/> }.into_any())
+        }
+        Section::Conversations => {
+            let class = "nav-count nav-count-quiet";
+            Some(view! { <SectionCount of=|now| now.unread words="unread" class/> }.into_any())
+        }
         _ => None,
     }
 }

@@ -119,3 +119,24 @@ impl TitleBadge {
 pub fn count_words(count: u32) -> String {
     if count < Standing::MOST { count.to_string() } else { format!("{}+", Standing::MOST - 1) }
 }
+
+/// A count beside a section's name in the sidebar, where there is something to count. `words` say what, to those who
+/// hear it.
+#[component]
+pub fn SectionCount(of: fn(&Standing) -> u32, words: &'static str, class: &'static str) -> impl IntoView {
+    let standing = use_standing();
+    let count = move || standing.get().map(|(_, standing)| of(&standing)).filter(|count| *count > 0);
+    view! {
+        <Transition>
+            {move || {
+                count()
+                    .map(|count| {
+                        view! {
+                            <span class=class>{count_words(count)}<span class="visually-hidden">" " {words}</span></span>
+                        }
+                    })
+            }}
+        </Transition>
+    }
+    .into_any()
+}

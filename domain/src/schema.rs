@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod list;
 mod rows;
+pub use list::{ListField, MOST_ROWS, Misread, NotInRows, RowTexts, is_blank};
 pub use rows::{ItemKind, NoRows, Row, RowKind, SchemaRows};
 
 #[cfg(feature = "evaluate")]
@@ -35,7 +37,7 @@ pub struct FormField {
 }
 
 /// How a field is entered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FieldKind {
     Text,
@@ -46,6 +48,8 @@ pub enum FieldKind {
     Boolean,
     /// One of these texts.
     Choice(Vec<String>),
+    /// A row per item.
+    List(ListField),
     /// Anything else, entered as JSON.
     Json,
 }
@@ -91,6 +95,7 @@ fn kind_of(name: &str, property: &Value) -> FieldKind {
         Some("number") => FieldKind::Number,
         Some("integer") => FieldKind::Integer,
         Some("boolean") => FieldKind::Boolean,
+        Some("array") => ListField::of(name, property).map_or(FieldKind::Json, FieldKind::List),
         _ => FieldKind::Json,
     }
 }

@@ -418,13 +418,15 @@ pub struct FileVersion {
     pub created_at: Timestamp,
 }
 
-/// A file's text, and the text of the version before it, if there is one.
+/// A file's text, and the text of the version before it on the branch, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileText {
     pub file: FileVersion,
     pub text: String,
     pub before: Option<String>,
+    /// Those that the file has on the branch, rising.
+    pub versions: Vec<u32>,
 }
 
 /// A run with its folded state; `state.seq` is the cursor from which to follow it.

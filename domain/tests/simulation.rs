@@ -9,7 +9,7 @@ use domain::{
     id::{ContentId, EventId, OwnerId, StepRunId, Timestamp},
     key::TemplateKey,
     plan::{Body, Plan, PlannedStep},
-    run::{Effect, MessageMetadata, Phase, Planner, RunState, StepStatus, Verdict, backoff},
+    run::{Effect, MessageMetadata, Phase, Planner, RunState, StepState, StepStatus, Verdict, backoff},
     template::OnFailure,
     usage::Usage,
 };
@@ -374,6 +374,22 @@ fn check(log: &[Event], state: &RunState) {
     }
 }
 
+/// What the state keeps at hand is what one finds by looking at every step run.
+fn check_indexes(state: &RunState) {
+    let all = |is: &dyn Fn(StepRunId, &StepState) -> bool| -> BTreeSet<_> {
+        state.step_runs().filter(|(id, run)| is(*id, run)).map(|(id, _)| id).collect()
+    };
+    if !state.phase.is_end() {
+        assert_eq!(state.waiting, all(&|_, run| run.status == StepStatus::Waiting));
+        let is_child = |id: StepRunId| state.plan.steps[id.index()].body == Body::Template;
+        assert_eq!(state.calling, all(&|id, run| is_child(id) && run.open_attempt().is_some()));
+    }
+    let started =
+        |id| state.step_run(id).and_then(|run| run.attempts.last()).map(|attempt| attempt.started_at);
+    let last = state.step_runs().filter_map(|(id, _)| started(id)).max();
+    assert_eq!(state.newest.and_then(started), last);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
@@ -394,6 +410,7 @@ proptest! {
             let event: Event = serde_json::from_str(&json).unwrap();
             elsewhere.apply(&event);
             elsewhere.apply(&event);
+            check_indexes(&elsewhere);
         }
         prop_assert_eq!(&elsewhere, state);
         prop_assert_eq!(MessageMetadata::from(&elsewhere), MessageMetadata::from(state));

@@ -197,3 +197,202 @@ test("news are marked until one has looked (B14)", async ({ member: page, models
   await expect(articles(page)).toHaveCount(4);
   await expect(page.getByText("New", { exact: true })).toHaveCount(0);
 });
+
+/** Goes where a link in the page would lead, the script's way. */
+const follow = (page: Page, href: string) =>
+  page.evaluate((href) => {
+    const link = Object.assign(document.createElement("a"), { href });
+    document.querySelector("main")!.append(link);
+    link.click();
+    link.remove();
+  }, href);
+
+/** Holds what the page asks of this server function, until the returned function is called. */
+async function hold(page: Page, name: RegExp): Promise<() => void> {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route(name, async (route) => {
+    await held;
+    await route.continue();
+  });
+  return () => release();
+}
+
+test("a page that is being left lives until the next one is there", async ({ member: page, models, workspace }) => {
+  await models.script([{ lastUser: "Slow", text: "The slow answer.", hold: 0 }, { text: "Said." }]);
+  const task = await ask(page, "Begin");
+  const field = page.getByRole("textbox", { name: "Message", exact: true });
+  const newest = page.getByRole("article", { name: "Response" }).last();
+  const address = `${new URL(page.url()).pathname}?branch=main`;
+
+  // To a message of the same conversation, while its run is live and ends.
+  await field.fill("Slow, the first");
+  await page.keyboard.press("Control+Enter");
+  await expect(newest).toContainText(/1 s/);
+  const there = await hold(page, /open_conversation/);
+  await articles(page).first().getByTitle("Link to this message").click();
+  await expect(page).toHaveURL(/\?message=/);
+  await expect(newest, "it ticks on").toContainText(/[2-9] s/);
+  await models.release();
+  await expect(newest, "the page that is still there shows what happens").toContainText("Completed");
+  there();
+  await seen(page, "Begin");
+  await expect(articles(page)).toHaveCount(4);
+
+  // Between the versions of a message, while a run of one branch is live.
+  await models.script([{ lastUser: "Quick", text: "The quick answer." }, { text: "Said.", hold: 0 }]);
+  const here = await workspace.launch("rivers", {}, task);
+  const live = page.getByRole("region", { name: `Status of run ${here.run}`, exact: true });
+  await page.goto(`/p/${PROJECT}/conversations/${task}`);
+  await expect(live).toContainText(/[1-9] s/);
+  await edit(page, "Slow, the first", "Quick, the second");
+  await expect(page.getByRole("paragraph").filter({ hasText: "The quick answer." })).toBeVisible();
+  const versions = page.getByRole("navigation", { name: "Versions of this message" });
+  for (let turn = 0; turn < 3; turn += 1) {
+    await versions.getByRole("link", { name: "Version before" }).click();
+    await expect(live).toContainText(/[1-9] s/);
+    await versions.getByRole("link", { name: "Version after" }).click();
+    await expect(live).toHaveCount(0);
+    await expect(versions).toContainText("2 / 2");
+  }
+  await versions.getByRole("link", { name: "Version before" }).click();
+  await expect(live).toBeVisible();
+  // And away: nothing of the pages that were left is asked any more.
+  await page.getByRole("link", { name: "Runs", exact: true }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Runs" })).toBeVisible();
+  await expect(page).toHaveTitle(/Runs · Troupe/);
+
+  // Between two conversations and two runs' pages, again and again, while both have a live run.
+  const other = await workspace.launch("lakes");
+  const elsewhere = `/p/${PROJECT}/conversations/${other.taskId}`;
+  for (let turn = 0; turn < 6; turn += 1) {
+    await follow(page, turn % 2 === 0 ? elsewhere : address);
+    const run = turn % 2 === 0 ? other.run : here.run;
+    await expect(page.getByRole("region", { name: `Status of run ${run}`, exact: true })).toBeVisible();
+  }
+  const runs = `/p/${PROJECT}/runs/`;
+  for (let turn = 0; turn < 6; turn += 1) {
+    const run = turn % 2 === 0 ? other.run : here.run;
+    await follow(page, runs + run);
+    await expect(page.getByRole("region", { name: `Status of run ${run}`, exact: true })).toBeVisible();
+  }
+  await follow(page, runs + other.run);
+  const status = page.getByRole("region", { name: `Status of run ${other.run}`, exact: true });
+  await expect(status).toBeVisible();
+  const opened = await hold(page, /open_run/);
+  await follow(page, runs + here.run);
+  await expect(page).toHaveURL(new RegExp(`runs/${here.run}$`));
+  await models.script([{ text: "Said." }]);
+  await models.release();
+  await expect(status, "the page that is still there shows what happens").toContainText("Completed");
+  opened();
+  await expect(page.getByRole("region", { name: `Status of run ${here.run}`, exact: true })).toContainText("Completed");
+});
+
+/** Opens the person's own message of this text for editing, and sends another in its place. */
+async function edit(page: Page, text: string, instead: string): Promise<void> {
+  const message = page.getByRole("article", { name: /Message from/ }).filter({ hasText: text });
+  await message.hover();
+  await message.getByRole("link", { name: "Edit and resend" }).click();
+  await page.getByRole("textbox", { name: "Edit the message" }).fill(instead);
+  await page.keyboard.press("Control+Enter");
+}
+
+test("what was typed into an edited message outlives the page and the session", async ({ member: page, models }) => {
+  await models.script([{ text: "Said." }]);
+  const task = await ask(page, "As it was");
+  const field = page.getByRole("textbox", { name: "Edit the message" });
+  const message = page.getByRole("article", { name: /Message from/ }).first();
+  const open = async () => {
+    await message.hover();
+    await message.getByRole("link", { name: "Edit and resend" }).click();
+  };
+  await open();
+  await field.fill("As it should have been");
+  await page.keyboard.press("Escape");
+  await expect(field, "one key too many throws nothing away").toHaveValue("As it should have been");
+  await page.reload();
+  await expect(field).toHaveValue("As it should have been");
+
+  // The session ends while one types.
+  await page.context().clearCookies();
+  await page.reload();
+  await expect(page).toHaveURL(/sign-in/);
+  await fillSignIn(page, ADMIN.password);
+  await expect(page).toHaveURL(new RegExp(task));
+  await expect(field).toHaveValue("As it should have been");
+
+  // Cancelled is cancelled, and what is sent is no draft any more.
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await expect(field).toBeHidden();
+  await page.reload();
+  await awake(page);
+  await expect(field).toBeHidden();
+  await open();
+  await expect(field).toHaveValue("As it was");
+  await field.fill("As it is now");
+  await page.keyboard.press("Control+Enter");
+  await expect(page.getByRole("navigation", { name: "Versions of this message" })).toContainText("2 / 2");
+  await page.reload();
+  await awake(page);
+  await expect(field).toBeHidden();
+});
+
+test("files and export are those of the branch that one reads (A7, B9)", async ({ member: page, models, workspace }) => {
+  const wrote = (content: string) => JSON.stringify({ files: [{ path: "plan.md", content }], summary: `Wrote ${content}.` });
+  await models.script([
+    { text: wrote("the first plan"), times: 1 },
+    { text: wrote("the other plan"), times: 1 },
+  ]);
+  const steps = [{ name: "Build", prompt: "BUILD", with: { files: true } }];
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, { apiVersion: "troupe/v1", key: "build", name: "Build", steps });
+  const build = (more: object): Promise<{ run: number; taskId: string }> =>
+    workspace.rest.post(`/projects/${PROJECT}/templates/build/execute`, more);
+  const ended = (run: number) => expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
+  const first = await build({});
+  await page.goto(`/p/${PROJECT}/conversations/${first.taskId}`);
+  await awake(page);
+  // It appears when it is written, and the panel is a part of the address.
+  const link = page.getByRole("link", { name: "1 file" });
+  await link.click();
+  await expect(page).toHaveURL(/panel=files/);
+  const panel = page.getByRole("complementary", { name: "Files" });
+  await expect(panel.getByRole("link", { name: /plan\.md/ })).toContainText(`v1`);
+  await expect(panel.getByRole("link", { name: /plan\.md/ })).toContainText(`run ${first.run}`);
+  await page.keyboard.press("Escape");
+  await expect(panel).toBeHidden();
+  await expect(link, "the focus is given back").toBeFocused();
+
+  await ended(first.run);
+  const messages: { items: { id: string }[] } = await workspace.rest.get(`/projects/${PROJECT}/tasks/${first.taskId}/messages`);
+  const second = await build({ taskId: first.taskId, replaces: messages.items[0]!.id });
+  await ended(second.run);
+  await page.goto(`/p/${PROJECT}/conversations/${first.taskId}?panel=files`);
+  await awake(page);
+  const file = panel.getByRole("link", { name: /plan\.md/ });
+  await expect(file).toContainText(`run ${second.run}`);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
+  }
+  await page.keyboard.press("Escape");
+  await expect(panel).toBeHidden();
+
+  const exported = async (name: string) => {
+    const href = await page.getByRole("link", { name, exact: true }).getAttribute("href");
+    const text = await (await page.request.get(href!)).text();
+    return ["Wrote the first plan.", "Wrote the other plan."].map((words) => text.includes(words));
+  };
+  expect(await exported("Export")).toEqual([false, true]);
+  await page.getByRole("link", { name: "Version before" }).click();
+  await expect(page).toHaveURL(/branch=main/);
+  await expect(page.getByRole("region", { name: `Status of run ${first.run}`, exact: true })).toBeVisible();
+  await link.click();
+  await expect(file, "what the other branch wrote is not here").toContainText(`run ${first.run}`);
+  expect(await exported("Export")).toEqual([true, false]);
+  expect(await exported("All branches")).toEqual([true, true]);
+  await file.click();
+  await expect(page).toHaveURL(new RegExp(`runs/${first.run}\\?tab=files`));
+  await expect(page.getByText("the first plan")).toBeVisible();
+});

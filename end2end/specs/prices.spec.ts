@@ -64,10 +64,36 @@ test("a price is given, a run shows its cost, and the next launch what to expect
   await expect(member.getByRole("region", { name: `Run ${first.run}`, exact: true })).not.toContainText("$");
   await isClean(member);
 
+  // The list of runs says it too, and nothing where it is not known; on a phone beside how long it took.
+  await member.goto(`/p/${PROJECT}/runs`);
+  const runs = member.getByRole("table", { name: "Runs" });
+  const listed = (run: number) => runs.getByRole("row").filter({ has: member.getByRole("link", { name: `${run}`, exact: true }) });
+  await expect(runs.getByRole("columnheader", { name: "Cost" })).toBeVisible();
+  await expect(listed(second.run).getByRole("cell", { name: "$0.0061", exact: true })).toBeVisible();
+  await expect(listed(first.run)).not.toContainText("$");
+  const { items } = await workspace.rest.get<{ items: { number: number; usage: { cost?: number } }[] }>(`/projects/${PROJECT}/runs`);
+  expect(items.map(({ number, usage }) => [number, usage.cost])).toEqual([[second.run, 0.0061], [first.run, undefined]]);
+  await member.setViewportSize({ width: 360, height: 780 });
+  await expect(runs.getByRole("columnheader", { name: "Cost" })).toBeHidden();
+  await expect(listed(second.run)).toContainText("$0.0061");
+  expect(await member.locator(".table-scroll").evaluate((table) => table.scrollWidth - table.clientWidth)).toBe(0);
+  await isClean(member);
+  await member.setViewportSize({ width: 1280, height: 800 });
+
   await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
   await expect(member.getByText("About $0.0061, 2.2k tokens, from 2 past runs")).toBeVisible();
   await member.getByLabel("Topic").fill("rivers");
   await isClean(member);
+
+  // Side by side, the dearer run says by how much.
+  await models.script([{ text: "Fine.", usage: { inputTokens: 2000, outputTokens: 200 } }]);
+  const third = await workspace.launch("rivers");
+  await end(third.run);
+  await member.goto(`/p/${PROJECT}/compare?run=${second.run}&run=${third.run}`);
+  const dearer = member.getByRole("region", { name: `Run ${third.run}`, exact: true });
+  await expect(dearer).toContainText("$0.012");
+  await expect(dearer).toContainText(/\+\s?\$0\.0061/);
+  await expect(member.getByRole("region", { name: `Run ${second.run}`, exact: true })).not.toContainText("+");
 });
 
 test("the palette leads into a form that is filled in as last time", async ({ member, models }) => {

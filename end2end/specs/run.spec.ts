@@ -2,7 +2,7 @@
 
 import { AxeBuilder } from "@axe-core/playwright";
 
-import { awake, expect, PROJECT, test } from "../fixtures";
+import { awake, expect, PROJECT, signIn, test } from "../fixtures";
 
 const STEPS = 600;
 
@@ -24,6 +24,32 @@ test("a run of hundreds of steps has a timeline of which a part is on the page",
   expect(await rows.count()).toBeLessThanOrEqual(120);
   await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight / 2));
   await expect(page.getByText(`Step ${STEPS / 2}`, { exact: true })).toBeAttached();
+});
+
+test("a forEach of a thousand items has its rows where one looks", async ({ member: page, models, workspace }) => {
+  test.slow();
+  const list = JSON.stringify(Array.from({ length: 1000 }, (_, at) => `place ${at}`));
+  await models.script([{ lastUser: "LIST", text: list }, { text: "Said." }]);
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, {
+    apiVersion: "troupe/v1",
+    key: "many",
+    name: "Many",
+    steps: [
+      { name: "List", prompt: "LIST", outputSchema: { type: "array" } },
+      { name: "Each", forEach: "context.List", prompt: "EACH {{ index }}" },
+    ],
+  });
+  const { run } = await workspace.rest.post<{ run: number }>(`/projects/${PROJECT}/templates/many/execute`, { input: {} });
+  await expect.poll(async () => (await workspace.run(run)).status, { timeout: 90_000 }).toBe("completed");
+  await page.goto(`/p/${PROJECT}/runs/${run}`);
+  await awake(page);
+  const rows = page.getByRole("list", { name: "Items of Each" }).getByRole("link");
+  expect(await rows.count()).toBe(50);
+  await page.getByRole("button", { name: "Show all 1000" }).click();
+  await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+  await expect(rows.last()).toContainText("[999]");
+  await expect(rows.last()).toBeInViewport();
+  expect(await rows.count()).toBeLessThanOrEqual(120);
 });
 
 test("the timeline marks what the run's length came from", async ({ member: page, models, workspace }) => {
@@ -58,6 +84,41 @@ test("who follows a live run sees its newest step, until they go elsewhere", asy
   await expect(follow).not.toBeChecked();
   await models.release();
   await expect(follow).toBeHidden();
+});
+
+test("who follows a forEach sees its newest item, and stays where they scroll to (F3)", async ({ member: page, models, workspace }) => {
+  const list = JSON.stringify(Array.from({ length: 90 }, (_, at) => `place ${at}`));
+  await models.script([
+    { lastUser: "LIST", text: list },
+    { lastUser: "EACH 80", text: "Held back for long", chunkSize: 4, hold: 1 },
+    { text: "Said." },
+  ]);
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, {
+    apiVersion: "troupe/v1",
+    key: "each",
+    name: "Each",
+    steps: [
+      { name: "List", prompt: "LIST", outputSchema: { type: "array" } },
+      { name: "Each", forEach: "context.List", maxParallel: 1, prompt: "EACH {{ index }}" },
+    ],
+  });
+  const { run } = await workspace.rest.post<{ run: number }>(`/projects/${PROJECT}/templates/each/execute`, { input: {} });
+  await page.goto(`/p/${PROJECT}/runs/${run}`);
+  await awake(page);
+  const follow = page.getByLabel("Follow newest");
+  await follow.check();
+  // It lies behind "Show all", far down.
+  const newest = page.getByRole("list", { name: "Items of Each" }).getByRole("link", { name: /\[80\]/ });
+  await expect(newest).toBeInViewport();
+  await expect(newest).toHaveAttribute("data-newest", "true");
+  await page.mouse.wheel(0, -4000);
+  await expect(follow).not.toBeChecked();
+  await expect(newest).not.toBeInViewport();
+  const there = await page.evaluate(() => window.scrollY);
+  await models.release();
+  await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
+  await expect(follow).toBeHidden();
+  expect(await page.evaluate(() => window.scrollY)).toBe(there);
 });
 
 test("whoever travels in time sees the files and events of that moment (F3)", async ({ member: page, models, workspace }) => {
@@ -109,6 +170,27 @@ test("a run is printed as a report, without what one works it with (B17)", async
   for (const part of [page.getByRole("navigation", { name: "Main" }), page.locator(".top-bar"), page.getByRole("button").first()]) {
     await expect(part).toBeHidden();
   }
+});
+
+test("a report tells times by its reader's clock, in print too (B17)", async ({ browse, models, workspace }) => {
+  await models.script([{ text: "Said." }]);
+  const { run } = await workspace.launch("rivers");
+  await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
+  const { createdAt } = await workspace.rest.get<{ createdAt: string }>(`/projects/${PROJECT}/runs/${run}`);
+  const page = await browse({ timezoneId: "Asia/Tokyo", locale: "de-DE" });
+  await signIn(page);
+  await page.goto(`/p/${PROJECT}/runs/${run}?tab=report`);
+  const started = page.getByRole("article", { name: "Report" }).locator("time").first();
+  await expect(started).toHaveAttribute("datetime", createdAt);
+  const local = new Date(createdAt).toLocaleString("de-DE", { timeZone: "Asia/Tokyo", timeZoneName: "short" });
+  await expect(started).toHaveText(local);
+  await page.emulateMedia({ media: "print" });
+  await expect(started).toBeVisible();
+  // Before the script it is UTC, and says so.
+  const plain = await browse({ javaScriptEnabled: false });
+  await signIn(plain);
+  await plain.goto(`/p/${PROJECT}/runs/${run}?tab=report`);
+  await expect(plain.getByRole("article", { name: "Report" }).locator("time").first()).toContainText(/:\d\d UTC$/);
 });
 
 test("the palette is clean while it is open, and a lost connection hides nothing", async ({ member: page, workspace, product, consoles }) => {

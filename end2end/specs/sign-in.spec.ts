@@ -21,7 +21,13 @@ for (const javaScriptEnabled of [true, false]) {
       await page.getByLabel("Password").fill(ADMIN.password);
       await page.getByRole("button", { name: "Make the account" }).click();
       await expect(page.getByRole("heading", { name: "You are in" })).toBeVisible();
+      const made = page.url();
 
+      await page.context().clearCookies();
+      for (const address of [link, made]) {
+        await page.goto(address);
+        await expect(page.getByRole("heading", { name: "This link no longer works" })).toBeVisible();
+      }
       await page.goto(link);
       await expect(page.getByRole("heading", { name: "This link no longer works" })).toBeVisible();
     });

@@ -62,7 +62,7 @@ test("made from YAML and the form together, saved, changed, and saved as version
   await openYaml(member);
   await expect(yaml(member)).toHaveValue(/Write a limerick/);
   await member.getByRole("button", { name: "Save as version 2" }).click();
-  await expect(member).toHaveURL(/templates\/haiku/);
+  await expect(member).toHaveURL(/templates\/haiku$/);
   await member.goto(`/p/${PROJECT}/templates/haiku?tab=versions`);
   const versions = member.getByRole("table", { name: "Versions" });
   await expect(versions.getByRole("link", { name: "Version 2" })).toBeVisible();

@@ -2,6 +2,7 @@
 
 use crate::{
     Engine, Error, Launch, Result, Subject as Launched, User, given,
+    runs::checked_key,
     store::{
         self,
         comparisons::{self as rows, Side, VerdictKey},
@@ -10,12 +11,13 @@ use crate::{
 use domain::{
     access::Permission,
     comparison::{ComparisonSummary, MOST_COMPARED, Scores, Verdict},
-    id::RunNumber,
+    id::{ProjectId, RunNumber},
     key::{ProjectKey, RoleKey, TemplateKey},
     problem::Problem,
     view::{Launched as Acknowledged, Page, RunDetail, Subject},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 const PAGE: usize = 50;
@@ -76,6 +78,9 @@ impl Engine {
             return Err(Error::Invalid(problems));
         }
         let key = launch.idempotency_key.take();
+        key.as_deref().map(checked_key).transpose()?;
+        // Under the same key the same assignments are asked for, or it is another request.
+        let beside = json!([launch.role_assignments, others]);
         let mut launched: Vec<Acknowledged> = Vec::new();
         for (place, roles) in std::iter::once(launch.role_assignments.clone()).chain(others).enumerate() {
             let one = Launch {
@@ -86,24 +91,57 @@ impl Engine {
                 idempotency_key: key.as_ref().map(|key| format!("{key}#{place}")),
                 input: launch.input.clone(),
             };
-            launched.push(self.execute(user, project, Launched::Template(template.clone()), one).await?);
+            let subject = Launched::Template(template.clone());
+            launched.push(self.launch(user, project, subject, one, Some(&beside)).await?);
         }
         let mut runs: Vec<_> = launched.iter().map(|one| one.run).collect();
         runs.sort_unstable();
         let first = self.run(user, project, runs[0]).await?;
-        let (name, by) = (first.summary.template.name, user.name.clone());
+        self.store_comparison(id, runs, first.summary.template.name, user).await?;
+        Ok(launched)
+    }
+
+    /// Keeps these runs among the comparisons. Editors. False when they are there already.
+    ///
+    /// # Errors
+    /// `NotFound` for a run that is not there.
+    pub async fn keep_comparison(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        runs: &[RunNumber],
+    ) -> Result<bool> {
+        let id = self.authorise(user, project, Permission::Editor).await?;
+        let runs = compared(runs)?;
+        let mut names = Vec::new();
+        for run in &runs {
+            names.push(self.run(user, project, *run).await?.summary.template.name);
+        }
+        self.store_comparison(id, runs, names.swap_remove(0), user).await
+    }
+
+    /// False when it is there already. `template`: its name, for lists.
+    async fn store_comparison(
+        &self,
+        project: ProjectId,
+        runs: Vec<RunNumber>,
+        template: String,
+        user: &User,
+    ) -> Result<bool> {
+        let by = user.name.clone();
         self.0
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    if rows::insert(tx, id, &rows::written(&runs), &name, &by, store::now()).await? {
-                        store::change(tx, id, &Subject::Comparison { runs }).await?;
+                    let written = rows::written(&runs);
+                    let new = rows::insert(tx, project, &written, &template, &by, store::now()).await?;
+                    if new {
+                        store::change(tx, project, &Subject::Comparison { runs }).await?;
                     }
-                    Ok(())
+                    Ok(new)
                 })
             })
-            .await?;
-        Ok(launched)
+            .await
     }
 
     /// What the members think of these runs, the oldest verdict first.

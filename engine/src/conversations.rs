@@ -155,6 +155,18 @@ impl Engine {
         Ok(ConversationPart { branch, messages, earlier, later })
     }
 
+    /// For those who may read the conversation: the branch, and the path to its end. None: the branch that moved last.
+    pub(crate) async fn branch_to_read(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        task: TaskId,
+        branch: Option<Branch>,
+    ) -> Result<(Branch, Vec<Stretch>)> {
+        self.task_of(user, project, task).await?;
+        self.branch_at(task, branch, Place::End).await
+    }
+
     /// The branch to read, and the path to its end.
     async fn branch_at(
         &self,

@@ -41,6 +41,7 @@ pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
 pub use runs::{AnswerDraft, Expression, Fork, Launch, RunFilter, Subject};
 pub use templates::Format;
+pub use transcript::Extent;
 
 use std::sync::Arc;
 

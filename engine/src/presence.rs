@@ -42,6 +42,10 @@ struct Room {
 struct Seat {
     user: UserId,
     name: String,
+    /// Which of the tab's visits to the template it is of. What an earlier one still says comes too late.
+    visit: u64,
+    /// False: the visit is over. That is kept in mind for as long as a greeting of it may be on its way.
+    here: bool,
     until: Instant,
 }
 
@@ -61,9 +65,9 @@ impl Presence {
     pub fn sweep(&self) {
         self.change(|rooms, now, turn| {
             for room in rooms.values_mut() {
-                let before = room.seats.len();
+                let before = room.people();
                 room.seats.retain(|_, seat| seat.until > now);
-                if room.seats.len() != before {
+                if room.people() != before {
                     room.changed = turn;
                 }
             }
@@ -72,36 +76,46 @@ impl Presence {
         });
     }
 
-    fn enter(&self, project: ProjectId, template: &TemplateKey, user: &User, tab: &str) {
+    fn enter(&self, project: ProjectId, template: &TemplateKey, user: &User, tab: &str, visit: u64) {
+        self.say(project, template, user, tab, visit, true);
+    }
+
+    fn leave(&self, project: ProjectId, template: &TemplateKey, user: &User, tab: &str, visit: u64) {
+        self.say(project, template, user, tab, visit, false);
+    }
+
+    /// Two requests may overtake each other: a visit that is over stays so, and a newer one counts more.
+    fn say(
+        &self,
+        project: ProjectId,
+        template: &TemplateKey,
+        user: &User,
+        tab: &str,
+        visit: u64,
+        here: bool,
+    ) {
         self.change(|rooms, now, turn| {
             let place = (project, template.clone());
             if rooms.len() >= MOST_ROOMS && !rooms.contains_key(&place) {
                 return;
             }
             let room = rooms.entry(place).or_default();
-            if room.seats.len() >= MOST_TABS && !room.seats.contains_key(tab) {
+            let before = room.seats.get(tab);
+            // A tab's name is no secret: nobody takes another's seat.
+            let refused = match before {
+                None => room.seats.len() >= MOST_TABS,
+                Some(seat) => {
+                    seat.user != user.id || seat.visit > visit || (seat.visit == visit && !seat.here)
+                }
+            };
+            if refused {
                 return;
             }
-            let seat = Seat { user: user.id, name: user.name.clone(), until: now + BELIEVED };
-            match room.seats.get_mut(tab) {
-                // A tab's name is no secret: nobody takes another's seat.
-                Some(before) if before.user != user.id => {}
-                Some(before) => *before = seat,
-                None => {
-                    room.seats.insert(tab.to_owned(), seat);
-                    room.changed = turn;
-                }
-            }
-        });
-    }
-
-    fn leave(&self, project: ProjectId, template: &TemplateKey, user: &User, tab: &str) {
-        self.change(|rooms, _, turn| {
-            let Some(room) = rooms.get_mut(&(project, template.clone())) else { return };
-            if room.seats.get(tab).is_some_and(|seat| seat.user == user.id) {
-                room.seats.remove(tab);
+            if before.is_some_and(|seat| seat.here) != here {
                 room.changed = turn;
             }
+            let seat = Seat { user: user.id, name: user.name.clone(), visit, here, until: now + BELIEVED };
+            room.seats.insert(tab.to_owned(), seat);
         });
     }
 
@@ -126,36 +140,39 @@ impl Presence {
 }
 
 impl Room {
+    fn people(&self) -> usize {
+        self.seats.values().filter(|seat| seat.here).count()
+    }
+
     fn seen_by(&self, user: UserId) -> Vec<Present> {
         let seat = |(tab, seat): (&String, &Seat)| Present {
             tab: tab.clone(),
             name: seat.name.clone(),
             mine: seat.user == user,
         };
-        self.seats.iter().map(seat).collect()
+        self.seats.iter().filter(|(_, seat)| seat.here).map(seat).collect()
     }
 }
 
 impl Engine {
     /// Says that a tab of the user's has this template open for editing, and gives who else has. To be said again every
-    /// ten seconds. Editors.
+    /// ten seconds. `visit` grows with each time that the tab comes to it. Editors.
     pub async fn attend(
         &self,
         user: &User,
         project: &ProjectKey,
         template: &TemplateKey,
         tab: &str,
+        visit: u64,
     ) -> Result<Attendance> {
-        if tab.is_empty() || tab.len() > TAB_LIMIT {
-            return Err(Error::invalid("tab", format!("1 to {TAB_LIMIT} bytes")));
-        }
+        checked(tab)?;
         let id = self.authorise(user, project, Permission::Editor).await?;
         let db = self.0.store.read();
         let found = crate::store::versions::newest_template(db, id, template).await?;
         let (_, newest) = found.ok_or_else(|| Error::not_found("template", template))?;
         let changes = changes::newest(db, id).await?;
         self.0.presence.sweep();
-        self.0.presence.enter(id, template, user, tab);
+        self.0.presence.enter(id, template, user, tab, visit);
         Ok(Attendance { people: self.0.presence.seen(id, template, user.id), newest, changes })
     }
 
@@ -166,10 +183,19 @@ impl Engine {
         project: &ProjectKey,
         template: &TemplateKey,
         tab: &str,
+        visit: u64,
     ) -> Result<()> {
+        checked(tab)?;
         let id = self.authorise(user, project, Permission::Editor).await?;
-        self.0.presence.leave(id, template, user, tab);
+        self.0.presence.leave(id, template, user, tab, visit);
         Ok(())
+    }
+}
+
+fn checked(tab: &str) -> Result<()> {
+    match tab.len() {
+        1..=TAB_LIMIT => Ok(()),
+        _ => Err(Error::invalid("tab", format!("1 to {TAB_LIMIT} bytes"))),
     }
 }
 
@@ -188,20 +214,36 @@ mod tests {
         let (project, template) = (ProjectId(store::mint()), TemplateKey::from_title("t"));
         let (ada, bob) = (user("Ada"), user("Bob"));
         let mut watching = presence.subscribe();
-        presence.enter(project, &template, &ada, "a");
+        presence.enter(project, &template, &ada, "a", 1);
         assert!(watching.has_changed().unwrap());
         let turn = *watching.borrow_and_update();
-        presence.enter(project, &template, &ada, "a");
+        presence.enter(project, &template, &ada, "a", 1);
         assert!(!watching.has_changed().unwrap(), "nothing new in being there still");
-        presence.enter(project, &template, &bob, "a");
-        presence.enter(project, &template, &bob, "b");
+        presence.enter(project, &template, &bob, "a", 1);
+        presence.enter(project, &template, &bob, "b", 1);
         let seen = presence.after(turn, project, bob.id);
         let names: Vec<_> = seen[0].1.iter().map(|one| (one.name.as_str(), one.mine)).collect();
         assert_eq!(names, [("Ada", false), ("Bob", true)]);
         assert!(presence.after(turn, ProjectId(store::mint()), bob.id).is_empty());
-        presence.leave(project, &template, &bob, "a");
-        presence.leave(project, &template, &ada, "a");
+        presence.leave(project, &template, &bob, "a", 1);
+        presence.leave(project, &template, &ada, "a", 1);
         assert_eq!(presence.seen(project, &template, ada.id).len(), 1);
+    }
+
+    #[test]
+    fn what_is_overtaken_changes_nothing() {
+        let presence = Presence::default();
+        let (project, template, ada) = (ProjectId(store::mint()), TemplateKey::from_title("t"), user("Ada"));
+        let people = || presence.seen(project, &template, ada.id).len();
+        presence.leave(project, &template, &ada, "a", 1);
+        presence.enter(project, &template, &ada, "a", 1);
+        assert_eq!(people(), 0, "a greeting after its goodbye");
+        presence.enter(project, &template, &ada, "a", 2);
+        presence.leave(project, &template, &ada, "a", 1);
+        assert_eq!(people(), 1, "the goodbye of the visit before");
+        presence.leave(project, &template, &ada, "a", 2);
+        presence.enter(project, &template, &ada, "a", 1);
+        assert_eq!(people(), 0);
     }
 
     #[test]
@@ -209,7 +251,7 @@ mod tests {
         let presence = Presence::default();
         let (project, template, ada) = (ProjectId(store::mint()), TemplateKey::from_title("t"), user("Ada"));
         for tab in 0..2 * MOST_TABS {
-            presence.enter(project, &template, &ada, &tab.to_string());
+            presence.enter(project, &template, &ada, &tab.to_string(), 1);
         }
         assert_eq!(presence.seen(project, &template, ada.id).len(), MOST_TABS);
         for seat in presence.rooms().values_mut().flat_map(|room| room.seats.values_mut()) {
@@ -219,7 +261,7 @@ mod tests {
         presence.sweep();
         assert_eq!(presence.after(turn, project, ada.id), [(template, Vec::new())]);
         presence.sweep();
-        presence.enter(project, &TemplateKey::from_title("other"), &ada, "a");
+        presence.enter(project, &TemplateKey::from_title("other"), &ada, "a", 1);
         presence.sweep();
         assert_eq!(presence.rooms().len(), 1);
     }

@@ -2,7 +2,7 @@
 
 use crate::{Engine, Error, Result, User, store::conversations as rows};
 use domain::{
-    access::Permission,
+    branch::Branch,
     id::{MessageId, TaskId, Timestamp},
     key::ProjectKey,
     view::{Author, Message, TaskSummary},
@@ -18,24 +18,39 @@ const BATCH: u32 = 200;
 /// Longer conversations are refused, in bytes of their messages.
 const LIMIT: usize = 64 * 1024 * 1024;
 
+/// What of a conversation is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What one reads who follows a branch to its end; none: the one that moved last.
+    Branch(Option<Branch>),
+    /// Everything, in the order in which it was said.
+    All,
+}
+
 impl Engine {
-    /// All messages of a conversation, the oldest first, as Markdown; with the conversation's title.
+    /// The messages of a conversation, the oldest first, as Markdown; with the conversation's title.
     ///
     /// # Errors
-    /// `TooLarge` beyond 64 MB.
+    /// `TooLarge` beyond 64 MB, `Invalid` for a branch that the conversation does not have.
     pub async fn transcript(
         &self,
         user: &User,
         project: &ProjectKey,
         task: TaskId,
+        extent: Extent,
     ) -> Result<(String, String)> {
-        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let summary = self.task(user, project, task).await?;
         let db = self.0.store.read();
-        let summary =
-            rows::task(db, user.id, project, task).await?.ok_or_else(|| Error::not_found("task", task))?;
+        let path = match extent {
+            Extent::All => None,
+            Extent::Branch(branch) => Some(self.branch_to_read(user, project, task, branch).await?.1),
+        };
         let (mut messages, mut before, mut bytes) = (Vec::new(), MessageId(Uuid::max()), 0);
         loop {
-            let batch = rows::messages(db, task, before, BATCH).await?;
+            let batch = match &path {
+                None => rows::messages(db, task, before, BATCH).await?,
+                Some(path) => rows::before(db, task, path, before.0, BATCH).await?,
+            };
             let Some(oldest) = batch.last() else { break };
             before = oldest.id;
             bytes += batch.iter().map(|message| message.content.len()).sum::<usize>();
@@ -47,17 +62,23 @@ impl Engine {
         messages.reverse();
         let text = tokio::task::spawn_blocking({
             let summary = summary.clone();
-            move || written(&summary, &messages)
+            move || written(&summary, &messages, extent == Extent::All)
         });
         Ok((summary.title, text.await.map_err(Error::internal)?))
     }
 }
 
-fn written(task: &TaskSummary, messages: &[Message]) -> String {
+/// Where branches stand beside one another, each message that goes on with another branch than the one before says so.
+fn written(task: &TaskSummary, messages: &[Message], all: bool) -> String {
     let mut text = format!("# {}\n", task.title);
+    let mut branch = None;
     for message in messages {
         // Writing to a String does not fail.
         _ = write!(text, "\n## {}, {}\n\n", heading(message), date(message.created_at));
+        if all && message.branch != branch {
+            branch = message.branch;
+            _ = write!(text, "*Branch {}*\n\n", Branch::of(branch));
+        }
         match message.run.as_ref().and_then(|run| run.error.as_ref()) {
             Some(error) => _ = writeln!(text, "> {}", error.replace('\n', "\n> ")),
             None => _ = writeln!(text, "{}", message.content.trim_end()),

@@ -2,8 +2,8 @@
 
 mod stage;
 
-use domain::{run::RunStatus, view::Author};
-use engine::{Launch, Place, Subject};
+use domain::{branch::Branch, run::RunStatus, view::Author};
+use engine::{Error, Extent, Launch, Place, Subject};
 use scripted::Rule;
 use stage::Stage;
 
@@ -82,11 +82,44 @@ async fn a_conversation_is_exported_as_markdown() {
         let next = stage.engine.execute(&stage.admin, &stage.project, ask, launch).await.unwrap();
         stage.end(next.run).await;
     }
-    let (title, text) = stage.engine.transcript(&stage.admin, &stage.project, first.task_id).await.unwrap();
+    let (title, text) =
+        stage.engine.transcript(&stage.admin, &stage.project, first.task_id, Extent::All).await.unwrap();
     assert!(text.starts_with(&format!("# {title}\n\n## Ada, ")), "{text}");
     assert!(text.contains("## Response: One v1, run 1, completed, "), "{text}");
     assert!(text.contains("\n\nSaid **so**.\n"), "{text}");
     let places: Vec<_> =
         (0..120).map(|number| text.find(&format!("\nQuestion {number}\n")).unwrap()).collect();
     assert!(places.is_sorted(), "the oldest first");
+}
+
+/// B9: what is exported is what one reads; all branches are for those who ask for them.
+#[tokio::test]
+async fn a_branch_is_exported_alone_or_all_of_them() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![Rule::text("Re: {{last_user}}")]);
+    let Stage { engine, admin, project, .. } = &stage;
+    let ask = async |text: &str, launch: Launch| {
+        let launched = engine.execute(admin, project, Subject::Ask(text.into()), launch).await.unwrap();
+        stage.end(launched.run).await;
+        launched
+    };
+    let task = ask("The beginning", Launch::default()).await.task_id;
+    let into = Launch { task_id: Some(task), ..Launch::default() };
+    ask("The first way", into.clone()).await;
+    let question = engine.messages(admin, project, task, None).await.unwrap().items[1].id;
+    let second = ask("The second way", Launch { replaces: Some(question), ..into }).await;
+    let said = async |extent| {
+        let text = engine.transcript(admin, project, task, extent).await.unwrap().1;
+        ["beginning", "first way", "second way"].map(|words| text.contains(&format!("\nThe {words}\n")))
+    };
+    let branch = Branch::of(second.branch);
+    assert_eq!(said(Extent::Branch(None)).await, [true, false, true]);
+    assert_eq!(said(Extent::Branch(Some(branch))).await, [true, false, true]);
+    assert_eq!(said(Extent::Branch(Some(Branch::Main))).await, [true, true, false]);
+    assert_eq!(said(Extent::All).await, [true, true, true]);
+    let (_, all) = engine.transcript(admin, project, task, Extent::All).await.unwrap();
+    assert_eq!(all.matches("*Branch ").count(), 1, "{all}");
+    assert!(all.contains(&format!("\n*Branch {branch}*\n\nThe second way\n")), "{all}");
+    let nowhere = Extent::Branch(Some(Branch::Of(question)));
+    assert!(matches!(engine.transcript(admin, project, task, nowhere).await, Err(Error::Invalid(_))));
 }

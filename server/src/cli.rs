@@ -47,6 +47,9 @@ struct Serve {
     /// The folder of the built site [default: beside the executable, else target/site]
     #[arg(long, env = "TROUPE_SITE", value_name = "FOLDER")]
     site: Option<PathBuf>,
+    /// Show every part of the pages in every state at /gallery, for those who work on Troupe
+    #[arg(long, env = "TROUPE_GALLERY", value_parser = clap::builder::FalseyValueParser::new())]
+    gallery: bool,
 }
 
 #[derive(Subcommand, Debug)]
@@ -139,6 +142,7 @@ async fn serve_from(serve: Serve) -> Result<()> {
         engine: settings::engine_config(serve.data.folder, true),
         listen,
         site: settings::site_folder(serve.site),
+        gallery: serve.gallery,
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! The pages: Leptos' routes and server functions, each with the engine in its context.
 
 use crate::{AppState, headers, problem::ProblemDetails};
-use app::{App, shell};
+use app::{App, ShowGallery, shell};
 use axum::{
     Router,
     extract::{Request, State},
@@ -25,9 +25,10 @@ pub fn router(state: &AppState) -> Router<AppState> {
 }
 
 fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
-    let engine = state.engine.clone();
+    let (engine, gallery) = (state.engine.clone(), ShowGallery(state.gallery));
     move || {
         provide_context(engine.clone());
+        provide_context(gallery);
         headers::allow_nonce();
     }
 }

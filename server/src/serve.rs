@@ -41,6 +41,7 @@ impl Application {
             options: site::options(&settings.site, address),
             stopping: CancellationToken::new(),
             functions: Functions::registered(),
+            gallery: settings.gallery,
         };
         let router = router::router(&state);
         Ok((Self { listener, address, router, state }, said))

@@ -14,6 +14,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Where the built site is: `pkg/` and the files of `public/`.
     pub site: PathBuf,
+    /// Whether to show the gallery of the design system, for those who work on Troupe.
+    pub gallery: bool,
 }
 
 /// Where to listen.

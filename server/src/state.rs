@@ -13,4 +13,6 @@ pub struct AppState {
     /// Cancelled when the server stops: streams end.
     pub stopping: CancellationToken,
     pub functions: Functions,
+    /// Whether `/gallery` is there.
+    pub gallery: bool,
 }

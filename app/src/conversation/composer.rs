@@ -1,15 +1,15 @@
 //! Where a person writes: free text to a role, or a template with its input and roles.
 //!
-//! The free text is a plain form, which works before the script is there. The field is the browser's own: the script
-//! never writes into it but to restore a draft and to clear what was sent.
+//! The free text is a plain form, which works before the script is there.
 
 use super::{
-    draft,
+    draft::Draft,
     server::{Choices, SendMessage},
 };
 use crate::{
     execute::ExecuteForm,
     form::FaultNotice,
+    keyboard::send_form,
     ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Glyph, Icon},
 };
 use domain::{
@@ -19,7 +19,7 @@ use domain::{
     role::GENERAL_WORKER,
     view::Launched,
 };
-use leptos::{ev, form::ActionForm, html::Textarea, prelude::*};
+use leptos::{ev, form::ActionForm, prelude::*};
 
 #[component]
 pub fn Composer(
@@ -81,41 +81,18 @@ fn Ask(
     template: RwSignal<Option<TemplateKey>>,
 ) -> impl IntoView {
     let send = ServerAction::<SendMessage>::new();
-    let field = NodeRef::<Textarea>::new();
-    let draft_key = StoredValue::new(draft::draft_key(choices.owner, &project, task));
+    let draft = Draft::of_conversation(choices.owner, &project, task);
     let sending = send.pending();
-
-    Effect::new(move |_| {
-        if let Some(field) = field.get()
-            && field.value().is_empty()
-            && let Some(text) = draft::load(&draft_key.get_value())
-        {
-            field.set_value(&text);
-        }
-    });
+    draft.restore();
     Effect::new(move |_| {
         if let Some(Ok(launched)) = send.value().get() {
-            draft::save(&draft_key.get_value(), "");
-            if let Some(field) = field.get_untracked() {
-                field.set_value("");
-            }
+            draft.drop();
             on_launched.run(launched);
         }
     });
-    let typed = move |_| {
-        if let Some(field) = field.get_untracked() {
-            draft::save(&draft_key.get_value(), &field.value());
-        }
-    };
     let pressed = move |event: ev::KeyboardEvent| {
-        if crate::keyboard::sends(&event) {
-            event.prevent_default();
-            if let Some(form) = field.get_untracked().and_then(|field| field.form())
-                && !sending.get_untracked()
-            {
-                // It fails only for a button of another form.
-                _ = form.request_submit();
-            }
+        if !sending.get_untracked() {
+            send_form(&event);
         }
     };
     let chosen = move |event: ev::Event| {
@@ -143,9 +120,9 @@ fn Ask(
                 rows="3"
                 required
                 placeholder="Ask, or run a template"
-                node_ref=field
+                node_ref=draft.field
                 aria-describedby="composer-fault"
-                on:input=typed
+                on:input=move |_| draft.keep()
                 on:keydown=pressed
             ></textarea>
             <div class="composer-bar">

@@ -1,33 +1,95 @@
-//! What was typed and not sent yet, kept in this browser under the person and the conversation it is for: it outlives the
-//! tab, and a session that ends while somebody types.
+//! What was typed and not sent yet, kept in this browser under the person and the conversation or message it is for: it
+//! outlives the tab, and a session that ends while somebody types.
 
 use domain::{
-    id::{TaskId, UserId},
+    id::{MessageId, TaskId, UserId},
     key::ProjectKey,
 };
-use leptos::prelude::window;
+use leptos::{html::Textarea, prelude::*};
+use std::fmt::Display;
+use web_sys::HtmlTextAreaElement;
 
-/// Under what a conversation's draft is kept. A new conversation has one too. Whoever signs in here next has their own.
-pub fn draft_key(owner: Option<UserId>, project: &ProjectKey, task: Option<TaskId>) -> String {
-    let owner = owner.map(|owner| owner.to_string()).unwrap_or_default();
-    match task {
-        Some(task) => format!("troupe:draft:{owner}:{project}:{task}"),
-        None => format!("troupe:draft:{owner}:{project}:new"),
+/// A field whose text is kept until it is sent. The field is the browser's own: the script writes into it only to restore
+/// a draft, and to clear what was sent.
+#[derive(Clone, Copy)]
+pub struct Draft {
+    pub field: NodeRef<Textarea>,
+    key: StoredValue<String>,
+}
+
+impl Draft {
+    /// Of what goes on with a conversation, or begins one. Whoever signs in here next has their own.
+    pub fn of_conversation(owner: Option<UserId>, project: &ProjectKey, task: Option<TaskId>) -> Self {
+        match task {
+            Some(task) => Self::new(owner, project, &task),
+            None => Self::new(owner, project, &"new"),
+        }
     }
+
+    /// Of a message that is edited.
+    pub fn of_message(owner: Option<UserId>, project: &ProjectKey, message: MessageId) -> Self {
+        Self::new(owner, project, &message)
+    }
+
+    fn new(owner: Option<UserId>, project: &ProjectKey, of: &dyn Display) -> Self {
+        let owner = owner.map(|owner| owner.to_string()).unwrap_or_default();
+        let key = format!("troupe:draft:{owner}:{project}:{of}");
+        Self { field: NodeRef::new(), key: StoredValue::new(key) }
+    }
+
+    /// Puts the draft, if there is one, into the field once that is there, unless somebody has typed into it already.
+    pub fn restore(self) {
+        Effect::new(move |_| {
+            if let Some(field) = self.field.get()
+                && !changed(&field)
+                && let Some(text) = self.kept()
+            {
+                field.set_value(&text);
+            }
+        });
+    }
+
+    /// What is kept. In the browser alone.
+    pub fn kept(self) -> Option<String> {
+        storage()?.get_item(&self.key.get_value()).ok().flatten()
+    }
+
+    /// Keeps what stands in the field.
+    pub fn keep(self) {
+        let (Some(field), Some(storage)) = (self.field.get_untracked(), storage()) else { return };
+        let key = self.key.get_value();
+        // A full storage keeps the older draft; the text is still in its field.
+        _ = if changed(&field) { storage.set_item(&key, &field.value()) } else { storage.remove_item(&key) };
+    }
+
+    /// Whether something else stands in the field than at first.
+    pub fn is_changed(self) -> bool {
+        self.field.get_untracked().is_some_and(|field| changed(&field))
+    }
+
+    /// It was sent, or is not wanted any more.
+    pub fn drop(self) {
+        if let Some(field) = self.field.get_untracked() {
+            field.set_value(&first(&field));
+        }
+        if let Some(storage) = storage() {
+            // It fails only where nothing can be kept.
+            _ = storage.remove_item(&self.key.get_value());
+        }
+    }
+}
+
+/// What the page was drawn with.
+fn first(field: &HtmlTextAreaElement) -> String {
+    // It fails for no text area. The browser's own breaks are single characters, those of a text that was sent are not.
+    field.default_value().unwrap_or_default().replace("\r\n", "\n")
+}
+
+fn changed(field: &HtmlTextAreaElement) -> bool {
+    field.value() != first(field)
 }
 
 /// A browser that refuses storage has no drafts; nothing else is wrong with it.
 fn storage() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
-}
-
-pub fn load(key: &str) -> Option<String> {
-    storage()?.get_item(key).ok().flatten()
-}
-
-pub fn save(key: &str, text: &str) {
-    if let Some(storage) = storage() {
-        // A full storage keeps the older draft; the text is still in its field.
-        _ = if text.is_empty() { storage.remove_item(key) } else { storage.set_item(key, text) };
-    }
 }

@@ -1,51 +1,59 @@
-//! Editing what one has asked: it is asked anew, and what was said before stays beside it as another branch.
+//! Editing what one has asked: it is asked anew, and what was said before stays beside it as another branch. What was
+//! typed and not sent is kept: whoever comes back goes on with it.
 
 use super::{
+    draft::Draft,
     message::Around,
     server::{SendMessage, href_of},
 };
 use crate::{
     form::FaultNotice,
+    keyboard::send_form,
     live::use_live,
     ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Glyph},
 };
 use domain::{id::MessageId, key::RoleKey};
-use leptos::{ev, form::ActionForm, html::Textarea, prelude::*};
+use leptos::{ev, form::ActionForm, prelude::*};
 use leptos_router::hooks::use_navigate;
 
 #[component]
 pub fn EditForm(around: Around, id: MessageId, text: String, role: Option<RoleKey>) -> impl IntoView {
-    let Around { project, task, editing, .. } = around;
+    let Around { project, task, editing, me, .. } = around;
     let send = ServerAction::<SendMessage>::new();
     let sending = send.pending();
-    let field = NodeRef::<Textarea>::new();
+    let draft = Draft::of_message(me, &project, id);
+    let field = draft.field;
+    draft.restore();
     let live = use_live();
     let navigate = use_navigate();
     let here = project.clone();
     Effect::new(move |_| {
         if let Some(Ok(launched)) = send.value().get() {
             live.expect(&here, launched.run);
+            draft.drop();
             editing.set(None);
             navigate(&href_of(&here, &launched), Default::default());
         }
     });
     Effect::new(move |_| {
-        if let Some(field) = field.get() {
+        // With a draft it has opened by itself, and takes nobody away from what they read.
+        if let Some(field) = field.get()
+            && draft.kept().is_none()
+        {
             // It fails only for a field that cannot have it.
             _ = field.focus();
         }
     });
+    let cancel = move || {
+        draft.drop();
+        editing.set(None);
+    };
     let pressed = move |event: ev::KeyboardEvent| {
-        if event.key() == "Escape" {
-            editing.set(None);
-        } else if crate::keyboard::sends(&event) {
-            event.prevent_default();
-            if let Some(form) = field.get_untracked().and_then(|field| field.form())
-                && !sending.get_untracked()
-            {
-                // It fails only for a button of another form.
-                _ = form.request_submit();
-            }
+        // One key too many does not throw away what was typed.
+        if event.key() == "Escape" && !draft.is_changed() {
+            cancel();
+        } else if !sending.get_untracked() {
+            send_form(&event);
         }
     };
     let fault = move || send.value().get().and_then(Result::err);
@@ -62,11 +70,12 @@ pub fn EditForm(around: Around, id: MessageId, text: String, role: Option<RoleKe
                 required
                 aria-label="Edit the message"
                 node_ref=field
+                on:input=move |_| draft.keep()
                 on:keydown=pressed
             >{text}</textarea>
             <div class="composer-bar">
                 <span class="composer-hint">"What followed stays, as another version"</span>
-                <Button size=ButtonSize::Small on_click=move || editing.set(None)>"Cancel"</Button>
+                <Button size=ButtonSize::Small on_click=cancel>"Cancel"</Button>
                 <Button
                     kind=ButtonKind::Submit
                     variant=ButtonVariant::Primary

@@ -6,7 +6,7 @@ use crate::{
     keyboard::use_shortcut,
     layout::PageHeader,
     live::{Refresh, use_live},
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status,
@@ -35,11 +35,9 @@ pub fn ConversationsPage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
-            {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok((project, cursor, list)) => view! { <Conversations project cursor list/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+            {draw(drawn, move |answer| match answer {
+                Ok((project, cursor, list)) => view! { <Conversations project cursor list/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

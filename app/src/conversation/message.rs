@@ -1,6 +1,6 @@
 //! One message. An assistant's message is one run: its status stands in the message's details, exactly once.
 
-use super::{edit::EditForm, scroll::stay_at_end, server::Entry};
+use super::{draft::Draft, edit::EditForm, scroll::stay_at_end, server::Entry};
 use crate::{
     live::{LiveRun, use_live},
     run::{ASK, Status},
@@ -41,8 +41,8 @@ pub struct Around {
     pub new_from: Option<MessageId>,
     /// The message that is being edited.
     pub editing: RwSignal<Option<MessageId>>,
-    /// Called when the run of a message has ended, for the message has its final text then.
-    pub on_end: Callback<()>,
+    /// Called when the run of a message has ended, for the message has its final text then, and when it has written files.
+    pub on_news: Callback<()>,
 }
 
 #[component]
@@ -81,6 +81,14 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
     let project = around.project.clone();
     let mine = row.asked && around.may_edit && message.user.is_some() && message.user == around.me;
     let editing = around.editing;
+    if mine {
+        let draft = Draft::of_message(around.me, &around.project, id);
+        Effect::new(move |_| {
+            if editing.get_untracked().is_none() && draft.kept().is_some() {
+                editing.set(Some(id));
+            }
+        });
+    }
     let is_open = Memo::new(move |_| mine && editing.get() == Some(id));
     let edit = StoredValue::new((around, message.content.clone(), row.role));
     let body = match &row.launched {
@@ -103,7 +111,7 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
                         view! {
                             <details class="message-input">
                                 <summary>"Input"</summary>
-                                <pre class="run-text">{input}</pre>
+                                <pre class="run-text" tabindex="0">{input}</pre>
                             </details>
                         }
                     })}
@@ -143,13 +151,12 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
     .into_any()
 }
 
-/// To a version beside the one that is shown. The page is loaded anew: both branches show the runs before that message, and
-/// what happens to one of them must not reach a page that is just being left.
+/// To a version beside the one that is shown.
 fn step(version: Option<Version>, label: &'static str, glyph: Glyph) -> AnyView {
     match version {
         Some(Version { message, branch }) => {
             let href = format!("?branch={branch}&message={message}#m-{message}");
-            view! { <a class="message-version" href=href rel="external" aria-label=label title=label><Icon glyph/></a> }
+            view! { <a class="message-version" href=href aria-label=label title=label><Icon glyph/></a> }
                 .into_any()
         }
         None => view! { <span class="message-version" aria-hidden="true"><Icon glyph/></span> }.into_any(),
@@ -158,7 +165,7 @@ fn step(version: Option<Version>, label: &'static str, glyph: Glyph) -> AnyView 
 
 #[component]
 fn Response(around: Around, row: Row) -> impl IntoView {
-    let Around { project, may_edit, on_end, .. } = around;
+    let Around { project, may_edit, on_news, .. } = around;
     let (message, now) = (row.message, row.now);
     let (id, created) = (row.entry.message.id, row.entry.message.created_at);
     let run = row.entry.run.map(|detail| use_live().follow(&project, detail, now));
@@ -168,7 +175,15 @@ fn Response(around: Around, row: Row) -> impl IntoView {
         Effect::new(move |was: Option<bool>| {
             let now = live.get();
             if was == Some(true) && !now {
-                on_end.run(());
+                on_news.run(());
+            }
+            now
+        });
+        let writes = Memo::new(move |_| run.state.read().files.iter().map(|file| file.writes).sum::<u32>());
+        Effect::new(move |before: Option<u32>| {
+            let now = writes.get();
+            if before.is_some_and(|before| before < now) {
+                on_news.run(());
             }
             now
         });

@@ -1,9 +1,9 @@
 //! Conversations: their list, one of them with its messages, and where one writes.
 
 mod composer;
-mod count;
 mod draft;
 mod edit;
+mod files;
 mod find;
 mod list;
 mod message;
@@ -12,6 +12,5 @@ mod scroll;
 mod server;
 mod thread;
 
-pub use count::UnreadCount;
 pub use list::ConversationsPage;
 pub use page::{ConversationPage, NewConversationPage};

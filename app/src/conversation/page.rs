@@ -6,8 +6,9 @@
 
 use super::{
     composer::Composer,
+    files::{FilesLink, FilesPanel},
     find::Find,
-    message::{Around, MessageView},
+    message::{Around, MessageView, Row},
     scroll::{Scroller, show_soon},
     server::{self, Part, composer_choices, mark_seen, open_conversation},
     thread::{FRAMES, Thread},
@@ -16,11 +17,12 @@ use crate::{
     form::FaultPage,
     layout::{PageHeader, use_crumb},
     live::{Refresh, use_live},
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{Button, ButtonLink, ButtonSize, ButtonVariant, Glyph, Skeleton},
 };
 use domain::{
+    branch::Branch,
     id::{MessageId, TaskId, Timestamp, UserId},
     key::ProjectKey,
     view::{Author, Launched, Subject},
@@ -57,14 +59,12 @@ pub fn ConversationPage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton count=8/> }>
-            {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok((project, page, choices, part)) => {
-                        let editing = named(query, "edit");
-                        view! { <Conversation project page choices part editing/> }.into_any()
-                    }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+            {draw(drawn, move |answer| match answer {
+                Ok((project, page, choices, part)) => {
+                    let editing = named(query, "edit");
+                    view! { <Conversation project page choices part editing/> }.into_any()
                 }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }
@@ -95,21 +95,19 @@ pub fn NewConversationPage() -> impl IntoView {
                 subtitle="Ask a question, or run a template with a role for each of its steps. Everything stays in the conversation."
             />
             <Suspense fallback=|| view! { <Skeleton count=8/> }>
-                {move || Suspend::new(async move {
-                    match choices.await {
-                        Ok(choices) => {
-                            view! {
-                                <Composer
-                                    project=project.get_untracked()
-                                    task=None
-                                    choices
-                                    on_launched=launched
-                                />
-                            }
-                                .into_any()
+                {draw(choices, move |answer| match answer {
+                    Ok(choices) => {
+                        view! {
+                            <Composer
+                                project=project.get_untracked()
+                                task=None
+                                choices
+                                on_launched=launched
+                            />
                         }
-                        Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                            .into_any()
                     }
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 })}
             </Suspense>
         </div>
@@ -168,14 +166,33 @@ fn Conversation(
         me: choices.owner,
         new_from,
         editing: RwSignal::new(editing),
-        on_end: Callback::new(move |()| refresh.soon()),
+        on_news: Callback::new(move |()| refresh.soon()),
     });
-    let export_href = format!("/p/{project}/conversations/{id}/export");
+    let export = StoredValue::new(format!("/p/{project}/conversations/{id}/export"));
+    let export_href =
+        Signal::derive(move || format!("{}?branch={}", export.get_value(), thread.branch.get()));
+    // Where nothing was edited, the trunk is all there is.
+    let branches = Memo::new(move |_| {
+        let has_versions = |row: &Row| row.message.read().versions.is_some();
+        thread.branch.get() != Branch::Main || thread.rows.read().iter().any(has_versions)
+    });
+    let export_all = move || {
+        branches.get().then(|| {
+            let href = format!("{}?branches=all", export.get_value());
+            view! {
+                <ButtonLink href external=true variant=ButtonVariant::Ghost size=ButtonSize::Small>
+                    "All branches"
+                </ButtonLink>
+            }
+        })
+    };
     let actions = move || {
         view! {
             <Find thread/>
+            <FilesLink thread/>
             <ButtonLink
                 href=export_href
+                title="What you read here, as Markdown"
                 external=true
                 variant=ButtonVariant::Ghost
                 size=ButtonSize::Small
@@ -183,6 +200,7 @@ fn Conversation(
             >
                 "Export"
             </ButtonLink>
+            {export_all}
         }
     };
     view! {
@@ -213,8 +231,9 @@ fn Conversation(
                         }}
                     </Button>
                 </div>
-                <Composer project task=Some(id) branch=thread.branch choices on_launched=launched/>
+                <Composer project=project.clone() task=Some(id) branch=thread.branch choices on_launched=launched/>
             </div>
+            <FilesPanel project thread/>
         </div>
     }
     .into_any()

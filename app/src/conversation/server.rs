@@ -2,10 +2,11 @@
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
-use domain::access::Permission;
+use domain::{access::Permission, view::FileVersion};
 use domain::{
     branch::Branch,
-    id::{MessageId, TaskId, Timestamp, UserId},
+    file::FilePath,
+    id::{MessageId, RunNumber, TaskId, Timestamp, UserId},
     key::{ProjectKey, RoleKey, TemplateKey},
     view::{Launched, Message, Page, RunDetail, Standing, TaskSummary},
 };
@@ -50,8 +51,20 @@ pub struct ConversationPage {
     pub may_edit: bool,
     /// When who asks last looked at it.
     pub seen: Option<Timestamp>,
+    /// As they stand at the end of the branch.
+    pub files: Vec<FileHere>,
     pub changes: u64,
     pub now: Timestamp,
+}
+
+/// A file of the branch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileHere {
+    pub path: FilePath,
+    pub version: u32,
+    pub bytes: u64,
+    /// That wrote it last.
+    pub run: RunNumber,
 }
 
 /// A message with the run it stands for. What the run says is not said again in the message.
@@ -100,6 +113,11 @@ pub async fn open_conversation(
         _ => engine::Place::End,
     };
     let read = engine.conversation(&user, &project, task, part.branch, place).await?;
+    let files = engine.conversation_files(&user, &project, task, Some(read.branch)).await?;
+    let files = files.into_iter().map(|file| {
+        let FileVersion { path, version, bytes, run, .. } = file;
+        FileHere { path, version, bytes, run }
+    });
     let mut messages = Vec::with_capacity(read.messages.len());
     for mut message in read.messages {
         message.metadata = None;
@@ -117,6 +135,7 @@ pub async fn open_conversation(
         later: read.later,
         may_edit,
         seen,
+        files: files.collect(),
         changes,
         now: crate::live::server_time(),
     })

@@ -4,7 +4,7 @@
 use super::{
     message::Row,
     scroll::{Scroller, show, show_soon},
-    server::{ConversationPage, Entry, Part, open_conversation},
+    server::{ConversationPage, Entry, FileHere, Part, open_conversation},
 };
 use crate::{
     run::ASK,
@@ -30,6 +30,8 @@ pub struct Thread {
     pub branch: RwSignal<Branch>,
     pub title: RwSignal<String>,
     pub rows: RwSignal<Vec<Row>>,
+    /// As they stand at the end of the branch.
+    pub files: RwSignal<Vec<FileHere>>,
     /// Whether there are messages before and after those here.
     pub earlier: RwSignal<bool>,
     pub later: RwSignal<bool>,
@@ -49,6 +51,7 @@ impl Thread {
             branch: RwSignal::new(page.branch),
             title: RwSignal::new(page.task.title),
             newest: StoredValue::new(page.task.last_run.unwrap_or(RunNumber(0))),
+            files: RwSignal::new(page.files),
             rows: RwSignal::new(rows_of(page.messages, page.now, None)),
             earlier: RwSignal::new(page.earlier),
             later: RwSignal::new(page.later),
@@ -154,14 +157,16 @@ impl Thread {
 
     fn replace(self, page: ConversationPage) {
         _ = self.branch.try_set(page.branch);
+        _ = self.files.try_set(page.files);
         _ = self.rows.try_set(rows_of(page.messages, page.now, None));
         _ = self.earlier.try_set(page.earlier);
         _ = self.later.try_set(page.later);
     }
 
-    /// Takes the end of the branch as it is now: known messages change in place, new ones follow.
+    /// Takes the end of the branch as it is now: known messages change in place, new ones follow. To one who reads
+    /// elsewhere in it only the files and the title are news.
     pub fn refresh(self) {
-        if self.later.try_get_untracked() != Some(false) {
+        if self.later.try_get_untracked().is_none() {
             return;
         }
         let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
@@ -171,10 +176,16 @@ impl Thread {
             let Ok(page) = open_conversation(project, self.task, part).await else { return };
             // The reader went on meanwhile.
             let here = self.branch.try_get_untracked() == Some(page.branch);
-            if self.later.try_get_untracked() != Some(false) || !here {
+            if !here {
                 return;
             }
             _ = self.title.try_set(page.task.title.clone());
+            if self.files.try_with_untracked(|files| *files != page.files) == Some(true) {
+                _ = self.files.try_set(page.files.clone());
+            }
+            if self.later.try_get_untracked() != Some(false) {
+                return;
+            }
             let away = self.scroller.away.get_untracked();
             let merge = || _ = self.rows.try_update(|rows| merge(rows, page));
             if away {

@@ -9,7 +9,7 @@ use crate::{
     form::FaultPage,
     layout::PageHeader,
     live::{Refresh, use_live},
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Skeleton, SkeletonShape, Status, StatusBadge,
@@ -38,11 +38,9 @@ pub fn DashboardPage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
-            {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok((project, drawn)) => view! { <LiveDashboard project drawn/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+            {draw(drawn, move |answer| match answer {
+                Ok((project, drawn)) => view! { <LiveDashboard project drawn/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

@@ -1,11 +1,18 @@
 //! What was put in last time, kept in this browser: one press fills it in again. The way from the palette does so by itself.
 
-use super::server::LaunchForm;
+use super::{
+    list::Lists,
+    read::{field_key, list_text},
+    server::LaunchForm,
+};
 use crate::{
     load::parse,
     ui::{Button, ButtonSize, ButtonVariant, Glyph},
 };
-use domain::key::{ProjectKey, TemplateKey};
+use domain::{
+    key::{ProjectKey, TemplateKey},
+    schema::{FieldKind, FormField},
+};
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_query_map;
 use std::collections::BTreeMap;
@@ -28,14 +35,18 @@ fn read(of: &(ProjectKey, TemplateKey)) -> Texts {
     text.and_then(|text| parse(&text).ok()).unwrap_or_default()
 }
 
-/// Keeps what stands in the form. `names`: of its fields, in their order.
-pub fn keep(of: &(ProjectKey, TemplateKey), names: &[String], form: &HtmlFormElement) {
+/// Keeps what stands in the form of these fields.
+pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFormElement) {
     let texts = LaunchForm::in_page(form).input;
-    let text = |(index, name): (usize, &String)| {
-        // A box that is not ticked is not sent at all.
-        (name.clone(), texts.get(&format!("f{index}")).cloned().unwrap_or_default())
+    let text = |(index, field): (usize, &FormField)| {
+        let text = match &field.kind {
+            FieldKind::List(list) => list_text(index, list, &texts),
+            // A box that is not ticked is not sent at all.
+            _ => texts.get(&field_key(index)).cloned().unwrap_or_default(),
+        };
+        (field.name.clone(), text)
     };
-    let kept: Texts = names.iter().enumerate().map(text).collect();
+    let kept: Texts = fields.iter().enumerate().map(text).collect();
     if let (Ok(Some(storage)), Ok(text)) = (window().local_storage(), serde_json::to_string(&kept))
         && text.len() <= MOST
     {
@@ -44,12 +55,14 @@ pub fn keep(of: &(ProjectKey, TemplateKey), names: &[String], form: &HtmlFormEle
     }
 }
 
-fn fill(form: &HtmlFormElement, names: &[String], kept: &Texts) {
-    for (index, name) in names.iter().enumerate() {
-        let Some(text) = kept.get(name) else { continue };
-        let Ok(Some(field)) = form.query_selector(&format!("[name=\"form[input][f{index}]\"]")) else {
+fn fill(form: &HtmlFormElement, fields: &[FormField], lists: Lists, kept: &Texts) {
+    for (index, field) in fields.iter().enumerate() {
+        let Some(text) = kept.get(&field.name) else { continue };
+        if lists.fill(index, text) {
             continue;
-        };
+        }
+        let name = format!("[name=\"form[input][{}]\"]", field_key(index));
+        let Ok(Some(field)) = form.query_selector(&name) else { continue };
         if let Some(area) = field.dyn_ref::<HtmlTextAreaElement>() {
             area.set_value(text);
         } else if let Some(select) = field.dyn_ref::<HtmlSelectElement>() {
@@ -68,7 +81,8 @@ fn fill(form: &HtmlFormElement, names: &[String], kept: &Texts) {
 #[component]
 pub fn AsLastTime(
     of: StoredValue<(ProjectKey, TemplateKey)>,
-    names: StoredValue<Vec<String>>,
+    fields: StoredValue<Vec<FormField>>,
+    lists: Lists,
     form: NodeRef<html::Form>,
     on_filled: Callback<()>,
 ) -> impl IntoView {
@@ -77,7 +91,7 @@ pub fn AsLastTime(
     let query = use_query_map();
     let fill_in = move || {
         if let Some(form) = form.get_untracked() {
-            names.with_value(|names| kept.with_untracked(|kept| fill(&form, names, kept)));
+            fields.with_value(|fields| kept.with_untracked(|kept| fill(&form, fields, lists, kept)));
             filled.set(true);
             on_filled.run(());
         }
@@ -87,8 +101,8 @@ pub fn AsLastTime(
         if there && ran != Some(true) {
             let last = of.with_value(read);
             // What is not there any more is no offer, and neither is nothing.
-            let some = names.with_value(|names| {
-                names.iter().any(|name| last.get(name).is_some_and(|text| !text.is_empty()))
+            let some = fields.with_value(|fields| {
+                fields.iter().any(|field| last.get(&field.name).is_some_and(|text| !text.is_empty()))
             });
             if some {
                 kept.set(last);

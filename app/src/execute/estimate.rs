@@ -5,9 +5,9 @@ use domain::view::LaunchPreview;
 use leptos::prelude::*;
 
 #[component]
-pub fn Estimated(preview: Signal<Option<LaunchPreview>>, variants: RwSignal<usize>) -> impl IntoView {
+pub fn Estimated(preview: Signal<LaunchPreview>, variants: RwSignal<usize>) -> impl IntoView {
     let words = Memo::new(move |_| {
-        let estimate = preview.read().as_ref()?.estimate?;
+        let estimate = preview.read().estimate?;
         let cost = estimate.usage.cost.map(|cost| format!("{}, ", cost.short())).unwrap_or_default();
         let tokens = format_count(estimate.usage.total());
         let past = match estimate.runs {

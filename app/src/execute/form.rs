@@ -7,6 +7,7 @@ use super::{
     again::{self, AsLastTime},
     estimate::Estimated,
     input::InputControls,
+    list::Lists,
     presets::Presets,
     remembered,
     server::{Launch, LaunchForm, Ready, load_form, preview_launch},
@@ -15,9 +16,9 @@ use super::{
 use crate::{
     fault::Fault,
     form::{FaultNotice, FaultPage, fault_of, sentence},
-    keyboard::sends,
+    keyboard::send_form,
     layout::{PageHeader, use_crumb},
-    load::load,
+    load::{draw, load},
     run::letter,
     ui::{
         Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, EmptyState, Glyph, Kbd, Notice, Skeleton,
@@ -30,6 +31,7 @@ use domain::{
     id::TaskId,
     key::{ProjectKey, TemplateKey},
     problem::Problem,
+    schema::FieldKind,
     view::{LaunchPreview, Launched},
 };
 use leptos::{ev, html, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
@@ -58,9 +60,8 @@ pub fn ExecuteForm(
     let ready = load(move || place.get_value(), |(project, template)| load_form(project, template));
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
-            {move || Suspend::new(async move {
+            {draw(ready, move |ready| {
                 let (project, template) = place.get_value();
-                let ready = ready.await;
                 let title = ready.as_ref().ok().filter(|_| page).map(|ready| {
                     let name = ready.template.document.name.clone();
                     view! { <Title name href=format!("/p/{project}/templates/{template}")/> }
@@ -74,6 +75,7 @@ pub fn ExecuteForm(
                     {title}
                     {form}
                 }
+                    .into_any()
             })}
         </Transition>
     }
@@ -112,8 +114,8 @@ fn Filled(
     let version = ready.template.version;
     let names: Vec<_> = document.steps.iter().map(|step| step.name.clone()).collect();
     let names = StoredValue::new(names);
-    let input_names = crate::execute::read::fields(&document).into_iter().map(|field| field.name);
-    let input_names = StoredValue::new(input_names.collect::<Vec<_>>());
+    let input_fields = StoredValue::new(super::read::fields(&document));
+    let lists = Lists::new();
     let chosen: Vec<_> = document.steps.iter().map(|_| RwSignal::new(String::new())).collect();
     // The first assignment is the form's own; these are beside it.
     let variants = RwSignal::new(0_usize);
@@ -129,7 +131,7 @@ fn Filled(
     let rows_chosen = StoredValue::new(chosen.clone());
     let roles = StoredValue::new(ready.roles);
 
-    let looked = look_ahead(form, place, version);
+    let looked = look_ahead(form, place, version, ready.preview);
     for one in chosen.clone() {
         Effect::new(move |_| {
             one.track();
@@ -161,7 +163,7 @@ fn Filled(
             let pairs = names.get_value().into_iter().zip(keys).filter(|(_, key)| !key.is_empty());
             remembered::write(&project, &template, &pairs.collect::<BTreeMap<_, _>>());
             if let Some(form) = form.get_untracked() {
-                place.with_value(|of| input_names.with_value(|names| again::keep(of, names, &form)));
+                place.with_value(|of| input_fields.with_value(|fields| again::keep(of, fields, &form)));
             }
             mint.set(mint_key());
             if started.side_by_side.is_empty() {
@@ -178,19 +180,22 @@ fn Filled(
     // Problems of fields show once one has tried to launch; what stands in the way of any launch shows at once.
     let fault = Signal::derive(move || launch_fault.get());
     let standing = Memo::new(move |_| {
-        let preview = looked.preview.read();
-        let problems = preview.as_ref().map(|preview| preview.errors.clone()).unwrap_or_default();
+        let problems = looked.preview.read().errors.clone();
         let stands = |problem: &Problem| !problem.path.starts_with("input");
         problems.into_iter().filter(stands).collect::<Vec<_>>()
     });
-    let fields: Vec<_> = crate::execute::read::fields(&document)
+    let fields: Vec<_> = input_fields
+        .get_value()
         .iter()
         .map(|field| format!("input.{}", field.name))
         .chain(names.get_value().iter().map(|name| format!("roleAssignments.{name}")))
         .chain(["input".to_owned()])
         .collect();
-    let general = Signal::derive(move || elsewhere(launch_fault.get(), &fields));
-    let preview = Signal::derive(move || looked.preview.get());
+    let lists_at =
+        input_fields.get_value().into_iter().filter(|field| matches!(field.kind, FieldKind::List(_)));
+    let lists_at: Vec<_> = lists_at.map(|field| format!("input.{}[", field.name)).collect();
+    let general = Signal::derive(move || elsewhere(launch_fault.get(), &fields, &lists_at));
+    let preview = Signal::from(looked.preview);
     let rows = document
         .steps
         .iter()
@@ -204,16 +209,8 @@ fn Filled(
         .collect_view();
     let same = (choosers > 1).then(|| view! { <SameForAll roles chosen=rows_chosen prefix=PREFIX/> });
     // From wherever one is in the form; a text area has sent it by itself.
-    let keydown = move |event: ev::KeyboardEvent| {
-        if !event.default_prevented()
-            && sends(&event)
-            && let Some(form) = form.get_untracked()
-        {
-            event.prevent_default();
-            // An invalid form shows its own complaint and sends nothing.
-            _ = form.request_submit();
-        }
-    };
+    let keydown = move |event: ev::KeyboardEvent| send_form(&event);
+    let changed = Callback::new(move |()| looked.soon());
     view! {
         <ActionForm
             action
@@ -236,9 +233,9 @@ fn Filled(
                 <section class="execute-input" aria-label="Input">
                     <div class="execute-roles-head">
                         <h2 class="section-title">"Input"</h2>
-                        <AsLastTime of=place names=input_names form on_filled=Callback::new(move |()| looked.soon())/>
+                        <AsLastTime of=place fields=input_fields lists form on_filled=changed/>
                     </div>
-                    <InputControls template=document fault prefix=PREFIX/>
+                    <InputControls template=document fault prefix=PREFIX lists changed/>
                 </section>
                 <section class="execute-roles" aria-label="Roles">
                     <div class="execute-roles-head">
@@ -317,12 +314,14 @@ fn Variants(variants: RwSignal<usize>) -> impl IntoView {
     }
 }
 
-/// The part of a refusal that stands under no field.
-fn elsewhere(fault: Option<Fault>, fields: &[String]) -> Option<Fault> {
+/// The part of a refusal that stands under no field. `lists`: how the places of their items begin.
+fn elsewhere(fault: Option<Fault>, fields: &[String], lists: &[String]) -> Option<Fault> {
     match fault? {
         Fault::Invalid { problems } => {
-            let rest: Vec<_> =
-                problems.into_iter().filter(|problem| !fields.contains(&problem.path)).collect();
+            let elsewhere = |problem: &Problem| {
+                !fields.contains(&problem.path) && !lists.iter().any(|list| problem.path.starts_with(list))
+            };
+            let rest: Vec<_> = problems.into_iter().filter(elsewhere).collect();
             (!rest.is_empty()).then_some(Fault::Invalid { problems: rest })
         }
         fault => Some(fault),
@@ -332,13 +331,11 @@ fn elsewhere(fault: Option<Fault>, fields: &[String]) -> Option<Fault> {
 /// What the launch would do: what stands in its way, and what one may want to know.
 #[component]
 fn Foresight(
-    preview: Signal<Option<LaunchPreview>>,
+    preview: Signal<LaunchPreview>,
     standing: Memo<Vec<Problem>>,
     lost: RwSignal<Option<Fault>>,
 ) -> impl IntoView {
-    let warnings = Memo::new(move |_| {
-        preview.read().as_ref().map(|preview| preview.warnings.clone()).unwrap_or_default()
-    });
+    let warnings = Memo::new(move |_| preview.read().warnings.clone());
     let list = |texts: Vec<String>| {
         let item = |text: String| view! { <li>{sentence(&text)}</li> };
         view! { <ul class="notice-list">{texts.into_iter().map(item).collect_view()}</ul> }
@@ -371,7 +368,7 @@ fn Foresight(
 /// Asks the server what a launch of the form would do, a moment after the last change.
 #[derive(Clone, Copy)]
 struct LookAhead {
-    preview: RwSignal<Option<LaunchPreview>>,
+    preview: RwSignal<LaunchPreview>,
     /// Why the last question was not answered.
     lost: RwSignal<Option<Fault>>,
     asked: StoredValue<u64>,
@@ -383,8 +380,9 @@ fn look_ahead(
     form: NodeRef<html::Form>,
     place: StoredValue<(ProjectKey, TemplateKey)>,
     version: u32,
+    preview: LaunchPreview,
 ) -> LookAhead {
-    let preview = RwSignal::new(None);
+    let preview = RwSignal::new(preview);
     let lost = RwSignal::new(None);
     let asked = StoredValue::new(0);
     let ask = Callback::new(move |number: u64| {
@@ -399,7 +397,7 @@ fn look_ahead(
             match outcome {
                 Ok(seen) => {
                     lost.set(None);
-                    preview.set(Some(seen));
+                    preview.set(seen);
                 }
                 Err(fault) => lost.set(Some(fault)),
             }

@@ -1,6 +1,9 @@
 //! The controls of a template's input, made from its schema.
 
-use super::read::{WHOLE, fields};
+use super::{
+    list::{ListInput, Lists},
+    read::{WHOLE, field_key, fields},
+};
 use crate::{
     fault::Fault,
     form::error_at,
@@ -19,6 +22,12 @@ pub fn InputControls(
     fault: Signal<Option<Fault>>,
     /// Makes ids unique where several forms stand on a page.
     prefix: &'static str,
+    /// Gets the form's lists, so that they can be filled in.
+    #[prop(optional)]
+    lists: Option<Lists>,
+    /// After a change that no event of a control tells of.
+    #[prop(optional)]
+    changed: Option<Callback<()>>,
 ) -> impl IntoView {
     let fields = fields(&template);
     if fields.is_empty() {
@@ -41,8 +50,12 @@ pub fn InputControls(
         }
         .into_any();
     }
-    let control = |(index, field): (usize, FormField)| {
-        view! { <Control index field fault prefix/> }
+    let control = |(index, field): (usize, FormField)| match &field.kind {
+        FieldKind::List(list) => {
+            let list = list.clone();
+            view! { <ListInput place=index field list fault prefix lists changed/> }.into_any()
+        }
+        _ => view! { <Control index field fault prefix/> }.into_any(),
     };
     fields.into_iter().enumerate().map(control).collect_view().into_any()
 }
@@ -54,7 +67,7 @@ fn Control(
     fault: Signal<Option<Fault>>,
     prefix: &'static str,
 ) -> impl IntoView {
-    let name = format!("form[input][f{index}]");
+    let name = format!("form[input][{}]", field_key(index));
     let id = format!("{prefix}-f{index}");
     let error = error_at(fault, format!("input.{}", field.name));
     let hint = MaybeProp::from(field.description.clone());
@@ -93,7 +106,8 @@ fn Control(
             let options: Vec<_> = none.into_iter().chain(choices).collect();
             view! { <Select label name id value options hint error required optional/> }.into_any()
         }
-        FieldKind::Json => view! {
+        // A list has rows of its own.
+        FieldKind::List(_) | FieldKind::Json => view! {
             <TextArea label name id value hint placeholder error required optional rows=4 mono=true submit_on_enter=true/>
         }
         .into_any(),

@@ -4,6 +4,7 @@ mod again;
 mod estimate;
 mod form;
 mod input;
+mod list;
 mod page;
 mod presets;
 mod read;

@@ -3,14 +3,19 @@
 #[cfg(feature = "ssr")]
 use super::server::LaunchForm;
 #[cfg(feature = "ssr")]
-use domain::{comparison::MOST_COMPARED, key::RoleKey, problem::Problem, schema::FieldKind};
 use domain::{
-    schema::{FormField, form_fields},
+    comparison::MOST_COMPARED,
+    key::RoleKey,
+    problem::Problem,
+    schema::{FieldKind, Misread},
+};
+use domain::{
+    schema::{FormField, ListField, RowTexts, form_fields},
     template::Template,
 };
 #[cfg(feature = "ssr")]
-use serde_json::{Map, Value};
-#[cfg(feature = "ssr")]
+use serde_json::Map;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The form's key of a whole input that is entered as JSON, because its schema has no fields to make a form of.
@@ -38,7 +43,12 @@ pub fn input(template: &Template, texts: &BTreeMap<String, String>) -> (Value, V
     }
     let mut input = Map::new();
     for (index, field) in fields.iter().enumerate() {
-        let text = texts.get(&format!("f{index}")).map(String::as_str);
+        if let FieldKind::List(list) = &field.kind {
+            let value = listed(index, field, list, texts, &mut problems);
+            input.extend(value.map(|value| (field.name.clone(), value)));
+            continue;
+        }
+        let text = texts.get(&field_key(index)).map(String::as_str);
         match value(field, text) {
             Ok(Some(value)) => {
                 input.insert(field.name.clone(), value);
@@ -52,33 +62,75 @@ pub fn input(template: &Template, texts: &BTreeMap<String, String>) -> (Value, V
 
 #[cfg(feature = "ssr")]
 fn value(field: &FormField, text: Option<&str>) -> Result<Option<Value>, String> {
-    // A box that is not ticked is not sent at all.
-    if field.kind == FieldKind::Boolean {
-        return Ok(Some(Value::Bool(text.is_some_and(|text| !text.is_empty() && text != "false"))));
-    }
-    let text = text.unwrap_or_default();
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let trimmed = text.trim();
-    match &field.kind {
-        FieldKind::Text | FieldKind::LongText | FieldKind::Choice(_) => {
-            Ok(Some(Value::String(text.replace("\r\n", "\n"))))
+    match field.kind {
+        // A box that is not ticked is not sent at all.
+        FieldKind::Boolean => {
+            Ok(Some(Value::Bool(text.is_some_and(|text| !text.is_empty() && text != "false"))))
         }
-        FieldKind::Integer => match trimmed.parse::<i64>() {
-            Ok(number) => Ok(Some(number.into())),
-            Err(_) => Err("must be a whole number".to_owned()),
-        },
-        FieldKind::Number => match trimmed.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
-            Some(number) => Ok(Some(number.into())),
-            None => Err("must be a number".to_owned()),
-        },
-        FieldKind::Json => match serde_json::from_str(trimmed) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Err(format!("is no JSON: {error}")),
-        },
-        FieldKind::Boolean => Ok(None),
+        _ => field.kind.read(text.unwrap_or_default()),
     }
+}
+
+/// A list as its rows say it, unless there is JSON in its stead. Rows without any text are no list at all, unless the
+/// schema would put its own in that place.
+#[cfg(feature = "ssr")]
+fn listed(
+    place: usize,
+    field: &FormField,
+    list: &ListField,
+    texts: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Value> {
+    let path = format!("input.{}", field.name);
+    let json = texts.get(&field_key(place)).map_or("", String::as_str);
+    match field.kind.read(json) {
+        Ok(Some(value)) => return Some(value),
+        Ok(None) => {}
+        Err(message) => {
+            problems.push(Problem::new(path, message));
+            return None;
+        }
+    }
+    let (items, misread) = list.read(&rows(place, list, texts));
+    let problem = |cell: Misread| Problem::new(list.path(&path, cell.item, cell.column), cell.message);
+    problems.extend(misread.into_iter().map(problem));
+    (!items.is_empty() || field.default.is_some()).then_some(Value::Array(items))
+}
+
+/// A list as JSON, as the form has it; empty: there is nothing in it.
+pub fn list_text(place: usize, list: &ListField, texts: &BTreeMap<String, String>) -> String {
+    match texts.get(&field_key(place)) {
+        Some(json) if !json.trim().is_empty() => json.clone(),
+        _ => match list.read(&rows(place, list, texts)).0 {
+            items if items.is_empty() => String::new(),
+            items => Value::Array(items).to_string(),
+        },
+    }
+}
+
+/// The rows of the list at this place of the form, in their order.
+fn rows(place: usize, list: &ListField, texts: &BTreeMap<String, String>) -> Vec<RowTexts> {
+    let mut rows: BTreeMap<usize, RowTexts> = BTreeMap::new();
+    let start = format!("f{place}i");
+    for (key, text) in texts.range(start.clone()..).take_while(|(key, _)| key.starts_with(&start)) {
+        let Some((row, column)) = key[start.len()..].split_once('c') else { continue };
+        let (Ok(row), Ok(column)) = (row.parse(), column.parse::<usize>()) else { continue };
+        let cells = rows.entry(row).or_insert_with(|| vec![String::new(); list.columns.len()]);
+        if let Some(cell) = cells.get_mut(column) {
+            cell.clone_from(text);
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// The form's key of a field; of a list, of its JSON.
+pub fn field_key(place: usize) -> String {
+    format!("f{place}")
+}
+
+/// The form's key of a cell of a list.
+pub fn cell_key(place: usize, row: usize, column: usize) -> String {
+    format!("f{place}i{row}c{column}")
 }
 
 /// What the engine launches, and what cannot be read.
@@ -173,6 +225,47 @@ mod tests {
         let (_, problems) = input(&template, &texts(&[("f1", "three"), ("f3", "[1,")]));
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(paths, ["input.depth", "input.weights"]);
+    }
+
+    #[test]
+    fn lists_are_read_from_rows_or_from_json() {
+        let person = json!({"properties": {"name": {"type": "string"}, "age": {"type": "integer"}}});
+        let template = template(json!({"properties": {
+            "names": {"type": "array", "items": {"type": "string"}},
+            "people": {"type": "array", "items": person, "default": [{"name": "Ada"}]},
+        }}));
+        let form = texts(&[
+            ("f0i0c0", "b"),
+            ("f0i1c0", ""),
+            ("f0i10c0", "c"),
+            ("f0i2c0", "a"),
+            ("f0i3", "x"),
+            ("f0i4c9", "x"),
+            ("f1i0c0", "Bob"),
+            ("f1i0c1", "41"),
+        ]);
+        let (value, problems) = input(&template, &form);
+        assert_eq!(value, json!({"names": ["b", "a", "c"], "people": [{"name": "Bob", "age": 41}]}));
+        assert!(problems.is_empty());
+
+        let form = texts(&[("f0", "[\"j\"]"), ("f0i0c0", "row"), ("f1i0c0", " "), ("f1i1c1", "old")]);
+        let (value, problems) = input(&template, &form);
+        assert_eq!(value["names"], json!(["j"]), "JSON goes before the rows");
+        assert_eq!(problems, [Problem::new("input.people[0].age", "must be a whole number")]);
+
+        let (value, problems) = input(&template, &texts(&[("f0", "["), ("f0i0c0", ""), ("f1i0c0", "")]));
+        assert_eq!(value, json!({"people": []}), "an emptied list is not the schema's own");
+        assert_eq!(problems.len(), 1);
+    }
+
+    #[test]
+    fn a_list_is_kept_as_json() {
+        let fields =
+            fields(&template(json!({"properties": {"n": {"type": "array", "items": {"type": "integer"}}}})));
+        let FieldKind::List(list) = &fields[0].kind else { panic!("it has rows") };
+        assert_eq!(list_text(0, list, &texts(&[("f0i0c0", "1"), ("f0i1c0", "two")])), "[1,\"two\"]");
+        assert_eq!(list_text(0, list, &texts(&[("f0", "[1"), ("f0i1c0", "2")])), "[1");
+        assert_eq!(list_text(0, list, &texts(&[("f0i0c0", " ")])), "");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Ready {
     pub roles: Vec<Role>,
     /// By name.
     pub presets: Vec<Preset>,
+    /// What a launch of the form would do, before anything is filled in or chosen.
+    pub preview: LaunchPreview,
 }
 
 /// The form as it stands. Fields and steps go by their place in the version shown (`f0`, `s2`), so that a form posted
@@ -86,7 +88,9 @@ pub async fn load_form(project: ProjectKey, key: TemplateKey) -> Result<Ready> {
     let template = engine.template(&user, &project, &key, None).await?;
     let roles = engine.roles(&user, &project, None).await?.items;
     let presets = engine.presets(&user, &project, &key).await?;
-    Ok(Ready { template, roles, presets })
+    let untouched = LaunchForm { version: template.version, ..LaunchForm::default() };
+    let preview = preview_launch(project, key, untouched).await?;
+    Ok(Ready { template, roles, presets, preview })
 }
 
 /// Keeps an assignment under a name; the presets as they are then.

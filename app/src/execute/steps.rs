@@ -33,14 +33,14 @@ pub fn StepRow(
     /// Who does it in the other variants, of which so many are given.
     others: Vec<RwSignal<String>>,
     variants: RwSignal<usize>,
-    preview: Signal<Option<LaunchPreview>>,
+    preview: Signal<LaunchPreview>,
     fault: Signal<Option<Fault>>,
     prefix: &'static str,
 ) -> impl IntoView {
     let name = step.name.clone();
     let resolved = Memo::new(move |_| {
         let preview = preview.read();
-        preview.as_ref()?.steps.iter().find(|other| other.name == name)?.role.clone()
+        preview.steps.iter().find(|other| other.name == name)?.role.clone()
     });
     let error = error_at(fault, format!("roleAssignments.{}", step.name));
     let select = takes_role(&step).then(|| {

@@ -8,7 +8,7 @@ use crate::{
     form::FaultPage,
     layout::PageHeader,
     live::{Refresh, use_live},
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{ButtonLink, EmptyState, Glyph, Pager, Skeleton, SkeletonShape, Toast, Tone, use_toasts},
 };
@@ -30,11 +30,9 @@ pub fn InboxPage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
-            {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok((project, cursor, part)) => view! { <Inbox project cursor part/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+            {draw(drawn, move |answer| match answer {
+                Ok((project, cursor, part)) => view! { <Inbox project cursor part/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

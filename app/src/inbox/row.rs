@@ -62,7 +62,7 @@ pub fn InboxRow(
 
 #[component]
 fn Question(project: ProjectKey, run: LiveRun, may_edit: bool, page: Owner) -> impl IntoView {
-    let open = Memo::new(move |_| run.state.read().waiting > 0);
+    let open = Memo::new(move |_| !run.state.read().waiting.is_empty());
     view! {
         <Questions project run may_edit heard_by=page/>
         // Until the list has been read again.

@@ -8,7 +8,7 @@ use crate::{
     fault,
     form::{FaultNotice, FaultPage, error_at, fault_of},
     layout::PageHeader,
-    load::{Loaded, load},
+    load::{Loaded, draw, load},
     session::current_user,
     ui::{Button, ButtonKind, ButtonLink, ButtonVariant, EmptyState, Glyph, TextField},
 };
@@ -33,12 +33,10 @@ pub fn HomePage() -> impl IntoView {
     view! {
         <Title text="Start"/>
         <Suspense>
-            {move || Suspend::new(async move {
-                match project.await {
-                    Ok(Some(key)) => view! { <Redirect path=format!("/p/{key}/conversations")/> }.into_any(),
-                    Ok(None) => view! { <NoProject user/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+            {draw(project, move |answer| match answer {
+                Ok(Some(key)) => view! { <Redirect path=format!("/p/{key}/conversations")/> }.into_any(),
+                Ok(None) => view! { <NoProject user/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Suspense>
     }

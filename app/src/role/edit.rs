@@ -10,7 +10,7 @@ use crate::{
     fault,
     form::{FaultNotice, FaultPage, error_at, fault_of},
     layout::{PageHeader, use_crumb},
-    load::{Loaded, load},
+    load::{Loaded, draw, load},
     project::use_project,
     ui::{
         Badge, Button, ButtonKind, ButtonVariant, ConfirmDialog, Glyph, InputKind, RelativeTime, RoleChip,
@@ -52,15 +52,13 @@ pub fn EditRolePage() -> impl IntoView {
     let offered = load(|| (), |()| offered_models());
     view! {
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card/> }>
-                {move || Suspend::new(async move {
-                    match role.await {
-                        Ok(loaded) => {
-                            // The address stays the same, so what is shown has to be asked for.
-                            let on_saved = Callback::new(move |()| role.refetch());
-                            view! { <SavedRole project offered role=loaded on_saved/> }.into_any()
-                        }
-                        Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                {draw(role, move |answer| match answer {
+                    Ok(loaded) => {
+                        // The address stays the same, so what is shown has to be asked for.
+                        let on_saved = Callback::new(move |()| role.refetch());
+                        view! { <SavedRole project offered role=loaded on_saved/> }.into_any()
                     }
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 })}
             </Transition>
     }

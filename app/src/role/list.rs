@@ -5,7 +5,7 @@ use crate::{
     form::FaultPage,
     keyboard::use_shortcut,
     layout::PageHeader,
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Notice, Pager, RelativeTime, RoleChip, RowLink,
@@ -41,15 +41,12 @@ pub fn RolesPage() -> impl IntoView {
     view! {
         <PageHeader title="Roles" actions/>
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
-                {move || Suspend::new(async move {
-                    let project = project.get();
-                    match roles.await {
-                        Ok(page) if page.items.is_empty() && cursor.get().is_none() => {
-                            view! { <NoRoles project/> }.into_any()
-                        }
-                        Ok(page) => view! { <RoleTable project page/> }.into_any(),
-                        Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                {draw(roles, move |answer| match answer {
+                    Ok(page) if page.items.is_empty() && cursor.get_untracked().is_none() => {
+                        view! { <NoRoles project=project.get_untracked()/> }.into_any()
                     }
+                    Ok(page) => view! { <RoleTable project=project.get_untracked() page/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 })}
             </Transition>
     }

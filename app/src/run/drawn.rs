@@ -67,6 +67,7 @@ pub fn files_html(
     let number = run.summary.number;
     let api = format!("/api/v1/projects/{project}/runs/{number}");
     let rows = files.iter().map(|file| row(&run.state, file, file.path == open.file.path)).collect_view();
+    // Of the moment that is shown: what was written later is not there yet.
     let newest = files.iter().find(|file| file.path == open.file.path).map_or(0, |file| file.version);
     view! {
         <div class="file-list">
@@ -127,8 +128,12 @@ fn opened(api: &str, open: FileText, newest: u32, view: Option<&str>) -> AnyView
     };
     let views =
         views.iter().map(|&one| chip(version, one, one.label().to_owned(), one == shown)).collect_view();
-    let versions = (1..=newest.max(version)).rev().take(VERSIONS);
-    let versions = versions.map(|one| chip(one, shown, format!("v{one}"), one == version)).collect_view();
+    let known = open.versions.iter().copied().filter(|one| *one <= newest.max(version));
+    let versions = known
+        .rev()
+        .take(VERSIONS)
+        .map(|one| chip(one, shown, format!("v{one}"), one == version))
+        .collect_view();
     view! {
         <section class="file" aria-label=path.to_string()>
             <header class="file-head">

@@ -5,7 +5,7 @@ use crate::{
     fault,
     form::FaultPage,
     live::{LiveRun, Refresh},
-    load::{Loaded, load},
+    load::{Loaded, draw_in_place, load},
     ui::{Column, CopyButton, Skeleton, SkeletonShape, Table, format_duration},
 };
 use domain::{
@@ -45,13 +45,12 @@ pub fn Events(project: ProjectKey, run: LiveRun, events: Loaded<Option<EventsPag
     let project = StoredValue::new(project);
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
-            {move || Suspend::new(async move {
-                match events.await? {
-                    Ok((after, page)) => {
-                        Some(view! { <EventList project=project.get_value() run page after/> }.into_any())
-                    }
-                    Err(fault) => Some(view! { <FaultPage fault/> }.into_any()),
+            {draw_in_place(events, move |answer| match answer {
+                Some(Ok((after, page))) => {
+                    view! { <EventList project=project.get_value() run page after/> }.into_any()
                 }
+                Some(Err(fault)) => view! { <FaultPage fault/> }.into_any(),
+                None => ().into_any(),
             })}
         </Transition>
     }
@@ -162,7 +161,7 @@ fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
             <td>
                 <details class="event-details">
                     <summary>{what(&event.kind)}</summary>
-                    <pre class="run-text run-text-code">{json}</pre>
+                    <pre class="run-text run-text-code" tabindex="0">{json}</pre>
                 </details>
             </td>
         </tr>

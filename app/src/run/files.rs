@@ -6,7 +6,7 @@ use crate::{
     fault,
     form::FaultPage,
     live::{LiveRun, Refresh},
-    load::{Loaded, ask_in_browser, load},
+    load::{Loaded, ask_in_browser, draw_in_place, load},
     ui::{
         Skeleton, SkeletonShape,
         focus::{Move, active_element, move_focus},
@@ -56,14 +56,13 @@ pub fn Files(run: LiveRun, files: Loaded<Option<fault::Result<String>>>) -> impl
     });
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=4/> }>
-            {move || Suspend::new(async move {
-                match files.await? {
-                    Ok(html) => {
-                        let again = again.try_update_value(|again| std::mem::replace(again, true));
-                        Some(view! { <Drawn html again=again == Some(true)/> }.into_any())
-                    }
-                    Err(fault) => Some(view! { <FaultPage fault/> }.into_any()),
+            {draw_in_place(files, move |answer| match answer {
+                Some(Ok(html)) => {
+                    let again = again.try_update_value(|again| std::mem::replace(again, true));
+                    view! { <Drawn html again=again == Some(true)/> }.into_any()
                 }
+                Some(Err(fault)) => view! { <FaultPage fault/> }.into_any(),
+                None => ().into_any(),
             })}
         </Transition>
         <p class="run-writing">{move || writing(&run.state.read())}</p>
@@ -113,8 +112,8 @@ fn FileLinks(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let base = format!("/p/{project}/runs/{}", run.number);
     // Versions count in the conversation, of which a run alone knows nothing.
     let versions = ask_in_browser(move || {
-        written.track();
-        list_files(project.clone(), run.number)
+        let (any, project) = (!written.read().is_empty(), project.clone());
+        async move { if any { list_files(project, run.number).await } else { Ok(Vec::new()) } }
     });
     let version_of = move |path: &FilePath| {
         let versions = versions.read();
@@ -144,7 +143,7 @@ fn FileLinks(project: ProjectKey, run: LiveRun) -> impl IntoView {
 }
 
 /// The place of a file in the tab of its run.
-pub(super) fn file_href(run: &str, path: &FilePath, version: Option<u32>) -> String {
+pub fn file_href(run: &str, path: &FilePath, version: Option<u32>) -> String {
     let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
     format!("{run}?tab=files&file={}{version}", escaped(path))
 }

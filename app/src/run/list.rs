@@ -8,7 +8,7 @@ use crate::{
     form::FaultPage,
     layout::PageHeader,
     live::{Refresh, use_live},
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Icon, Pager, RelativeTime, RowLink, Skeleton,
@@ -18,6 +18,7 @@ use crate::{
 use domain::{
     id::Timestamp,
     key::{ProjectKey, TemplateKey},
+    price::Money,
     run::RunStatus,
     view::{RunSummary, Subject},
 };
@@ -64,14 +65,12 @@ pub fn RunsPage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=8/> }>
-            {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok(list) => {
-                        let (project, asked) = (project.get_untracked(), asked.get_untracked());
-                        view! { <Runs project asked list/> }.into_any()
-                    }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+            {draw(drawn, move |answer| match answer {
+                Ok(list) => {
+                    let (project, asked) = (project.get_untracked(), asked.get_untracked());
+                    view! { <Runs project asked list/> }.into_any()
                 }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }
@@ -152,6 +151,7 @@ fn Runs(project: ProjectKey, asked: Asked, list: server::RunList) -> impl IntoVi
                         Column::new("When").tight(),
                         Column::new("Took").num(),
                         Column::new("Tokens").num().wide_only(),
+                        Column::new("Cost").num().wide_only(),
                     ]
                 >
                     <For each=move || runs.get() key=key let:run>
@@ -236,6 +236,8 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
         Some(finished) => format_duration(finished.since(created)),
         None => whole_seconds(clock.get().unwrap_or(now).since(created)),
     };
+    // Unknown is not nothing: then nothing is said.
+    let cost = run.usage.cost.map(Money::short);
     let template = if run.template.key.as_ref() == super::ASK {
         run.template.name.clone()
     } else {
@@ -259,8 +261,13 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
             </td>
             <td class="wide-only clip">{run.by}</td>
             <td class="tight muted"><RelativeTime at=created/></td>
-            <td class="num">{took}</td>
+            <td class="num">
+                {took}
+                // On a phone there is no room for a column of it.
+                {cost.clone().map(|cost| view! { <span class="runs-note narrow-only">{cost}</span> })}
+            </td>
             <td class="num wide-only">{format_count(run.usage.total())}</td>
+            <td class="num wide-only">{cost}</td>
         </tr>
     }
     .into_any()

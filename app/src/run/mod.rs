@@ -13,6 +13,7 @@ mod inputs;
 mod list;
 mod log;
 mod nested;
+mod newest;
 mod page;
 mod panel;
 mod question;
@@ -31,11 +32,14 @@ mod travel;
 mod words;
 
 pub use compare::{ComparePage, compare_href, letter};
+pub use files::file_href;
 pub use list::RunsPage;
 pub use page::RunPage;
 pub use question::Questions;
 pub use rerun::Rerun;
 pub use status::Status;
+#[cfg(test)]
+pub use words::{run_status, step_status};
 
 /// The key of the built-in template that free text runs. It is no template of the project, so nothing links to it.
 pub const ASK: &str = "ask";

@@ -16,10 +16,11 @@ use crate::{
     form::FaultPage,
     layout::PageHeader,
     live::{LiveRun, use_live},
-    load::{Loaded, load},
+    load::{Loaded, draw, draw_in_place, load},
     project::use_project,
     ui::{
         Button, ButtonSize, Glyph, RelativeTime, RoleChip, Skeleton, SkeletonShape, Tab, Tabs, format_count,
+        tell_times,
     },
 };
 use domain::{
@@ -27,7 +28,7 @@ use domain::{
     key::{ProjectKey, RoleKey},
     run::RunState,
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 /// The parts of the page; the address names the open one.
@@ -98,14 +99,12 @@ pub fn RunPage() -> impl IntoView {
     let files = load_files(project, number, Memo::new(move |_| part.get() == Part::Files), writes);
     let report = load_report(project, number, Memo::new(move |_| part.get() == Part::Report));
     view! {
-        <Suspense fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
-            {move || Suspend::new(async move {
-                match drawn.await {
-                    Ok(page) => view! { <Run project=project.get_untracked() page part writes events files report/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+        <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
+            {draw(drawn, move |answer| match answer {
+                Ok(page) => view! { <Run project=project.get_untracked() page part writes events files report/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
-        </Suspense>
+        </Transition>
     }
     .into_any()
 }
@@ -238,16 +237,21 @@ fn Report(report: Loaded<Option<fault::Result<String>>>) -> impl IntoView {
         // A browser that cannot print does nothing.
         _ = window().print();
     };
+    let drawn = NodeRef::<html::Div>::new();
+    Effect::new(move |_| {
+        if let Some(drawn) = drawn.get() {
+            tell_times(&drawn);
+        }
+    });
     view! {
         <div class="report-bar">
             <Button size=ButtonSize::Small glyph=Glyph::File on_click=print>"Print or save as PDF"</Button>
         </div>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
-            {move || Suspend::new(async move {
-                match report.await? {
-                    Ok(html) => Some(view! { <div inner_html=html></div> }.into_any()),
-                    Err(fault) => Some(view! { <FaultPage fault/> }.into_any()),
-                }
+            {draw_in_place(report, move |answer| match answer {
+                Some(Ok(html)) => view! { <div node_ref=drawn inner_html=html></div> }.into_any(),
+                Some(Err(fault)) => view! { <FaultPage fault/> }.into_any(),
+                None => ().into_any(),
             })}
         </Transition>
     }

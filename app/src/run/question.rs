@@ -13,7 +13,7 @@ use crate::{
     load::parse,
     ui::{Button, ButtonKind, ButtonVariant, RelativeTime, TextArea, TimeLeft, use_toasts},
 };
-use domain::{event::Decision, id::StepRunId, key::ProjectKey, run::StepStatus, view::Content};
+use domain::{event::Decision, id::StepRunId, key::ProjectKey, view::Content};
 use leptos::{form::ActionForm, prelude::*};
 use serde_json::Value;
 use std::sync::Arc;
@@ -32,15 +32,8 @@ pub fn Questions(
     heard_by: Option<Owner>,
 ) -> impl IntoView {
     let heard_by = heard_by.or_else(Owner::current).unwrap_or_default();
-    let waiting = Memo::new(move |_| {
-        let state = run.state.read();
-        // Ended runs, and most live ones, have none to look for.
-        let runs = (state.waiting > 0).then(|| state.step_runs());
-        let runs = runs.into_iter().flatten().filter(|(_, run)| run.status == StepStatus::Waiting);
-        runs.map(|(id, _)| id).collect::<Vec<_>>()
-    });
-    let ids = Memo::new(move |_| waiting.read().iter().copied().take(SHOWN).collect::<Vec<_>>());
-    let more = Memo::new(move |_| waiting.read().len().saturating_sub(SHOWN));
+    let ids = Memo::new(move |_| run.state.read().waiting.iter().copied().take(SHOWN).collect::<Vec<_>>());
+    let more = Memo::new(move |_| run.state.read().waiting.len().saturating_sub(SHOWN));
     let row = move |id| {
         view! { <Asked project=project.clone() run id may_edit heard_by=heard_by.clone()/> }.into_any()
     };
@@ -70,7 +63,9 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard
         view! { <TimeLeft at=until words/> }
     });
     let shown = move || match proposal.get() {
-        None => view! { <pre class="run-text">{question.proposal.head.clone()} "…"</pre> }.into_any(),
+        None => {
+            view! { <pre class="run-text" tabindex="0">{question.proposal.head.clone()} "…"</pre> }.into_any()
+        }
         // Nothing is proposed but to go on.
         Some(Ok(content)) if content.text == "true" => ().into_any(),
         Some(Ok(content)) => drawn(&content.text, TextKind::Json, true),

@@ -4,11 +4,11 @@
 use super::words::{answer_words, run_status, step_status};
 use crate::{
     fault::Fault,
-    ui::{format_count, format_duration, format_iso},
+    ui::{format_count, format_duration, format_iso, format_utc},
 };
 use domain::{
     event::TextRef,
-    id::{RunNumber, StepRunId},
+    id::{RunNumber, StepRunId, Timestamp},
     key::ProjectKey,
     run::{RunState, StepState},
     view::{RunDetail, User},
@@ -118,8 +118,8 @@ fn drawn(detail: &RunDetail, input: Option<String>, output: Option<String>, line
                 <dl class="run-facts">
                     {fact("Status", run_status(state).label().to_owned())}
                     {fact("Started by", run.by.clone())}
-                    {fact("Started", format_iso(run.created_at))}
-                    {run.finished_at.map(|at| fact("Ended", format_iso(at)))}
+                    {fact("Started", when(run.created_at))}
+                    {run.finished_at.map(|at| fact("Ended", when(at)))}
                     {fact("Took", format_duration(state.elapsed_ms()))}
                     {fact("Tokens", tokens)}
                 </dl>
@@ -151,8 +151,13 @@ fn drawn(detail: &RunDetail, input: Option<String>, output: Option<String>, line
     .to_html()
 }
 
-fn fact(name: &'static str, value: String) -> impl IntoView {
+fn fact(name: &'static str, value: impl IntoView) -> impl IntoView {
     view! { <div><dt>{name}</dt><dd>{value}</dd></div> }
+}
+
+/// The page that shows the report puts it by its reader's clock.
+fn when(at: Timestamp) -> impl IntoView {
+    view! { <time datetime=format_iso(at)>{format_utc(at)}</time> }
 }
 
 fn text(text: Option<String>, none: &'static str) -> AnyView {

@@ -12,7 +12,7 @@ type Row = Arc<dyn Fn(StepRunId) -> AnyView + Send + Sync>;
 const LONG: usize = 200;
 /// How many rows of a long list there are, and by how many they move on.
 const SHOWN: usize = 120;
-const SLIDE: usize = 20;
+const SLIDE: usize = 6;
 /// A row's height until some have been measured, in pixels.
 const HEIGHT: f64 = 32.0;
 
@@ -81,14 +81,6 @@ pub fn Rows(
         if let Some(place) = place.filter(|_| !here) {
             start.set(place.saturating_sub(SHOWN / 2) / SLIDE * SLIDE);
         }
-        // Once it is in the page.
-        request_animation_frame(move || {
-            if let Some(row) = document().get_element_by_id(&row_id(wanted)) {
-                let bounds = row.get_bounding_client_rect();
-                let high = window().inner_height().ok().and_then(|high| high.as_f64()).unwrap_or_default();
-                window().scroll_by_with_x_and_y(0.0, bounds.top() - high / 2.0);
-            }
-        });
     });
     let space = move |node: NodeRef<html::Li>| {
         view! {

@@ -88,7 +88,7 @@ fn worked(step: &StepState, begin: Timestamp, whole: u64, work: &mut Vec<(u64, u
     }));
 }
 
-/// The steps that the run's length came from, by their places: the one that ended last, the one before it that ended
+/// The steps that the run's length came from, by their places, in order: the one that ended last, the one before it that ended
 /// last, and so on.
 pub fn critical_path(state: &RunState) -> Vec<usize> {
     let ended = |place: &usize| state.steps.get(*place).and_then(StepState::finished_at);
@@ -99,7 +99,7 @@ pub fn critical_path(state: &RunState) -> Vec<usize> {
         let before = before.map(|place| *place as usize).filter(|place| ended(place).is_some());
         match before.max_by_key(ended) {
             // A plan has no cycles; a log that cannot be trusted might.
-            Some(place) if !path.contains(&place) => path.push(place),
+            Some(place) if path.len() < state.steps.len() => path.push(place),
             _ => break,
         }
     }

@@ -41,10 +41,13 @@ pub fn Status(
     /// Whether who looks at it may answer and rerun.
     #[prop(optional)]
     may_edit: bool,
+    /// Unfolded, though the run has ended.
+    #[prop(optional)]
+    open: bool,
 ) -> impl IntoView {
     let state = run.state;
     let live = run.is_live();
-    let open = RwSignal::new(live.get_untracked() && !compact);
+    let open = RwSignal::new(open || live.get_untracked() && !compact);
     // It folds when the run ends before these eyes, not whenever its page is opened.
     Effect::new(move |was: Option<bool>| {
         let now = live.get();

@@ -78,7 +78,7 @@ pub fn StoredText(
             </summary>
             {move || match loaded.get() {
                 None if whole_is_head => drawn(&head, kind, json),
-                None => view! { <pre class="run-text run-text-head">{head.clone()} "…"</pre> }.into_any(),
+                None => view! { <pre class="run-text run-text-head" tabindex="0">{head.clone()} "…"</pre> }.into_any(),
                 Some(Ok(content)) => drawn(&content.text, kind, json),
                 Some(Err(fault)) => view! { <p class="run-text-fault" role="alert">{fault.to_string()}</p> }.into_any(),
             }}
@@ -103,7 +103,9 @@ pub(super) fn drawn(text: &str, kind: TextKind, json: bool) -> AnyView {
         TextKind::Plain if !json && !text.starts_with(['{', '[']) => plain(text),
         TextKind::Plain | TextKind::Json => match parse::<Value>(text) {
             Ok(Value::String(text)) if json => plain(&text),
-            Ok(value) => view! { <pre class="run-text run-text-code">{indented(&value)}</pre> }.into_any(),
+            Ok(value) => {
+                view! { <pre class="run-text run-text-code" tabindex="0">{indented(&value)}</pre> }.into_any()
+            }
             Err(_) => plain(text),
         },
         TextKind::Prompt => match parse::<Sent>(text) {
@@ -124,7 +126,7 @@ fn sent_messages(sent: Sent) -> impl IntoView {
         view! {
             <div class="prompt-message">
                 <span class="prompt-author">{turn.author}</span>
-                <pre class="run-text">{turn.text}</pre>
+                <pre class="run-text" tabindex="0">{turn.text}</pre>
             </div>
         }
     });
@@ -135,7 +137,7 @@ fn sent_messages(sent: Sent) -> impl IntoView {
 }
 
 fn plain(text: &str) -> AnyView {
-    view! { <pre class="run-text">{text.to_owned()}</pre> }.into_any()
+    view! { <pre class="run-text" tabindex="0">{text.to_owned()}</pre> }.into_any()
 }
 
 /// JSON with its lines broken.

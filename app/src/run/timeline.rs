@@ -3,6 +3,7 @@
 
 use super::{
     nested::Nested,
+    newest::{FollowNewest, newest},
     rows::{Rows, first_steps, row_id},
     scale::{Scale, WIDTH, critical_path},
     status::whole_seconds,
@@ -11,18 +12,20 @@ use super::{
 };
 use crate::{
     live::LiveRun,
-    ui::{Button, ButtonSize, Checkbox, RoleChip, StatusBadge, format_duration, role_hue},
+    ui::{Button, ButtonSize, RoleChip, StatusBadge, format_duration, role_hue},
 };
 use domain::{
     id::{StepRunId, Timestamp},
     key::ProjectKey,
     run::{AttemptEnd, StepState, StepStatus},
 };
-use leptos::{ev, prelude::*};
+use leptos::{html, prelude::*};
 use std::sync::Arc;
 
 /// The least width at which a bar is seen.
 const LEAST: u64 = 6;
+/// How often a live run's scale and critical path are worked out, in milliseconds.
+const BEAT: u64 = 250;
 /// How many items have a row before one asks for all of them.
 const ITEMS: u32 = 50;
 
@@ -34,6 +37,9 @@ struct Drawing {
     /// The places of the steps that the run's length came from.
     critical: Memo<Vec<usize>>,
     chosen: Signal<Option<StepRunId>>,
+    following: RwSignal<bool>,
+    /// The step run that one follows.
+    newest: Memo<Option<StepRunId>>,
 }
 
 #[component]
@@ -44,19 +50,25 @@ pub fn Timeline(
 ) -> impl IntoView {
     let count = Memo::new(move |_| run.state.read().plan.steps.len());
     let ids = Memo::new(move |_| first_steps(count.get(), usize::MAX));
-    let scale = Memo::new(move |_| Scale::of(&run.state.read(), run.elapsed.get()));
+    let beat = beat(run);
+    let scale = Memo::new(move |_| {
+        beat.track();
+        run.state.with_untracked(|state| Scale::of(state, run.elapsed.get_untracked()))
+    });
     // Of one step alone it would say nothing.
     let critical = Memo::new(move |_| {
-        let path = run.state.with(critical_path);
+        beat.track();
+        let path = run.state.with_untracked(critical_path);
         if path.len() > 1 { path } else { Vec::new() }
     });
-    let drawing = Drawing { run, scale, critical, chosen };
     let following = RwSignal::new(false);
-    let wanted = newest(run, following);
+    let newest = newest(run, following);
+    let drawing = Drawing { run, scale, critical, chosen, following, newest };
+    let wanted = Memo::new(move |_| newest.get().map(|id| StepRunId { item: None, ..id }));
     let row = move |id| view! { <TimelineRow project=project.clone() drawing id/> }.into_any();
     view! {
         <div class="timeline-head">
-            <p class="timeline-legend">
+            <p class="legend">
                 {move || (!critical.read().is_empty()).then(|| view! {
                     <span class="timeline-critical-word">"Critical path"</span>
                 })}
@@ -72,48 +84,13 @@ pub fn Timeline(
     .into_any()
 }
 
-/// The step run that started last, while one follows it.
-fn newest(run: LiveRun, following: RwSignal<bool>) -> Signal<Option<StepRunId>> {
-    let newest = Memo::new(move |_| {
-        if !following.get() {
-            return None;
-        }
-        let state = run.state.read();
-        let started = |place: &usize| state.steps[*place].attempts.last().map(|attempt| attempt.started_at);
-        let place = (0..state.steps.len()).filter(|place| started(place).is_some()).max_by_key(started)?;
-        Some(StepRunId::of(place))
-    });
-    newest.into()
-}
-
-/// Keeps the newest step in sight, until the reader goes elsewhere by themselves.
-#[component]
-fn FollowNewest(run: LiveRun, following: RwSignal<bool>) -> impl IntoView {
-    let live = run.is_live();
-    let here = !run.past;
-    Effect::new(move |_| {
-        if !following.get() {
-            return;
-        }
-        let wheel = window_event_listener(ev::wheel, move |_| following.set(false));
-        let touch = window_event_listener(ev::touchmove, move |_| following.set(false));
-        let key = window_event_listener(ev::keydown, move |event| {
-            let goes = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
-            if goes.contains(&event.key().as_str()) {
-                following.set(false);
-            }
-        });
-        on_cleanup(move || {
-            wheel.remove();
-            touch.remove();
-            key.remove();
-        });
-    });
-    view! {
-        <Show when=move || here && live.get()>
-            <Checkbox label="Follow newest" name="follow" bind=following/>
-        </Show>
-    }
+/// Changes when all of a run is to be looked over: of a live one a few times a second, however many its events.
+fn beat(run: LiveRun) -> Memo<(u64, u64)> {
+    Memo::new(move |_| {
+        let (seq, ended) = run.state.with(|state| (state.seq, state.phase.is_end()));
+        let elapsed = run.elapsed.get();
+        if ended || run.past { (elapsed, seq) } else { (elapsed / BEAT, 0) }
+    })
 }
 
 /// How much time the drawing leaves out.
@@ -177,8 +154,10 @@ fn TimelineRow(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl Int
 /// The line of a step run: of a step, or of one of its items.
 #[component]
 fn TimelineStep(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl IntoView {
-    let Drawing { run, critical, chosen, .. } = drawing;
-    let is_critical = Memo::new(move |_| id.item.is_none() && critical.read().contains(&id.index()));
+    let Drawing { run, critical, chosen, newest, .. } = drawing;
+    let on_path = move || critical.read().binary_search(&id.index()).is_ok();
+    let is_critical = Memo::new(move |_| id.item.is_none() && on_path());
+    let is_newest = Memo::new(move |_| newest.get() == Some(id));
     let step = run.step(id);
     let status = Memo::new(move |_| step.with(step_status));
     let name = match id.item {
@@ -200,6 +179,7 @@ fn TimelineStep(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl In
             href=href
             data-noscroll="true"
             data-critical=move || is_critical.get().then_some("true")
+            data-newest=move || is_newest.get().then_some("true")
             aria-current=move || (chosen.get() == Some(id)).then_some("true")
         >
             <span class="timeline-name">
@@ -244,9 +224,22 @@ fn said(step: &StepState) -> Option<String> {
 /// The items of a step, some of them until one asks for all.
 #[component]
 fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoView {
-    let run = drawing.run;
+    let Drawing { run, following, newest, .. } = drawing;
     let counts = run.items(step);
     let all = RwSignal::new(false);
+    let wanted =
+        Memo::new(move |_| newest.get().filter(|id| id.index() == step.index() && id.item.is_some()));
+    let details = NodeRef::<html::Details>::new();
+    Effect::new(move |_| {
+        let Some(item) = wanted.get().and_then(|id| id.item) else { return };
+        if item >= ITEMS {
+            all.set(true);
+        }
+        // Whoever follows wants to see it.
+        if let Some(details) = details.get_untracked().filter(|details| !details.open()) {
+            details.set_open(true);
+        }
+    });
     let total = Memo::new(move |_| counts.get().map(|counts| counts.total));
     let ids = Memo::new(move |_| {
         let total = total.get().unwrap_or_default();
@@ -260,9 +253,10 @@ fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoVie
     move || {
         total.get().map(|_| {
             view! {
-                <details class="timeline-items" open=true>
-                    <summary>{move || counts.get().map(item_words)}</summary>
-                    <ol aria-label=label.clone()><Rows ids row=row.clone()/></ol>
+                <details class="timeline-items" open=true node_ref=details>
+                    // Whoever closes it by hand wants to see something else.
+                    <summary on:click=move |_| following.set(false)>{move || counts.get().map(item_words)}</summary>
+                    <ol aria-label=label.clone()><Rows ids row=row.clone() wanted/></ol>
                     {move || {
                         rest.get()
                             .map(|total| {

@@ -4,7 +4,7 @@ use super::server::draw_search;
 use crate::{
     form::FaultPage,
     layout::PageHeader,
-    load::load,
+    load::{draw_in_place, load},
     project::use_project,
     ui::{Button, ButtonKind, ButtonVariant, Glyph, Skeleton, SkeletonShape},
 };
@@ -40,11 +40,9 @@ pub fn SearchPage() -> impl IntoView {
             <Button kind=ButtonKind::Submit variant=ButtonVariant::Primary glyph=Glyph::Search>"Search"</Button>
         </Form>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
-            {move || Suspend::new(async move {
-                match found.await {
-                    Ok(html) => view! { <div class="found-part" inner_html=html></div> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+            {draw_in_place(found, move |answer| match answer {
+                Ok(html) => view! { <div class="found-part" inner_html=html></div> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
-    load::load,
+    load::{draw_in_place, load},
     ui::{
         Badge, Button, ButtonKind, ButtonSize, ButtonVariant, Card, Column, EmptyState, Glyph, InputKind,
         Select, SelectOption, Skeleton, SkeletonShape, Table, TextField,
@@ -25,19 +25,17 @@ pub fn MembersPage() -> impl IntoView {
     view! {
         <SettingsHead current="members"/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=4/> }>
-            {move || Suspend::new(async move {
-                match members.await {
-                    Ok(Some(members)) => view! { <All members changes/> }.into_any(),
-                    Ok(None) => {
-                        view! {
-                            <EmptyState title="No project yet" glyph=Glyph::Project>
-                                "Members belong to a project."
-                            </EmptyState>
-                        }
-                            .into_any()
+            {draw_in_place(members, move |answer| match answer {
+                Ok(Some(members)) => view! { <All members changes/> }.into_any(),
+                Ok(None) => {
+                    view! {
+                        <EmptyState title="No project yet" glyph=Glyph::Project>
+                            "Members belong to a project."
+                        </EmptyState>
                     }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                        .into_any()
                 }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     form::{FaultPage, fault_of},
-    load::load,
+    load::{draw_in_place, load},
     ui::{Card, Notice, Skeleton, SkeletonShape, Tone},
 };
 use leptos::prelude::*;
@@ -21,11 +21,9 @@ pub fn ModelsPage() -> impl IntoView {
     view! {
         <SettingsHead current="models"/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>
-            {move || Suspend::new(async move {
-                match providers.await {
-                    Ok(providers) => view! { <All providers changes/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                }
+            {draw_in_place(providers, move |answer| match answer {
+                Ok(providers) => view! { <All providers changes/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

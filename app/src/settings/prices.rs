@@ -5,7 +5,7 @@ use crate::{
     form::{FaultNotice, error_at, fault_of},
     ui::{Button, ButtonKind, ButtonSize, ButtonVariant, Card, Glyph, TextField},
 };
-use domain::view::ModelPrice;
+use domain::{price::Rate, view::ModelPrice};
 use leptos::prelude::*;
 
 #[component]
@@ -38,8 +38,23 @@ fn PriceForm(existing: Option<ModelPrice>, changes: RwSignal<u32>) -> impl IntoV
     let model = existing.map(|existing| existing.model.to_string());
     let prefix = model.clone().unwrap_or_else(|| "other".to_owned());
     let of = model.clone().unwrap_or_else(|| "another model".to_owned());
-    let [model_id, input_id, output_id] =
-        ["model", "input", "output"].map(|field| format!("price-{prefix}-{field}"));
+    let id_of = move |field: &str| format!("price-{prefix}-{field}");
+    let model_id = id_of("model");
+    let rate_of = of.clone();
+    let rate = move |what: &str, name: &'static str, rate: Option<Rate>| {
+        view! {
+            <TextField
+                label=format!("{what} of {rate_of}, per million tokens")
+                hide_label=true
+                name
+                id=id_of(name)
+                value=rate.map(|rate| rate.to_string()).unwrap_or_default()
+                placeholder=format!("{what}, $")
+                error=error_at(fault, name)
+                mono=true
+            />
+        }
+    };
     let adds = model.is_none();
     let named = match model {
         Some(model) => view! {
@@ -64,26 +79,8 @@ fn PriceForm(existing: Option<ModelPrice>, changes: RwSignal<u32>) -> impl IntoV
         <li class="price">
             <ActionForm action attr:class="price-form">
                 {named}
-                <TextField
-                    label=format!("Prompt of {of}, per million tokens")
-                    hide_label=true
-                    name="input"
-                    id=input_id
-                    value=price.map(|price| price.input.to_string()).unwrap_or_default()
-                    placeholder="Prompt, $"
-                    error=error_at(fault, "input")
-                    mono=true
-                />
-                <TextField
-                    label=format!("Answer of {of}, per million tokens")
-                    hide_label=true
-                    name="output"
-                    id=output_id
-                    value=price.map(|price| price.output.to_string()).unwrap_or_default()
-                    placeholder="Answer, $"
-                    error=error_at(fault, "output")
-                    mono=true
-                />
+                {rate("Prompt", "input", price.map(|price| price.input))}
+                {rate("Answer", "output", price.map(|price| price.output))}
                 <Button
                     kind=ButtonKind::Submit
                     size=ButtonSize::Small

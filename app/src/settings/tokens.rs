@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
-    load::load,
+    load::{draw_in_place, load},
     ui::{
         Button, ButtonKind, ButtonSize, ButtonVariant, Card, CodeBlock, Column, ConfirmDialog, EmptyState,
         Glyph, Notice, RelativeTime, Skeleton, SkeletonShape, Table, TextField, Tone,
@@ -24,19 +24,17 @@ pub fn TokensPage() -> impl IntoView {
         <SettingsHead current="tokens"/>
         <div class="stack">
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=3/> }>
-                {move || Suspend::new(async move {
-                    match tokens.await {
-                        Ok(tokens) if tokens.is_empty() => {
-                            view! {
-                                <EmptyState title="No API tokens" glyph=Glyph::Key>
-                                    "A token lets a program act as you: it sends it as a bearer token to /api/v1."
-                                </EmptyState>
-                            }
-                                .into_any()
+                {draw_in_place(tokens, move |answer| match answer {
+                    Ok(tokens) if tokens.is_empty() => {
+                        view! {
+                            <EmptyState title="No API tokens" glyph=Glyph::Key>
+                                "A token lets a program act as you: it sends it as a bearer token to /api/v1."
+                            </EmptyState>
                         }
-                        Ok(tokens) => view! { <All tokens changes/> }.into_any(),
-                        Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                            .into_any()
                     }
+                    Ok(tokens) => view! { <All tokens changes/> }.into_any(),
+                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 })}
             </Transition>
             <Create create/>

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
-    load::load,
+    load::{draw_in_place, load},
+    session::current_user,
     ui::{Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, InputKind, TextField},
 };
 use leptos::prelude::*;
@@ -20,7 +21,10 @@ pub fn FirstRunPage() -> impl IntoView {
     let made = Memo::new(move |_| query.read().get("made").is_some());
     let valid = load(
         move || (token.get(), made.get()),
-        |(token, made)| async move { if made { Ok(true) } else { first_run_valid(token).await } },
+        |(token, made)| async move {
+            // Who made the account is signed in; anybody else has a link that was used.
+            if made { current_user().await.map(|user| user.is_some()) } else { first_run_valid(token).await }
+        },
     );
     view! {
         <Title text="Welcome"/>
@@ -28,13 +32,11 @@ pub fn FirstRunPage() -> impl IntoView {
             <section class="sign-in-card" aria-labelledby="first-run-title">
                 <p class="sign-in-product">"Troupe"</p>
                 <Transition>
-                    {move || Suspend::new(async move {
-                        match valid.await {
-                            Ok(_) if made.get() => view! { <Greeting/> }.into_any(),
-                            Ok(true) => view! { <MakeAdmin token=token.get_untracked()/> }.into_any(),
-                            Ok(false) => view! { <Used/> }.into_any(),
-                            Err(fault) => view! { <FaultPage fault/> }.into_any(),
-                        }
+                    {draw_in_place(valid, move |answer| match answer {
+                        Ok(true) if made.get_untracked() => view! { <Greeting/> }.into_any(),
+                        Ok(true) => view! { <MakeAdmin token=token.get_untracked()/> }.into_any(),
+                        Ok(false) => view! { <Used/> }.into_any(),
+                        Err(fault) => view! { <FaultPage fault/> }.into_any(),
                     })}
                 </Transition>
             </section>

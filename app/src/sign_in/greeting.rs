@@ -1,7 +1,7 @@
 //! The end of the first run: a model of this installation says a sentence, or the page says why none can.
 
 use crate::{
-    load::load,
+    load::{draw_in_place, load},
     role::{Trial, load_role},
     ui::{Button, ButtonLink, ButtonSize, ButtonVariant, Notice, Tone},
 };
@@ -29,18 +29,16 @@ pub fn Greeting() -> impl IntoView {
             "You are in"
         </h1>
         <Transition>
-            {move || Suspend::new(async move {
-                match role.await {
-                    Some(role) => view! { <Speaks role/> }.into_any(),
-                    None => {
-                        view! {
-                            <p class="sign-in-help">"This installation has no demo project. Make your own."</p>
-                            <ButtonLink href="/" variant=ButtonVariant::Primary size=ButtonSize::Large class="button-wide">
-                                "Go on"
-                            </ButtonLink>
-                        }
-                            .into_any()
+            {draw_in_place(role, move |answer| match answer {
+                Some(role) => view! { <Speaks role/> }.into_any(),
+                None => {
+                    view! {
+                        <p class="sign-in-help">"This installation has no demo project. Make your own."</p>
+                        <ButtonLink href="/" variant=ButtonVariant::Primary size=ButtonSize::Large class="button-wide">
+                            "Go on"
+                        </ButtonLink>
                     }
+                        .into_any()
                 }
             })}
         </Transition>

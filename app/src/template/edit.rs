@@ -9,7 +9,7 @@ use super::{
 use crate::{
     form::FaultPage,
     layout::{PageHeader, use_crumb},
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{Badge, ButtonLink, Skeleton, SkeletonShape},
 };
@@ -37,14 +37,12 @@ pub fn NewTemplatePage() -> impl IntoView {
     view! {
         <PageHeader title="New template"/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
-            {move || Suspend::new(async move {
-                match begun.await {
-                    Ok(None) => view! { <Choose/> }.into_any(),
-                    Ok(Some((source, checked))) => {
-                        view! { <TemplateEditor project key=None source checked version=None/> }.into_any()
-                    }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+            {draw(begun, move |answer| match answer {
+                Ok(None) => view! { <Choose/> }.into_any(),
+                Ok(Some((source, checked))) => {
+                    view! { <TemplateEditor project key=None source checked version=None/> }.into_any()
                 }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }
@@ -84,30 +82,28 @@ pub fn EditTemplatePage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
-            {move || Suspend::new(async move {
-                match loaded.await {
-                    Ok((detail, checked)) => {
-                        let version = detail.version;
-                        let name = detail.document.name.clone();
-                        use_crumb(move || Some(name.clone()));
-                        let href = format!("/p/{}/templates/{}", project.get_untracked(), detail.key);
-                        let actions = move || view! { <ButtonLink href>"Close"</ButtonLink> };
-                        view! {
-                            <PageHeader title=format!("Edit {}", detail.document.name) actions>
-                                <Badge>{format!("from version {version}")}</Badge>
-                            </PageHeader>
-                            <TemplateEditor
-                                project
-                                key=Some(detail.key)
-                                source=detail.source
-                                checked
-                                version=Some(version)
-                            />
-                        }
-                            .into_any()
+            {draw(loaded, move |answer| match answer {
+                Ok((detail, checked)) => {
+                    let version = detail.version;
+                    let name = detail.document.name.clone();
+                    use_crumb(move || Some(name.clone()));
+                    let href = format!("/p/{}/templates/{}", project.get_untracked(), detail.key);
+                    let actions = move || view! { <ButtonLink href>"Close"</ButtonLink> };
+                    view! {
+                        <PageHeader title=format!("Edit {}", detail.document.name) actions>
+                            <Badge>{format!("from version {version}")}</Badge>
+                        </PageHeader>
+                        <TemplateEditor
+                            project
+                            key=Some(detail.key)
+                            source=detail.source
+                            checked
+                            version=Some(version)
+                        />
                     }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+                        .into_any()
                 }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

@@ -5,7 +5,7 @@ use crate::{
     form::FaultPage,
     keyboard::use_shortcut,
     layout::PageHeader,
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, IconLink, Pager, RelativeTime, RowLink,
@@ -41,15 +41,12 @@ pub fn TemplatesPage() -> impl IntoView {
     view! {
         <PageHeader title="Templates" actions/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
-            {move || Suspend::new(async move {
-                let project = project.get();
-                match templates.await {
-                    Ok(page) if page.items.is_empty() && cursor.get().is_none() => {
-                        view! { <NoTemplates project/> }.into_any()
-                    }
-                    Ok(page) => view! { <TemplateTable project page/> }.into_any(),
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+            {draw(templates, move |answer| match answer {
+                Ok(page) if page.items.is_empty() && cursor.get_untracked().is_none() => {
+                    view! { <NoTemplates project=project.get_untracked()/> }.into_any()
                 }
+                Ok(page) => view! { <TemplateTable project=project.get_untracked() page/> }.into_any(),
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

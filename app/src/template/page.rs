@@ -12,7 +12,7 @@ use crate::{
     fault,
     form::{FaultNotice, FaultPage, fault_of, sentence},
     layout::{PageHeader, use_crumb},
-    load::{Loaded, load},
+    load::{Loaded, draw, load},
     project::use_project,
     ui::{
         Badge, ButtonLink, ButtonVariant, CodeBlock, ConfirmDialog, Glyph, Menu, MenuItem, Notice, Skeleton,
@@ -49,13 +49,11 @@ pub fn TemplatePage() -> impl IntoView {
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>
-            {move || Suspend::new(async move {
-                match shown.await {
-                    Ok(shown) => {
-                        view! { <One project=project.get_untracked() shown pair changes/> }.into_any()
-                    }
-                    Err(fault) => view! { <FaultPage fault/> }.into_any(),
+            {draw(shown, move |answer| match answer {
+                Ok(shown) => {
+                    view! { <One project=project.get_untracked() shown pair changes/> }.into_any()
                 }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

@@ -158,17 +158,23 @@ pub async fn save_template(
     Ok(saved)
 }
 
-/// Says that this tab has the template open for editing; who else has.
+/// Says that this tab has the template open for editing; who else has. `visit` grows with each time
+/// that the tab comes to it.
 #[server(input = Json)]
-pub async fn attend_template(project: ProjectKey, key: TemplateKey, tab: String) -> Result<Attendance> {
+pub async fn attend_template(
+    project: ProjectKey,
+    key: TemplateKey,
+    tab: String,
+    visit: u64,
+) -> Result<Attendance> {
     let (engine, user) = caller().await?;
-    Ok(engine.attend(&user, &project, &key, &tab).await?)
+    Ok(engine.attend(&user, &project, &key, &tab, visit).await?)
 }
 
 #[server(input = Json)]
-pub async fn leave_template(project: ProjectKey, key: TemplateKey, tab: String) -> Result<()> {
+pub async fn leave_template(project: ProjectKey, key: TemplateKey, tab: String, visit: u64) -> Result<()> {
     let (engine, user) = caller().await?;
-    Ok(engine.leave(&user, &project, &key, &tab).await?)
+    Ok(engine.leave(&user, &project, &key, &tab, visit).await?)
 }
 
 /// Copies it under a free key and goes on to the copy.

@@ -4,7 +4,7 @@ use super::server::RestoreTemplate;
 use crate::{
     fault::Result,
     form::{FaultNotice, FaultPage, fault_of},
-    load::Loaded,
+    load::{Loaded, draw_in_place},
     ui::{
         Badge, Button, ButtonKind, ButtonSize, ButtonVariant, Column, ConfirmDialog, RelativeTime, RowLink,
         Select, SelectOption, Skeleton, SkeletonShape, Table, Tone,
@@ -135,15 +135,11 @@ fn Compare(
         .collect();
     let newest = versions.first().map_or(1, |version| version.version);
     let (from, to) = pair.get_untracked().unwrap_or((newest.saturating_sub(1).max(1), newest));
-    let shown = move || {
-        Suspend::new(async move {
-            match changes.await {
-                None => ().into_any(),
-                Some(Ok(html)) => view! { <div class="version-changes" inner_html=html></div> }.into_any(),
-                Some(Err(fault)) => view! { <FaultPage fault/> }.into_any(),
-            }
-        })
-    };
+    let shown = draw_in_place(changes, |answer| match answer {
+        None => ().into_any(),
+        Some(Ok(html)) => view! { <div class="version-changes" inner_html=html></div> }.into_any(),
+        Some(Err(fault)) => view! { <FaultPage fault/> }.into_any(),
+    });
     view! {
         <section class="versions-compare" aria-label="Compare two versions">
             <form method="get" action=base class="versions-form">

@@ -6,7 +6,7 @@
 use leptos::{ev::KeyboardEvent, html, prelude::*};
 
 use super::icon::{Glyph, Icon};
-use crate::keyboard::sends;
+use crate::keyboard::send_form;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InputKind {
@@ -235,13 +235,8 @@ pub fn TextArea(
         }
     };
     let keydown = move |event: KeyboardEvent| {
-        if !submit_on_enter || !sends(&event) {
-            return;
-        }
-        if let Some(form) = node.get_untracked().and_then(|area| area.form()) {
-            event.prevent_default();
-            // An invalid form shows its own complaint and sends nothing.
-            let _ = form.request_submit();
+        if submit_on_enter {
+            send_form(&event);
         }
     };
     view! {

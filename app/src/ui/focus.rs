@@ -1,5 +1,6 @@
-//! Moves the keyboard's focus among the items of a list, a menu or a table.
+//! Moves the keyboard's focus: among the items of a list, a menu or a table, and to what is new on the page.
 
+use leptos::prelude::{document, queue_microtask, request_animation_frame};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
@@ -43,4 +44,30 @@ pub fn move_focus(container: &Element, selector: &str, step: Move) -> bool {
         (Move::Previous, Some(index)) => index.saturating_sub(1),
     };
     items.get(target).is_some_and(|item| item.focus().is_ok())
+}
+
+/// Gives the focus to a control that is about to be drawn, and then does `and`: before the next key is taken, so that
+/// whoever types on types into it.
+pub fn focus_drawn<C: JsCast + AsRef<HtmlElement> + 'static>(id: String, and: impl Fn(&C) + 'static) {
+    let go = move || {
+        let control = document().get_element_by_id(&id).and_then(|control| control.dyn_into::<C>().ok());
+        if let Some(control) = &control {
+            // It fails for what cannot be focused, which is no loss.
+            let element: &HtmlElement = control.as_ref();
+            _ = element.focus();
+            and(control);
+        }
+        control.is_some()
+    };
+    // What follows from a signal is drawn in microtasks; ours comes after them.
+    queue_microtask(move || {
+        let found = go();
+        request_animation_frame(move || {
+            // What took longer to be drawn, or was drawn once more.
+            let lost = || active_element().is_none_or(|active| active.tag_name() == "BODY");
+            if !found || lost() {
+                go();
+            }
+        });
+    });
 }

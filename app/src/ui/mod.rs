@@ -91,6 +91,6 @@ pub use tabs::{Tab, Tabs};
 pub use text::{CodeBlock, CopyButton, Kbd, Markdown, write_clipboard};
 pub use time::{
     Clock, DurationText, Elapsed, RelativeTime, TimeLeft, format_bytes, format_count, format_duration,
-    format_iso, use_clock,
+    format_iso, format_utc, tell_times, use_clock,
 };
 pub use toast::{Toast, ToastRegion, Toasts, use_toasts};

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use domain::id::Timestamp;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// `820 ms`, `8.2 s`, `3 m 10 s`, `2 h 5 m`, `3 d 4 h`.
 pub fn format_duration(milliseconds: u64) -> String {
@@ -100,10 +104,28 @@ pub fn format_iso(at: Timestamp) -> String {
 
 /// What the server shows: `21 Nov, 04:37`, in UTC.
 fn format_stable(at: Timestamp) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let Civil { month, day, hour, minute, .. } = Civil::from(at);
     format!("{day} {}, {hour:02}:{minute:02}", MONTHS[(month - 1) % 12])
+}
+
+/// In full, for what the server draws as it is: `21 Nov 2026, 04:37:40 UTC`. [`tell_times`] makes it the reader's own.
+pub fn format_utc(at: Timestamp) -> String {
+    let Civil { year, month, day, hour, minute, second, .. } = Civil::from(at);
+    format!("{day} {} {year}, {hour:02}:{minute:02}:{second:02} UTC", MONTHS[(month - 1) % 12])
+}
+
+/// Writes every `<time>` in this part of a page by the reader's clock, and says which clock that is: it may be printed.
+pub fn tell_times(part: &web_sys::Element) {
+    let Ok(times) = part.query_selector_all("time[datetime]") else { return };
+    let options = js_sys::Object::new();
+    // It fails for objects that are frozen.
+    _ = js_sys::Reflect::set(&options, &"timeZoneName".into(), &"short".into());
+    for time in (0..times.length()).filter_map(|at| times.get(at)?.dyn_into::<web_sys::Element>().ok()) {
+        let date = js_sys::Date::new(&time.get_attribute("datetime").unwrap_or_default().into());
+        if !date.get_time().is_nan() {
+            time.set_text_content(date.to_locale_string("default", &options).as_string().as_deref());
+        }
+    }
 }
 
 /// `just now`, `5 m ago`, `3 h ago`, `2 d ago`; `None` beyond a week, where the date says more.
@@ -270,6 +292,7 @@ mod tests {
         assert_eq!(format_iso(Timestamp(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(format_iso(Timestamp(1_709_164_800_123)), "2024-02-29T00:00:00.123Z");
         assert_eq!(format_iso(Timestamp(-1)), "1969-12-31T23:59:59.999Z");
+        assert_eq!(format_utc(Timestamp(1_709_164_800_123)), "29 Feb 2024, 00:00:00 UTC");
         assert_eq!(format_stable(Timestamp(1_735_689_599_000)), "31 Dec, 23:59");
     }
 

@@ -12,19 +12,22 @@ use crate::{
     event::{Caller, Decision, Event, EventKind, Failure, Parent, TemplateVersion, TextRef},
     file::FilePath,
     id::{OwnerId, StepRunId, Timestamp},
-    plan::Plan,
+    plan::{Body, Plan},
     role::{StepRole, fallback_warning},
     template::OnFailure,
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// How many log lines a message keeps (DESIGN section 4); the events are the full story.
 pub const LOG_LIMIT: usize = 200;
 /// Which shape and meaning a stored state has: one that was folded under another version is folded again. Raise it with
 /// every change of [`RunState`] or of what its events do to it.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 /// How many requested paths a run remembers, and how many files its message lists.
 pub const FILE_LIMIT: usize = 200;
 
@@ -108,9 +111,15 @@ pub struct RunState {
     /// Attempts that are open now.
     #[serde(skip_serializing_if = "is_zero")]
     pub open: u32,
+    /// The step run whose attempt started last; of several at once, the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<StepRunId>,
     /// Step runs that wait for a person.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub waiting: u32,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub waiting: BTreeSet<StepRunId>,
+    /// Step runs whose open attempt is a run of its own.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub calling: BTreeSet<StepRunId>,
     /// Step runs that may start: they wait for a slot of their provider, or for the time of their next attempt.
     #[serde(skip_serializing_if = "is_zero")]
     pub ready: u32,
@@ -263,7 +272,7 @@ impl RunState {
                     on_timeout: *on_timeout,
                     answer: None,
                 });
-                self.waiting += 1;
+                self.waiting.insert(*step);
                 self.started_at.get_or_insert(at);
                 self.note(at, Level::Info, format!("{} waits for a decision", self.label(*step)));
             }
@@ -301,6 +310,7 @@ impl RunState {
             }
             EventKind::StepCancelled { step } => {
                 self.end_attempt(at, *step, AttemptEnd::Cancelled);
+                self.waiting.remove(step);
                 self.at(*step).status = StepStatus::Cancelled;
             }
             EventKind::Completed { output, shown } => {
@@ -337,7 +347,7 @@ impl RunState {
             (true, false) => self.ready -= 1,
             _ => {}
         }
-        if self.waiting > 0 {
+        if !self.waiting.is_empty() {
             let idle = self.open == 0 && self.ready == 0;
             self.phase = if idle { Phase::Waiting } else { Phase::Processing };
         }
@@ -443,8 +453,8 @@ impl RunState {
             state.status = StepStatus::Completed;
             self.note(at, Level::Info, format!("{label} {text}"));
         }
-        self.waiting -= 1;
-        if self.waiting == 0 {
+        self.waiting.remove(&step);
+        if self.waiting.is_empty() {
             self.phase = Phase::Processing;
         }
     }
@@ -464,6 +474,10 @@ impl RunState {
         self.phase = Phase::Processing;
         self.started_at.get_or_insert(at);
         self.open += 1;
+        self.newest = Some(step);
+        if self.plan.steps[step.index()].body == Body::Template {
+            self.calling.insert(step);
+        }
         let state = self.at(step);
         state.status = StepStatus::Running;
         state.retry_at = None;
@@ -488,6 +502,7 @@ impl RunState {
             open.end = Some(end);
             open.finished_at = Some(at);
             self.open -= 1;
+            self.calling.remove(&step);
         }
     }
 
@@ -551,7 +566,8 @@ impl RunState {
         self.phase = phase;
         self.finished_at = Some(at);
         self.open = 0;
-        self.waiting = 0;
+        self.waiting.clear();
+        self.calling.clear();
         self.ready = 0;
     }
 

@@ -325,6 +325,7 @@ fn row_kind(name: &str, property: &Value) -> RowKind {
         FieldKind::Integer => RowKind::Integer,
         FieldKind::Boolean => RowKind::Boolean,
         FieldKind::Choice(_) => RowKind::Choice,
+        FieldKind::List(_) => RowKind::List(item_kind(property)),
         FieldKind::Json if property.get("enum").is_some() => RowKind::Any,
         FieldKind::Json => match type_of(property) {
             Some("array") => RowKind::List(item_kind(property)),

@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     Engine, Error, Result, User,
+    projects::allowed,
     store::{
         changes,
-        runs::{self, RunRow},
+        runs::{self, Followable},
     },
 };
 use domain::{
@@ -47,13 +48,13 @@ const MOST_RUNS: usize = 100;
 /// The runs of a cursor, found and allowed.
 pub(super) struct Found {
     project: ProjectId,
-    runs: Vec<(RunNumber, RunRow)>,
+    runs: Vec<Followable>,
 }
 
 impl Found {
     /// Whether none of them has, or will have, an event after this one.
     pub fn have_ended(&self, after: u64) -> bool {
-        self.runs.iter().all(|(_, row)| row.has_ended() && row.last_seq() <= after)
+        self.runs.iter().all(|run| run.ended && run.last_seq <= after)
     }
 }
 
@@ -66,15 +67,16 @@ pub(super) async fn find(
     if cursor.runs.len() > MOST_RUNS {
         return Err(Error::invalid("after", format!("follow at most {MOST_RUNS} runs at once")));
     }
-    let mut runs = Vec::new();
-    for &number in cursor.runs.keys() {
-        runs.push((number, engine.run_row(user, project, number, Permission::Viewer).await?));
+    let numbers: Vec<_> = cursor.runs.keys().copied().collect();
+    let mut db = engine.0.store.quick().await?;
+    let (standing, runs) = runs::followable(&mut db, project, user.id, &numbers).await?.unzip();
+    drop(db);
+    let project = allowed(user, project, Permission::Viewer, standing)?;
+    let runs = runs.unwrap_or_default();
+    match numbers.into_iter().find(|number| runs.iter().all(|run| run.number != *number)) {
+        Some(missing) => Err(Error::not_found("run", missing)),
+        None => Ok(Found { project, runs }),
     }
-    let project = match runs.first() {
-        Some((_, row)) => row.project(),
-        None => engine.authorise(user, project, Permission::Viewer).await?,
-    };
-    Ok(Found { project, runs })
 }
 
 pub(super) fn follow(
@@ -85,9 +87,8 @@ pub(super) fn follow(
     cursor: Cursor,
 ) -> LiveStream {
     let Found { project, runs } = found;
-    let followed = runs.into_iter().map(|(number, row)| {
-        let channel = engine.0.live.channel(row.id());
-        (number, Followed { id: row.id(), channel, seen: BTreeMap::new() })
+    let followed = runs.into_iter().map(|Followable { number, id, .. }| {
+        (number, Followed { id, channel: engine.0.live.channel(id), seen: BTreeMap::new() })
     });
     let followed = followed.collect();
     let (frames, receiver) = mpsc::channel(BUFFER);

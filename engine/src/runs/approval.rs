@@ -13,7 +13,6 @@ use domain::{
     event::{Decision, EventKind, Failure},
     id::{RunNumber, StepRunId, Timestamp},
     key::ProjectKey,
-    plan::Body,
     problem::Problem,
     run::StepStatus,
     view::RunDetail,
@@ -180,12 +179,10 @@ impl Conductor {
 
     /// What time limits decide that have come.
     pub(super) async fn expire(&mut self, turn: &mut Turn) {
-        if self.state().waiting == 0 && !self.recipe.has_children {
-            return;
-        }
-        let late = self.state().step_runs().filter_map(|(id, run)| {
-            let until = run.question.as_ref()?.until?;
-            (run.status == StepStatus::Waiting && until <= turn.at).then_some(id)
+        let state = self.state();
+        let late = state.waiting.iter().copied().filter(|id| {
+            let question = state.step_run(*id).and_then(|run| run.question.as_ref());
+            question.and_then(|question| question.until).is_some_and(|until| until <= turn.at)
         });
         for step in late.collect::<Vec<_>>() {
             let on_timeout = self.recipe.template.steps[step.index()].on_timeout();
@@ -217,10 +214,10 @@ impl Conductor {
         }
         let plan = self.recipe.plan.clone();
         let limit = |step: StepRunId| plan.steps[step.index()].timeout_ms;
-        let slow = self.state().step_runs().filter_map(|(id, run)| {
-            let attempt = run.open_attempt()?;
-            let child = plan.steps[id.index()].body == Body::Template;
-            let late = child && turn.at.since(attempt.started_at) >= limit(id)?;
+        let state = self.state();
+        let slow = state.calling.iter().filter_map(|&id| {
+            let attempt = state.step_run(id)?.open_attempt()?;
+            let late = turn.at.since(attempt.started_at) >= limit(id)?;
             late.then_some((id, attempt.number))
         });
         for (step, attempt) in slow.collect::<Vec<_>>() {

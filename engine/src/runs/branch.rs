@@ -9,9 +9,9 @@ use domain::{
     branch::Branch,
     id::{MessageId, TaskId},
 };
+use uuid::Uuid;
 
 /// The end of a branch, or the beginning of a new one.
-#[derive(Default)]
 pub(super) struct Place {
     /// What stands before the launch.
     pub path: Vec<Stretch>,
@@ -20,9 +20,21 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Where a conversation begins.
+    fn trunk() -> Self {
+        let whole = Stretch { branch: None, below: Uuid::max() };
+        Self { path: vec![whole], branch: None, replaces: None }
+    }
+
     /// The branch of the launch's messages, the first of which is `message`.
     pub fn branch(&self, message: MessageId) -> Option<MessageId> {
         if self.replaces.is_some() { Some(message) } else { self.branch }
+    }
+
+    /// To the end of that branch.
+    pub fn path_of(self, message: MessageId) -> Vec<Stretch> {
+        let own = self.replaces.map(|_| Stretch { branch: Some(message.0), below: Uuid::max() });
+        own.into_iter().chain(self.path).collect()
     }
 }
 
@@ -36,7 +48,7 @@ impl Engine {
             return match launch {
                 Launch { replaces: Some(_), .. } => Err(Error::invalid("replaces", alone)),
                 Launch { branch: Some(Branch::Of(_)), .. } => Err(Error::invalid("branch", alone)),
-                _ => Ok(Place::default()),
+                _ => Ok(Place::trunk()),
             };
         };
         if let Some(replaced) = launch.replaces {

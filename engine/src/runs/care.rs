@@ -19,6 +19,8 @@ impl Engine {
     /// Sees `first` through, and if it breaks down takes the run up again, until it has ended or the server stops.
     pub(super) fn look_after(&self, run: RunId, first: impl Future<Output = Result<End>> + Send + 'static) {
         let engine = self.clone();
+        // In a box: the task would have room for it twice.
+        let first = Box::pin(first);
         self.0.runs.tasks.spawn(async move {
             let mut result = AssertUnwindSafe(first).catch_unwind().await;
             let (mut setbacks, mut panics) = (0, 0);
@@ -39,7 +41,7 @@ impl Engine {
                         if setbacks >= SETBACKS {
                             let why =
                                 "the server could not read what the run needs to go on; its log says why";
-                            return engine.end_as_failed(run, why).await;
+                            return Box::pin(engine.end_as_failed(run, why)).await;
                         }
                     }
                     Err(_) => {
@@ -47,7 +49,7 @@ impl Engine {
                         panics += 1;
                         if panics >= PANICS || setbacks >= SETBACKS {
                             let why = "the server failed at this run again and again; its log says why";
-                            return engine.end_as_failed(run, why).await;
+                            return Box::pin(engine.end_as_failed(run, why)).await;
                         }
                     }
                 }
@@ -59,7 +61,7 @@ impl Engine {
                     () = tokio::time::sleep(pause_after(setbacks)) => {}
                     () = stopping.cancelled() => return engine.0.runs.forget_closed(run),
                 }
-                let next = take_up(engine.clone(), run, mail, mailbox);
+                let next = Box::pin(take_up(engine.clone(), run, mail, mailbox));
                 result = AssertUnwindSafe(next).catch_unwind().await;
             }
         });

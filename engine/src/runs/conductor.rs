@@ -6,14 +6,23 @@
 use super::{
     attempt::{self, Answer, CallFailure},
     items::ItemValues,
+    mapped::Mapped,
     recipe::Recipe,
-    turn::{Append, Start, Turn, Wait, derived},
+    turn::{Start, Turn, Wait, derived},
 };
 use crate::{
     Engine, Error, Result,
     live::RunChannel,
     models::Slot,
-    store::{self, messages::Earlier, runs::CallerKey, snapshots, versions::RoleVersion},
+    store::{
+        self,
+        branches::Stretch,
+        log::{self, Append},
+        messages::Earlier,
+        runs::CallerKey,
+        snapshots,
+        versions::RoleVersion,
+    },
 };
 use domain::{
     event::{Decision, Event, EventKind, Failure, TextRef},
@@ -134,11 +143,13 @@ pub(super) struct Conductor {
     /// Outputs by step name; null for a step that was skipped, or failed where the run goes on.
     pub outputs: BTreeMap<String, Value>,
     /// What output mappings put into the context.
-    pub mapped: BTreeMap<String, Value>,
+    pub mapped: Mapped,
     /// Per step under forEach whose list is known.
     pub items: HashMap<u32, ItemValues>,
-    /// The conversation's files as they stand, where the template writes any.
+    /// The files as they stand on the run's branch, where the template writes any.
     pub files: BTreeMap<FilePath, String>,
+    /// To the end of the branch on which the run's messages stand.
+    pub path: Vec<Stretch>,
     pub conversation: Value,
     pub planner: Planner,
     pub channel: Arc<RunChannel>,
@@ -200,10 +211,21 @@ impl Conductor {
                     end = End::Stopped;
                     break;
                 }
-                _ = mailbox.recv_many(&mut reports, REPORTS) => {}
+                _ = mailbox.recv_many(&mut reports, REPORTS) => {
+                    // Attempts that end together share a turn, and its commit.
+                    if self.open.len() > 1 {
+                        tokio::task::yield_now().await;
+                        while reports.len() < REPORTS
+                            && let Ok(report) = mailbox.try_recv()
+                        {
+                            reports.push(report);
+                        }
+                    }
+                }
                 () = tokio::time::sleep_until(self.metadata_at + METADATA_EVERY), if self.metadata_stale => {}
             }
-            if self.turn(reports.drain(..)).await.is_err() {
+            // In a box, for a run that waits needs no room for it.
+            if Box::pin(self.turn(reports.drain(..))).await.is_err() {
                 if !stopping.is_cancelled() {
                     return End::Fenced;
                 }
@@ -243,7 +265,7 @@ impl Conductor {
             && self.pending == 0
             && !self.metadata_stale
             && !state.phase.is_end()
-            && (state.waiting > 0 || state.open > 0)
+            && (!state.waiting.is_empty() || state.open > 0)
     }
 
     async fn turn(&mut self, reports: impl Iterator<Item = Report>) -> Result<(), Fenced> {
@@ -371,6 +393,7 @@ impl Conductor {
             task: self.task,
             message: self.message,
             expected,
+            at: turn.at,
             events: Arc::new(std::mem::take(&mut turn.events)),
             contents: Arc::new(std::mem::take(&mut turn.contents)),
             derived: derived(state),
@@ -417,10 +440,7 @@ impl Conductor {
     async fn commit(&self, append: Append) -> Result<(), Fenced> {
         let stopping = self.engine.0.runs.stopping();
         loop {
-            let write = append.clone();
-            let stored = self.engine.0.store.write_opening(move |tx, savepoint| {
-                Box::pin(async move { write.write(tx, savepoint).await })
-            });
+            let stored = async { self.engine.0.store.append(log::Turn::new(&append)?).await };
             match stored.await {
                 Ok(true) => {
                     if append.derived.wake_at.is_some() {

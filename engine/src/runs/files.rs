@@ -2,12 +2,13 @@
 
 use crate::{
     Engine, Error, Result, User,
-    store::{files, runs::RunRow},
+    store::{branches, files, runs::RunRow},
 };
 use domain::{
     access::Permission,
+    branch::Branch,
     file::FilePath,
-    id::RunNumber,
+    id::{RunNumber, TaskId},
     key::ProjectKey,
     view::{FileText, FileVersion},
 };
@@ -36,7 +37,23 @@ impl Engine {
         files::of_run(self.0.store.read(), row.id(), writes).await
     }
 
-    /// A file of the run's conversation: one version of it, or the last that the run wrote.
+    /// How the files of a conversation stand at the end of a branch; none: of the one that moved last.
+    ///
+    /// # Errors
+    /// `Invalid` when the conversation has no such branch.
+    pub async fn conversation_files(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        task: TaskId,
+        branch: Option<Branch>,
+    ) -> Result<Vec<FileVersion>> {
+        let (_, path) = self.branch_to_read(user, project, task, branch).await?;
+        files::newest(self.0.store.read(), task, &path).await
+    }
+
+    /// A file of the run's conversation: one version of it, or the last that the run wrote. The versions around it are
+    /// those on the run's branch.
     ///
     /// # Errors
     /// `NotFound` when the run wrote no such file, or its conversation has no such version.
@@ -53,15 +70,19 @@ impl Engine {
         let file = files::one(db, row.id(), path, version).await?;
         let file = file.ok_or_else(|| Error::not_found("file", path))?;
         let text = files::body(db, file.content).await?;
-        let before = match file.version.checked_sub(1).filter(|before| *before > 0) {
-            Some(before) => files::one(db, row.id(), path, Some(before)).await?,
+        let summary = row.summary()?;
+        let branch = self.branch_of(summary.task, summary.message).await?;
+        let on_branch = branches::path(db, branch).await?;
+        let versions = files::versions(db, summary.task, &on_branch, path).await?;
+        let before = match versions.iter().rev().find(|version| **version < file.version) {
+            Some(before) => files::one(db, row.id(), path, Some(*before)).await?,
             None => None,
         };
         let before = match before {
             Some(before) => Some(files::body(db, before.content).await?),
             None => None,
         };
-        Ok(FileText { file, text, before })
+        Ok(FileText { file, text, before, versions })
     }
 
     /// The texts of files, by path.

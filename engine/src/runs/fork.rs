@@ -5,7 +5,7 @@ use super::{
     Launch,
     conductor::Conductor,
     items::ItemValues,
-    launch::{Opening, request_digest},
+    launch::{Opening, checked_key, request_digest},
     opening,
     output::Output,
     recipe::Recipe,
@@ -84,6 +84,7 @@ impl Engine {
         let id = row.project();
         let digest =
             request_digest(&json!([{ "fork": run }, Fork { idempotency_key: None, ..fork.clone() }]))?;
+        fork.idempotency_key.as_deref().map(checked_key).transpose()?;
         let idempotency = fork.idempotency_key.clone().map(|key| (key, digest));
         if let Some(earlier) = self.launched_under(id, idempotency.as_ref()).await? {
             return Ok(earlier);

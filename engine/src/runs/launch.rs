@@ -7,17 +7,18 @@ use super::{
     conductor::{Conductor, Mailbox, Report},
     fork::Reuse,
     load::EARLIER,
+    mapped::Mapped,
     opening,
     recipe::ASK,
     settle::Settled,
-    turn::{ChildStart, Turn, is_unique_violation},
+    turn::{ChildStart, Turn},
 };
 use crate::{
     Engine, Error, Result, User,
     projects::allowed,
     store::{
         self, changes, files,
-        log::{self, Beginning},
+        launches::Beginning,
         messages,
         runs::{self, CallerKey, NewRun, RunRow, Snapshot},
         versions,
@@ -32,6 +33,7 @@ use domain::{
     run::{Planner, RunState},
     view::Launched,
 };
+use futures::FutureExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
@@ -61,18 +63,21 @@ pub(super) struct Opening {
 }
 
 impl Engine {
-    pub(super) async fn launch(
+    /// `beside`: what else the same request asks for.
+    pub(crate) async fn launch(
         &self,
         user: &User,
         project_key: &ProjectKey,
         subject: Subject,
         mut launch: Launch,
+        beside: Option<&Value>,
     ) -> Result<Launched> {
         let template = match &subject {
             Subject::Template(key) if key.as_ref() != ASK => Some(key),
             _ => None,
         };
-        let ground = versions::ground(self.0.store.read(), project_key, user.id, template).await?;
+        let ground =
+            versions::ground(&mut *self.0.store.quick().await?, project_key, user.id, template).await?;
         let standing = ground.as_ref().map(|ground| ground.standing);
         let project = allowed(user, project_key, Permission::Editor, standing)?;
         let (newest, roles) = ground.map(|ground| (ground.template, ground.roles)).unwrap_or_default();
@@ -88,6 +93,7 @@ impl Engine {
         if launch.branch.is_some() || launch.replaces.is_some() {
             body.extend([json!(launch.branch), json!(launch.replaces)]);
         }
+        body.extend(beside.cloned());
         let digest = request_digest(&Value::Array(body))?;
         let idempotency = launch.idempotency_key.clone().map(|key| (key, digest));
         if let Some(earlier) = self.launched_under(project, idempotency.as_ref()).await? {
@@ -148,9 +154,6 @@ impl Engine {
         idempotency: Option<&(String, Vec<u8>)>,
     ) -> Result<Option<Launched>> {
         let Some((key, digest)) = idempotency else { return Ok(None) };
-        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LIMIT {
-            return Err(Error::invalid("idempotencyKey", format!("1 to {IDEMPOTENCY_KEY_LIMIT} bytes")));
-        }
         let earlier = runs::by_idempotency_key(self.0.store.read(), project, key).await?;
         let Some((row, earlier)) = earlier else { return Ok(None) };
         self.launched_before(same_launch(&row, key, digest, &earlier)?).await.map(Some)
@@ -198,82 +201,61 @@ impl Engine {
         // The message is made with it.
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
         let events = append.events.clone();
-        let (run, message, task_id, at, branch) = (new.id, new.message, new.task, new.at, new.branch);
+        let (run, message, task_id, project, branch) =
+            (new.id, new.message, new.task, new.project, new.branch);
         let limited = append.derived.wake_at.is_some();
         let subject = append.subject.take().unwrap_or(domain::view::Subject::Run {
             number: RunNumber(0),
             task: task_id,
             status: conductor.state().status(),
         });
+        let idempotency = new.idempotency.clone();
+        let above = caller.as_ref().map(|caller| caller.task);
+        let title = task.is_none().then_some(title);
+        let beginning = Beginning::new(new, title, above, content, &append, &metadata, &subject)?;
         // Registered before it is stored: who reads of it may reach it at once.
         self.0.runs.register(run, mail);
-        let stored = self
-            .0
-            .store
-            .write_opening(move |tx, mut savepoint| {
-                Box::pin(async move {
-                    // Again: another launch may have come in between.
-                    if let Some((key, digest)) = &new.idempotency {
-                        savepoint.open(tx).await?;
-                        let before = runs::by_idempotency_key(&mut *tx, new.project, key).await?;
-                        if let Some((row, earlier)) = before {
-                            return same_launch(&row, key, digest, &earlier).map(Stored::Before);
-                        }
-                    }
-                    let mut above = None;
-                    if let Some(CallerFrame { key, task, .. }) = &caller {
-                        savepoint.open(tx).await?;
-                        above = Some(*task);
-                        if let Some(row) = runs::child(&mut *tx, key.run, key.step, key.attempt).await? {
-                            return Ok(Stored::Before(row.id()));
-                        }
-                        // It was stopped in between: nobody would wait for this run, or stop it.
-                        if runs::has_ended(&mut *tx, key.run).await? != Some(false) {
-                            return Err(Error::Conflict(format!("run {} has ended", key.number)));
-                        }
-                    }
-                    if let Some(id) = task {
-                        savepoint.open(tx).await?;
-                        if !messages::touch_task(tx, id, new.project, at).await? {
-                            return Err(Error::not_found("conversation", id));
-                        }
-                    }
-                    let beginning = Beginning {
-                        run: &new,
-                        new_task: task.is_none().then_some((title.as_str(), above)),
-                        content: &content,
-                        events: &append.events,
-                        contents: &append.contents,
-                        derived: &append.derived,
-                        metadata: &metadata,
-                        output: append.output.as_deref(),
-                        subject: &subject,
-                    };
-                    let number = log::begin(tx, savepoint, &beginning).await?;
-                    changes::prune_now_and_then(tx).await?;
-                    Ok(Stored::Now(number))
-                })
-            })
-            .await;
-        if !matches!(stored, Ok(Stored::Now(_))) {
+        let stored = self.0.store.begin(beginning).await;
+        if !matches!(stored, Ok(Some(_))) {
             self.0.runs.forget(run, &conductor.mail);
         }
-        match stored {
-            Ok(Stored::Now(number)) => {
-                conductor.number = number;
-                if limited {
-                    self.0.runs.alarm.notify_one();
+        if let Some(number) = stored? {
+            conductor.number = number;
+            if limited {
+                self.0.runs.alarm.notify_one();
+            }
+            conductor.channel.committed(&events);
+            conductor.carry_out(turn);
+            self.look_after(run, conductor.conduct(mailbox).map(Ok));
+            self.prune_changes();
+            return Ok(Launched {
+                run: number,
+                message_id: message,
+                task_id,
+                event_id,
+                queue_position,
+                branch,
+            });
+        }
+        // Another one of the same came in between.
+        if let Some(CallerFrame { key, .. }) = caller
+            && let Some(row) = runs::child(self.0.store.read(), key.run, key.step, key.attempt).await?
+        {
+            return self.launched_before(row.id()).await;
+        }
+        let earlier = self.launched_under(project, idempotency.as_ref()).await?;
+        earlier.ok_or_else(|| Error::Conflict("two launches met; give it again".to_owned()))
+    }
+
+    /// Throws old changes away now and then, beside the launch: it has been made, whatever becomes of this.
+    fn prune_changes(&self) {
+        if changes::prune_is_due() {
+            let engine = self.clone();
+            self.0.runs.tasks.spawn(async move {
+                if let Err(error) = engine.0.store.write(|tx| Box::pin(changes::prune(tx))).await {
+                    tracing::warn!(%error, "old changes were not thrown away");
                 }
-                conductor.channel.committed(&events);
-                conductor.carry_out(turn);
-                self.look_after(run, async move { Ok(conductor.conduct(mailbox).await) });
-                Ok(Launched { run: number, message_id: message, task_id, event_id, queue_position, branch })
-            }
-            Ok(Stored::Before(run)) => self.launched_before(run).await,
-            Err(error) if is_unique_violation(&error) => {
-                Err(Error::Conflict("two launches met; give it again".to_owned()))
-            }
-            Err(error) => Err(error),
+            });
         }
     }
 
@@ -313,7 +295,7 @@ impl Engine {
             Vec::new()
         };
         let files = if settled.recipe.writes_files && opening.task.is_some() {
-            self.files_of(files::newest(db, task).await?).await?
+            self.files_of(files::newest(db, task, &place.path).await?).await?
         } else {
             BTreeMap::new()
         };
@@ -363,9 +345,10 @@ impl Engine {
             conversation: serde_json::to_value(&earlier).map_err(Error::internal)?,
             earlier,
             outputs: BTreeMap::new(),
-            mapped: BTreeMap::new(),
+            mapped: Mapped::default(),
             items: HashMap::new(),
             files,
+            path: place.path_of(user_message),
             planner: Planner::new(RunState::default()),
             channel: self.0.live.channel(run),
             mail,
@@ -416,11 +399,6 @@ fn same_launch(row: &RunRow, key: &str, digest: &[u8], earlier: &[u8]) -> Result
     Err(Error::Conflict(format!("the idempotency key '{key}' was used for another launch, run {number}")))
 }
 
-enum Stored {
-    Now(RunNumber),
-    Before(RunId),
-}
-
 impl Conductor {
     fn submit(
         &mut self,
@@ -444,6 +422,14 @@ impl Conductor {
         self.record(turn, EventKind::Submitted { template, plan, input: reference, by, parent, caller });
         self.record(turn, EventKind::RolesResolved { roles });
         Ok(())
+    }
+}
+
+/// Refuses an idempotency key that is too long, or none.
+pub(crate) fn checked_key(key: &str) -> Result<()> {
+    match key.len() {
+        1..=IDEMPOTENCY_KEY_LIMIT => Ok(()),
+        _ => Err(Error::invalid("idempotencyKey", format!("1 to {IDEMPOTENCY_KEY_LIMIT} bytes"))),
     }
 }
 

@@ -3,12 +3,15 @@
 use super::{
     conductor::{Conductor, Report},
     items::ItemValues,
-    turn::{Append, Turn, derived},
+    mapped::Mapped,
+    turn::{Turn, derived},
 };
 use crate::{
     Engine, Error, Result, store,
     store::{
-        branches, files, messages,
+        branches, files,
+        log::{self, Append},
+        messages,
         runs::{self, CallerKey},
         snapshots, versions,
     },
@@ -62,15 +65,15 @@ impl Engine {
         }
         let input = self.stored_text(run, snapshot.input).await?;
         let input = serde_json::from_str(&input).map_err(Error::internal)?;
+        let branch = self.branch_of(summary.task, snapshot.message).await?;
+        let path = branches::path(db, branch).await?;
         let earlier = if recipe.reads_conversation {
-            let branch = self.branch_of(summary.task, snapshot.message).await?;
-            let path = branches::path(db, branch).await?;
             messages::earlier(db, summary.task, &path, snapshot.message, EARLIER).await?
         } else {
             Vec::new()
         };
         let files = if recipe.writes_files {
-            self.files_of(files::newest(db, summary.task).await?).await?
+            self.files_of(files::newest(db, summary.task, &path).await?).await?
         } else {
             BTreeMap::new()
         };
@@ -92,9 +95,10 @@ impl Engine {
             input,
             earlier,
             outputs: BTreeMap::new(),
-            mapped: BTreeMap::new(),
+            mapped: Mapped::default(),
             items: HashMap::new(),
             files,
+            path,
             channel: self.0.live.channel(run),
             mail,
             open: HashMap::new(),
@@ -138,6 +142,7 @@ impl Engine {
             task: summary.task,
             message: summary.message,
             expected,
+            at,
             events: events.clone(),
             contents: Arc::default(),
             derived: derived(&state),
@@ -149,12 +154,7 @@ impl Engine {
                 status: state.status(),
             }),
         };
-        if self
-            .0
-            .store
-            .write_opening(move |tx, savepoint| Box::pin(async move { append.write(tx, savepoint).await }))
-            .await?
-        {
+        if self.0.store.append(log::Turn::new(&append)?).await? {
             self.0.live.channel(run).committed(&events);
             if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
                 self.deliver(run, Report::Child { step, attempt });
@@ -178,20 +178,21 @@ impl Conductor {
             let step = &self.state().steps[index];
             let name = self.state().plan.steps[index].name.clone();
             let output = match (step.status, step.output.clone()) {
-                (StepStatus::Completed, Some(output)) => self.read_output(index, &output).await?,
+                (StepStatus::Completed, Some(output)) => {
+                    let output = self.read_output(index, &output).await?;
+                    // It succeeded when the step finished, and expressions are pure.
+                    let planned = &self.recipe.template.steps[index];
+                    let mapped =
+                        self.recipe.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
+                    self.mapped.write(&self.recipe.plan, index, mapped);
+                    output
+                }
                 (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
                 _ => {
                     self.read_items(index).await?;
                     continue;
                 }
             };
-            if !output.is_null() {
-                // It succeeded when the step finished, and expressions are pure.
-                let planned = &self.recipe.template.steps[index];
-                let mapped =
-                    self.recipe.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
-                self.mapped.extend(mapped);
-            }
             self.outputs.insert(name, output);
         }
         Ok(())

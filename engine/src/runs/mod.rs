@@ -18,6 +18,7 @@ mod fork;
 mod items;
 mod launch;
 mod load;
+mod mapped;
 mod opening;
 mod output;
 mod paths;
@@ -30,6 +31,7 @@ mod turn;
 
 pub use approval::AnswerDraft;
 pub use fork::Fork;
+pub(crate) use launch::checked_key;
 pub use preview::Expression;
 
 use crate::{
@@ -210,7 +212,8 @@ impl Engine {
         subject: Subject,
         launch: Launch,
     ) -> Result<Launched> {
-        self.launch(user, project, subject, launch).await
+        launch.idempotency_key.as_deref().map(checked_key).transpose()?;
+        self.launch(user, project, subject, launch, None).await
     }
 
     /// The run, for one who may do `need` in its project.
@@ -221,7 +224,7 @@ impl Engine {
         run: RunNumber,
         need: Permission,
     ) -> Result<RunRow> {
-        let found = runs::by_number_for(self.0.store.read(), project, user.id, run).await?;
+        let found = runs::by_number_for(&mut *self.0.store.quick().await?, project, user.id, run).await?;
         let (standing, row) = found.unzip();
         allowed(user, project, need, standing)?;
         row.flatten().ok_or_else(|| Error::not_found("run", run))

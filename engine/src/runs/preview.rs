@@ -1,5 +1,6 @@
 //! What an expression gives with the data of a past run, for whoever is writing it.
 
+use super::mapped::Mapped;
 use crate::{Engine, Error, Result, User, store::runs};
 use domain::{
     access::Permission,
@@ -57,7 +58,7 @@ impl Engine {
         let state = self.state_of(run).await?;
         let input = self.stored_text(run, row.snapshot.0.input).await?;
         let input: Value = serde_json::from_str(&input).map_err(Error::internal)?;
-        let (mut outputs, mut mapped) = (BTreeMap::new(), BTreeMap::new());
+        let (mut outputs, mut mapped) = (BTreeMap::new(), Mapped::default());
         for (index, (step, planned)) in state.steps.iter().zip(&state.plan.steps).enumerate() {
             let written = recipe.template.steps[index].output_mapping.keys();
             let wanted = std::iter::once(&planned.name).chain(written).any(|name| {
@@ -67,21 +68,23 @@ impl Engine {
                 _ if !wanted => continue,
                 (StepStatus::Completed, Some(output)) => {
                     let text = self.stored_text(run, output.id).await?;
-                    recipe.outputs[index].of_stored(output.json, text)?
+                    let output = recipe.outputs[index].of_stored(output.json, text)?;
+                    let planned = &recipe.template.steps[index];
+                    if let Ok(written) = recipe.evaluator.output_mapping(planned, &output) {
+                        mapped.write(&state.plan, index, written);
+                    }
+                    output
                 }
                 (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
                 _ => continue,
             };
-            if let Ok(written) = recipe.evaluator.output_mapping(&recipe.template.steps[index], &output) {
-                mapped.extend(written);
-            }
             outputs.insert(planned.name.clone(), output);
         }
         let conversation = json!([]);
         let context = Context {
             input: &input,
             outputs: &outputs,
-            mapped: &mapped,
+            mapped: mapped.values(),
             conversation: &conversation,
             item: None,
         };

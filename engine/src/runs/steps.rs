@@ -54,13 +54,13 @@ impl Conductor {
         }
     }
 
-    /// Brings the files that are to be edited up to date: another run in the conversation may have written since this one
+    /// Brings the files that are to be edited up to date: another run on the branch may have written since this one
     /// began.
     async fn look_at_files(&mut self, changes: &[FileChange], turn: &Turn) {
         let edited = changes.iter().filter(|change| change.edits.is_some());
         let paths = edited.filter_map(|change| FilePath::parse(&change.path).ok());
         for path in paths.take(MAX_CHANGES).filter(|path| !turn.written.contains_key(path)) {
-            match files::newest_of(self.engine.0.store.read(), self.task, &path).await {
+            match files::newest_of(self.engine.0.store.read(), self.task, &self.path, &path).await {
                 Ok(Some(text)) => drop(self.files.insert(path, text)),
                 Ok(None) => {}
                 Err(error) => {
@@ -121,7 +121,7 @@ impl Conductor {
         let evaluate = || self.recipe.evaluator.output_mapping(planned, output);
         let mapped = self.recipe.aside(self.bytes(), evaluate);
         let mapped = mapped.map_err(|error| Failure::new(ErrorClass::Expression, error.to_string()))?;
-        self.mapped.extend(mapped);
+        self.mapped.write(&self.recipe.plan, step.index(), mapped);
         Ok(())
     }
 
@@ -332,7 +332,7 @@ impl Conductor {
         Context {
             input: &self.input,
             outputs: &self.outputs,
-            mapped: &self.mapped,
+            mapped: self.mapped.values(),
             conversation: &self.conversation,
             item,
         }

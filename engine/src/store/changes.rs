@@ -27,13 +27,15 @@ pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Sub
     Ok(())
 }
 
-/// Throws old changes away, once in so many calls.
-pub async fn prune_now_and_then(tx: &mut SqliteConnection) -> Result<()> {
+/// Whether it is time to throw old changes away; asked once for each launch.
+pub fn prune_is_due() -> bool {
     static CALLS: AtomicU32 = AtomicU32::new(1);
-    if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
-        let old = "DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - $1";
-        sqlx::query(old).bind(KEPT).execute(tx).await?;
-    }
+    CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY)
+}
+
+pub async fn prune(tx: &mut SqliteConnection) -> Result<()> {
+    let old = "DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - $1";
+    sqlx::query(old).bind(KEPT).execute(tx).await?;
     Ok(())
 }
 

@@ -1,17 +1,19 @@
-//! Files of conversations: every writing of one is a row, numbered per path.
+//! Files of conversations: every writing of one is a row, numbered per path in the conversation. How the files stand is a
+//! matter of the branch that one is on: what other branches write is not there.
 
+use super::branches::Stretch;
 use crate::{Error, Result};
 use domain::{
     file::FilePath,
     id::{ContentId, RunId, RunNumber, TaskId, Timestamp},
     view::FileVersion,
 };
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-pub struct NewFile<'a> {
+pub struct NewFile {
     pub task: TaskId,
-    pub path: &'a FilePath,
+    pub path: FilePath,
     pub run: RunId,
     pub seq: u64,
     pub content: ContentId,
@@ -19,7 +21,7 @@ pub struct NewFile<'a> {
     pub at: Timestamp,
 }
 
-pub async fn insert(tx: &mut SqliteConnection, file: &NewFile<'_>) -> Result<()> {
+pub async fn insert(tx: &mut SqliteConnection, file: &NewFile) -> Result<()> {
     sqlx::query(
         "INSERT INTO file (task_id, path, version, run_id, seq, content_id, bytes, created_at) \
          SELECT $1, $2, 1 + coalesce(max(version), 0), $3, $4, $5, $6, $7 FROM file WHERE task_id = $1 AND path = $2",
@@ -69,16 +71,46 @@ macro_rules! versions_where {
     };
 }
 
-/// The newest version of each file in the conversation, by path.
-pub async fn newest<'e>(db: impl SqliteExecutor<'e>, task: TaskId) -> Result<Vec<FileVersion>> {
-    let rows: Vec<FileRow> = sqlx::query_as(versions_where!(
-        "f.task_id = $1 AND f.version = \
-         (SELECT max(g.version) FROM file g WHERE g.task_id = f.task_id AND g.path = f.path) ORDER BY f.path"
+/// What the runs on a path wrote in the conversation `$1`: the path is `$2`, as [`stretches`] writes it.
+macro_rules! on_path {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            // Read once, not for each row.
+            "WITH stretch AS MATERIALIZED \
+             (SELECT unhex(value ->> 0) AS branch, unhex(value ->> 1) AS below FROM json_each($2)) SELECT ",
+            $columns,
+            " FROM file f JOIN run r ON r.id = f.run_id JOIN message m ON m.id = r.message_id \
+             JOIN stretch s ON m.branch IS s.branch AND m.id < s.below WHERE f.task_id = $1 ",
+            $rest
+        )
+    };
+}
+
+/// As `[[branch, below], …]`, the ids in hexadecimal; the trunk is null.
+fn stretches(path: &[Stretch]) -> Result<String> {
+    let hex = |id: Uuid| id.as_simple().to_string();
+    let path: Vec<_> = path.iter().map(|stretch| (stretch.branch.map(hex), hex(stretch.below))).collect();
+    serde_json::to_string(&path).map_err(Error::internal)
+}
+
+/// The newest version of each file on the path, by the files' paths.
+pub async fn newest(db: &SqlitePool, task: TaskId, path: &[Stretch]) -> Result<Vec<FileVersion>> {
+    // Beside a max(), the other columns are of the row that has it.
+    let rows: Vec<FileRow> = sqlx::query_as(on_path!(
+        "f.path, max(f.version) AS version, r.number, f.content_id, f.bytes, f.created_at",
+        "GROUP BY f.path ORDER BY f.path"
     ))
     .bind(task.0)
+    .bind(stretches(path)?)
     .fetch_all(db)
     .await?;
     rows.into_iter().map(FileRow::read).collect()
+}
+
+/// The versions that the file has on the path, rising.
+pub async fn versions(db: &SqlitePool, task: TaskId, path: &[Stretch], file: &FilePath) -> Result<Vec<u32>> {
+    let rows = sqlx::query_scalar(on_path!("f.version", "AND f.path = $3 ORDER BY f.version"));
+    Ok(rows.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_all(db).await?)
 }
 
 /// The last version of each file that the run wrote, by path: of its first `writes`, or of all.
@@ -116,13 +148,18 @@ pub async fn one(
     row.map(FileRow::read).transpose()
 }
 
-/// The text of a file of the conversation as it stands, if there is one.
-pub async fn newest_of(db: &SqlitePool, task: TaskId, path: &FilePath) -> Result<Option<String>> {
-    let body = sqlx::query_scalar(
-        "SELECT c.body FROM file f JOIN content c ON c.id = f.content_id \
-         WHERE f.task_id = $1 AND f.path = $2 ORDER BY f.version DESC LIMIT 1",
-    );
-    Ok(body.bind(task.0).bind(path.as_str()).fetch_optional(db).await?)
+/// The text of a file as it stands at the end of the path, if there is one.
+pub async fn newest_of(
+    db: &SqlitePool,
+    task: TaskId,
+    path: &[Stretch],
+    file: &FilePath,
+) -> Result<Option<String>> {
+    let content = sqlx::query_scalar(on_path!(
+        "(SELECT c.body FROM content c WHERE c.id = f.content_id)",
+        "AND f.path = $3 ORDER BY f.version DESC LIMIT 1"
+    ));
+    Ok(content.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_optional(db).await?)
 }
 
 /// A file's text, whichever run wrote it.

@@ -4,6 +4,7 @@
 //! and SQL stay inside this module and its children.
 
 pub(crate) mod accounts;
+mod batch;
 pub(crate) mod branches;
 pub(crate) mod changes;
 pub(crate) mod comparisons;
@@ -11,6 +12,7 @@ pub(crate) mod conversations;
 pub(crate) mod dashboard;
 pub(crate) mod files;
 pub(crate) mod inbox;
+pub(crate) mod launches;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod presets;
@@ -27,17 +29,18 @@ pub(crate) mod versions;
 mod writer;
 
 pub(crate) use changes::insert as change;
-pub(crate) use writer::{Savepoint, opened};
+use writer::Savepoint;
 
-use crate::{Result, StartError};
-use domain::id::Timestamp;
-use futures::future::BoxFuture;
+use crate::{Error, Result, StartError};
+use domain::id::{RunNumber, Timestamp};
+use futures::future::{BoxFuture, OptionFuture};
+use launches::Beginning;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{path::Path, time::Duration};
-use tokio::sync::watch;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard, watch};
 use uuid::Uuid;
 
 /// Readers: pages need few, and each costs a thread.
@@ -50,6 +53,8 @@ const TRY_TO_WRITE: &str = "BEGIN; PRAGMA user_version = 0; ROLLBACK";
 
 pub(crate) struct Store {
     read: SqlitePool,
+    /// See [`Store::quick`]. None: closed.
+    quick: Mutex<Option<SqliteConnection>>,
     writer: writer::Writer,
 }
 
@@ -64,8 +69,12 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory");
-        // Kibibytes: the tables' ends, where runs write, stay at hand.
-        let writer = options.clone().pragma("cache_size", "-8000");
+        let writer = options
+            .clone()
+            // Kibibytes: the tables' ends, where runs write, stay at hand.
+            .pragma("cache_size", "-8000")
+            // Pages: the same few are written by every commit, so carrying them over seldom saves most of that work.
+            .pragma("wal_autocheckpoint", "4000");
         let mut writer = SqliteConnection::connect_with(&writer).await?;
         // A database that can only be read opens as well as any other.
         if let Err(error) = sqlx::query(TRY_TO_WRITE).execute(&mut writer).await {
@@ -76,17 +85,28 @@ impl Store {
             });
         }
         sqlx::migrate!("../migrations/sqlite").run(&mut writer).await?;
+        log::prepare(&mut writer).await?;
+        launches::prepare(&mut writer).await?;
+        let reader = options.pragma("query_only", "on");
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             // A file does not hang up; and each question is a trip to the connection's thread.
             .test_before_acquire(false)
-            .connect_with(options.pragma("query_only", "on"))
+            .connect_with(reader.clone())
             .await?;
-        Ok(Self { read, writer: writer::Writer::spawn(writer) })
+        let quick = Mutex::new(Some(SqliteConnection::connect_with(&reader).await?));
+        Ok(Self { read, quick, writer: writer::Writer::spawn(writer) })
     }
 
     pub fn read(&self) -> &SqlitePool {
         &self.read
+    }
+
+    /// A reader for what every launch and every stream asks: single rows, found by keys. A pool asks each connection that
+    /// comes back whether it still works, which takes as long as such a question; nobody has to ask this one.
+    pub async fn quick(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>> {
+        MutexGuard::try_map(self.quick.lock().await, Option::as_mut)
+            .map_err(|_| Error::Unavailable("the server is shutting down".to_owned()))
     }
 
     /// Runs `command` inside the writer's current transaction, under a savepoint of its own, and returns once that is
@@ -106,14 +126,23 @@ impl Store {
             .await
     }
 
-    /// As [`write`](Self::write), for a command that opens its savepoint itself, within the text of its first statements:
-    /// that saves a trip to the connection's thread.
-    pub async fn write_opening<T, F>(&self, command: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection, Savepoint) -> BoxFuture<'c, Result<T>> + Send + 'static,
-    {
-        self.writer.run(command).await
+    /// Adds a turn to a run's log, with what follows from it. False: the fence refused it, and nothing was written.
+    pub async fn append(&self, turn: log::Turn) -> Result<bool> {
+        if turn.is_plain() {
+            return self.writer.append(turn).await;
+        }
+        self.writer
+            .run(move |tx, savepoint| Box::pin(async move { log::append(tx, savepoint, &turn).await }))
+            .await
+    }
+
+    /// As [`launches::begin`].
+    pub async fn begin(&self, beginning: Beginning) -> Result<Option<RunNumber>> {
+        if beginning.is_plain() {
+            return self.writer.begin(beginning).await;
+        }
+        self.write(move |tx| Box::pin(async move { launches::begin(tx, Savepoint::Open, &beginning).await }))
+            .await
     }
 
     /// Ticks after each commit. It carries no data: whoever wakes reads again.
@@ -124,6 +153,10 @@ impl Store {
     /// Lets queued commands finish, then closes the database.
     pub async fn close(&self) {
         self.writer.close().await;
+        let quick = self.quick.lock().await.take();
+        if let Some(Err(error)) = OptionFuture::from(quick.map(SqliteConnection::close)).await {
+            tracing::warn!(%error, "a reader did not close cleanly");
+        }
         self.read.close().await;
     }
 }

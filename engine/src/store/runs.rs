@@ -15,7 +15,7 @@ use domain::{
     view::RunSummary,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, SqliteExecutor, SqlitePool, types::Json};
+use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor, SqlitePool, types::Json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -107,10 +107,6 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    pub fn has_ended(&self) -> bool {
-        self.finished_at.is_some()
-    }
-
     /// The number of its last event.
     pub fn last_seq(&self) -> u64 {
         self.last_seq as u64
@@ -231,7 +227,7 @@ pub async fn by_number(db: &SqlitePool, project: ProjectId, number: RunNumber) -
 
 /// The project with this key and the user's standing in it; and of that project the run, if there is one of that number.
 pub async fn by_number_for(
-    db: &SqlitePool,
+    db: &mut SqliteConnection,
     project: &ProjectKey,
     user: UserId,
     number: RunNumber,
@@ -251,6 +247,46 @@ pub async fn by_number_for(
     let there = row.try_get::<Option<Uuid>, _>("id")?.is_some();
     let run = there.then(|| RunRow::from_row(&row)).transpose()?;
     Ok(Some((standing, run)))
+}
+
+/// What is to be known of a run before it is followed.
+pub struct Followable {
+    pub number: RunNumber,
+    pub id: RunId,
+    pub last_seq: u64,
+    pub ended: bool,
+}
+
+/// Those of the runs that are there, and how the user stands to their project; none: there is no such project.
+pub async fn followable(
+    db: &mut SqliteConnection,
+    project: &ProjectKey,
+    user: UserId,
+    numbers: &[RunNumber],
+) -> Result<Option<(Standing, Vec<Followable>)>> {
+    let rows = sqlx::query(
+        "SELECT p.id AS found_in, m.permission, r.number, r.id, r.last_seq, r.finished_at IS NOT NULL AS ended \
+         FROM project p LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
+         LEFT JOIN run r ON r.project_id = p.id AND r.number IN (SELECT value FROM json_each($3)) WHERE p.key = $1",
+    )
+    .bind(project.as_ref())
+    .bind(user.0)
+    .bind(Json(numbers))
+    .fetch_all(db)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let standing = standing(first.try_get("found_in")?, first.try_get("permission")?)?;
+    let mut runs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let Some(number) = row.try_get::<Option<u32>, _>("number")? else { continue };
+        runs.push(Followable {
+            number: RunNumber(number),
+            id: RunId(row.try_get("id")?),
+            last_seq: row.try_get::<i64, _>("last_seq")? as u64,
+            ended: row.try_get("ended")?,
+        });
+    }
+    Ok(Some((standing, runs)))
 }
 
 /// A launch that was made before under this idempotency key, with the digest of its body.

@@ -7,7 +7,7 @@ use domain::{
     key::{ModelName, ProjectKey, RoleKey, TemplateKey},
     template::Template,
 };
-use sqlx::{FromRow, Row, SqlitePool, types::Json};
+use sqlx::{FromRow, Row, SqliteConnection, SqlitePool, types::Json};
 use uuid::Uuid;
 
 /// One version of a role, with what a call needs of it.
@@ -72,7 +72,7 @@ pub struct Ground {
 
 /// None: there is no such project.
 pub async fn ground(
-    db: &SqlitePool,
+    db: &mut SqliteConnection,
     project: &ProjectKey,
     user: UserId,
     template: Option<&TemplateKey>,

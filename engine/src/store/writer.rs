@@ -2,8 +2,18 @@
 //!
 //! Always true: a command's caller hears of success only after the commit that made it durable; a command that fails is
 //! rolled back to its own savepoint, also when it panics; when the commit itself fails, every command in it failed.
+//!
+//! Turns and beginnings of runs are most of what is written, so those that wait together are stored by one statement for
+//! each kind, before the commands beside them: none of them has been answered yet, and any order of theirs is right. If one
+//! of them is refused, each is written again by itself, as a command.
 
+use super::{
+    batch::Around,
+    launches::{self, Beginning},
+    log,
+};
 use crate::{Error, Result};
+use domain::id::RunNumber;
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::{Connection, SqliteConnection};
 use std::panic::AssertUnwindSafe;
@@ -12,17 +22,19 @@ use tokio::task::JoinHandle;
 
 /// How many commands share a commit at most, so that none waits long for its answer.
 const GROUP: usize = 256;
+/// How often the writer lets others go first before it commits.
+const TURNS_GIVEN: usize = 4;
 /// How many may wait; beyond it callers wait to queue, which is the back-pressure.
 const QUEUE: usize = 4096;
 
 pub(super) struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
-    sender: mpsc::WeakSender<Box<dyn Command>>,
+    queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    sender: mpsc::WeakSender<Queued>,
     commits: watch::Receiver<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What opens a command's savepoint, and closes the one before it. A command executes it before anything else.
+/// What opens a command's savepoint, and closes the one before it. A command opens it before anything else.
 ///
 /// Savepoints that follow one another have other names: when one could not be opened, rolling back to it fails as
 /// well, instead of undoing the command before.
@@ -30,43 +42,31 @@ pub(super) struct Writer {
 pub(crate) enum Savepoint {
     /// Of the first command, with the transaction.
     First,
+    /// Of the first command, after the rows that began the transaction.
+    AfterRows,
     Odd,
     Even,
     /// The command has opened it.
     Open,
 }
 
-/// The texts of a command's first statements, one for each [`Savepoint`]. They go with it because each text is a trip to
-/// the connection's thread.
-macro_rules! opened {
-    ($sql:literal) => {
-        [
-            concat!("BEGIN IMMEDIATE; SAVEPOINT even; ", $sql),
-            concat!("RELEASE even; SAVEPOINT odd; ", $sql),
-            concat!("RELEASE odd; SAVEPOINT even; ", $sql),
-            $sql,
-        ]
-    };
-}
-pub(crate) use opened;
-
 impl Savepoint {
-    pub const fn of(self, opened: [&'static str; 4]) -> &'static str {
-        opened[self as usize]
-    }
-
-    /// By itself, where a command does not begin with statements of its own text.
     pub async fn open(&mut self, tx: &mut SqliteConnection) -> Result<()> {
-        if *self != Self::Open {
-            sqlx::query(self.of(opened!(""))).execute(tx).await?;
-            *self = Self::Open;
-        }
+        let text = match self {
+            Self::First => "BEGIN IMMEDIATE; SAVEPOINT even",
+            Self::AfterRows => "SAVEPOINT even",
+            Self::Odd => "RELEASE even; SAVEPOINT odd",
+            Self::Even => "RELEASE odd; SAVEPOINT even",
+            Self::Open => return Ok(()),
+        };
+        sqlx::query(text).execute(tx).await?;
+        *self = Self::Open;
         Ok(())
     }
 
     const fn next(self) -> Self {
         match self {
-            Self::First | Self::Even => Self::Odd,
+            Self::First | Self::AfterRows | Self::Even => Self::Odd,
             Self::Odd | Self::Open => Self::Even,
         }
     }
@@ -74,7 +74,7 @@ impl Savepoint {
     /// Undoes the command.
     const fn undo(self) -> &'static str {
         match self {
-            Self::First | Self::Even => "ROLLBACK TO even",
+            Self::First | Self::AfterRows | Self::Even => "ROLLBACK TO even",
             Self::Odd | Self::Open => "ROLLBACK TO odd",
         }
     }
@@ -86,6 +86,72 @@ trait Command: Send {
     fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection, savepoint: Savepoint) -> BoxFuture<'c, bool>;
     /// `committed` is none when the commit went through.
     fn answer(self: Box<Self>, failed: Option<&str>);
+}
+
+/// What waits for the writer.
+enum Queued {
+    Command(Box<dyn Command>),
+    Turn(Box<Row<log::Turn>>),
+    Beginning(Box<Row<Beginning>>),
+}
+
+/// What a statement can store beside others of its kind.
+trait Storable: Send + Sync + 'static {
+    type Answer: Send;
+
+    fn store<'c>(
+        &'c self,
+        tx: &'c mut SqliteConnection,
+        savepoint: Savepoint,
+    ) -> BoxFuture<'c, Result<Self::Answer>>;
+}
+
+impl Storable for log::Turn {
+    /// False: the fence refused it.
+    type Answer = bool;
+
+    fn store<'c>(
+        &'c self,
+        tx: &'c mut SqliteConnection,
+        savepoint: Savepoint,
+    ) -> BoxFuture<'c, Result<bool>> {
+        Box::pin(log::append(tx, savepoint, self))
+    }
+}
+
+impl Storable for Beginning {
+    /// None: its idempotency key is taken.
+    type Answer = Option<RunNumber>;
+
+    fn store<'c>(
+        &'c self,
+        tx: &'c mut SqliteConnection,
+        savepoint: Savepoint,
+    ) -> BoxFuture<'c, Result<Option<RunNumber>>> {
+        Box::pin(launches::begin(tx, savepoint, self))
+    }
+}
+
+/// One of what is stored together; by itself it is a command.
+struct Row<S: Storable> {
+    row: S,
+    result: Option<Result<S::Answer>>,
+    reply: oneshot::Sender<Result<S::Answer>>,
+}
+
+impl<S: Storable> Command for Row<S> {
+    fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection, savepoint: Savepoint) -> BoxFuture<'c, bool> {
+        Box::pin(async move {
+            let result = unharmed(self.row.store(tx, savepoint)).await;
+            let succeeded = result.is_ok();
+            self.result = Some(result);
+            succeeded
+        })
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&str>) {
+        answer(self.reply, self.result, failed);
+    }
 }
 
 struct Closure<T, F> {
@@ -102,12 +168,7 @@ where
     fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection, savepoint: Savepoint) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Some(command) = self.command.take() else { return false };
-            // What a command leaves half done is in its savepoint, so nothing broken is seen after a panic.
-            let result = AssertUnwindSafe(async { command(tx, savepoint).await }).catch_unwind().await;
-            let result = result.unwrap_or_else(|_| Err(Error::internal("a command of the writer panicked")));
-            if let Err(error @ Error::Unavailable(_)) = &result {
-                tracing::error!(%error, "a command failed");
-            }
+            let result = unharmed(async { command(tx, savepoint).await }).await;
             let succeeded = result.is_ok();
             self.result = Some(result);
             succeeded
@@ -115,14 +176,28 @@ where
     }
 
     fn answer(self: Box<Self>, failed: Option<&str>) {
-        let result = match (self.result, failed) {
-            (Some(Ok(_)), Some(reason)) | (None, Some(reason)) => Err(Error::Unavailable(reason.to_owned())),
-            (Some(result), _) => result,
-            (None, None) => Err(Error::Unavailable("the command was not carried out".to_owned())),
-        };
-        // A caller that has gone away needs no answer; what it asked for is done all the same.
-        drop(self.reply.send(result));
+        answer(self.reply, self.result, failed);
     }
+}
+
+/// What a command leaves half done is in its savepoint, so nothing broken is seen after a panic.
+async fn unharmed<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+    let result = AssertUnwindSafe(command).catch_unwind().await;
+    let result = result.unwrap_or_else(|_| Err(Error::internal("a command of the writer panicked")));
+    if let Err(error @ Error::Unavailable(_)) = &result {
+        tracing::error!(%error, "a command failed");
+    }
+    result
+}
+
+fn answer<T>(reply: oneshot::Sender<Result<T>>, result: Option<Result<T>>, failed: Option<&str>) {
+    let result = match (result, failed) {
+        (Some(Ok(_)), Some(reason)) | (None, Some(reason)) => Err(Error::Unavailable(reason.to_owned())),
+        (Some(result), _) => result,
+        (None, None) => Err(Error::Unavailable("the command was not carried out".to_owned())),
+    };
+    // A caller that has gone away needs no answer; what it asked for is done all the same.
+    drop(reply.send(result));
 }
 
 impl Writer {
@@ -143,11 +218,34 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection, Savepoint) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
-        let closed = || Error::Unavailable("the server is shutting down".to_owned());
         let (reply, answer) = oneshot::channel();
         let closure = Closure { command: Some(command), result: None, reply };
+        self.queue(Queued::Command(Box::new(closure)), answer).await
+    }
+
+    /// As [`log::append`], for a turn that one statement writes.
+    pub async fn append(&self, turn: log::Turn) -> Result<bool> {
+        self.store(turn, Queued::Turn).await
+    }
+
+    /// As [`launches::begin`], for a beginning that one statement writes.
+    pub async fn begin(&self, beginning: Beginning) -> Result<Option<RunNumber>> {
+        self.store(beginning, Queued::Beginning).await
+    }
+
+    async fn store<S: Storable>(
+        &self,
+        row: S,
+        kind: impl FnOnce(Box<Row<S>>) -> Queued,
+    ) -> Result<S::Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(kind(Box::new(Row { row, result: None, reply })), answer).await
+    }
+
+    async fn queue<T>(&self, queued: Queued, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+        let closed = || Error::Unavailable("the server is shutting down".to_owned());
         let queue = self.sender.upgrade().ok_or_else(closed)?;
-        queue.send(Box::new(closure)).await.map_err(|_| closed())?;
+        queue.send(queued).await.map_err(|_| closed())?;
         drop(queue);
         answer.await.map_err(|_| closed())?
     }
@@ -166,17 +264,22 @@ impl Writer {
     }
 }
 
-async fn work(
-    mut connection: SqliteConnection,
-    mut queue: mpsc::Receiver<Box<dyn Command>>,
-    tick: watch::Sender<u64>,
-) {
-    let mut group = Vec::with_capacity(GROUP);
-    while queue.recv_many(&mut group, GROUP).await > 0 {
-        let failed = match commit(&mut connection, &mut group).await {
+async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Queued>, tick: watch::Sender<u64>) {
+    let mut waiting = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut waiting, GROUP).await > 0 {
+        gather(&mut queue, &mut waiting).await;
+        let mut group = Group::default();
+        for queued in waiting.drain(..) {
+            match queued {
+                Queued::Command(command) => group.commands.push(command),
+                Queued::Turn(turn) => group.turns.push(*turn),
+                Queued::Beginning(beginning) => group.beginnings.push(*beginning),
+            }
+        }
+        let failed = match group.commit(&mut connection).await {
             Ok(()) => None,
             Err(error) => {
-                tracing::error!(%error, commands = group.len(), "a commit failed");
+                tracing::error!(%error, commands = group.commands.len(), "a commit failed");
                 // An open transaction would make every later BEGIN fail.
                 if let Err(error) = sqlx::query("ROLLBACK").execute(&mut connection).await {
                     tracing::debug!(%error, "nothing to roll back");
@@ -186,28 +289,109 @@ async fn work(
             }
         };
         tick.send_modify(|commits| *commits += 1);
-        for command in group.drain(..) {
-            command.answer(failed.as_deref());
-        }
+        group.answer(failed.as_deref());
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database did not close cleanly");
     }
 }
 
-async fn commit(
-    connection: &mut SqliteConnection,
-    group: &mut [Box<dyn Command>],
-) -> Result<(), sqlx::Error> {
-    let mut savepoint = Savepoint::First;
-    for command in group.iter_mut() {
-        if !command.run(connection, savepoint).await {
-            sqlx::query(savepoint.undo()).execute(&mut *connection).await?;
+/// Takes what is about to be queued into the commit as well: a commit costs as much as what it stores. Whoever is ready to
+/// go on goes first, for as long as that brings something; nobody waits for time to pass.
+async fn gather(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>) {
+    for _ in 0..TURNS_GIVEN {
+        tokio::task::yield_now().await;
+        let before = waiting.len();
+        while waiting.len() < GROUP
+            && let Ok(more) = queue.try_recv()
+        {
+            waiting.push(more);
         }
-        savepoint = savepoint.next();
+        if waiting.len() == before {
+            return;
+        }
     }
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
-    Ok(())
+}
+
+/// What shares a transaction.
+#[derive(Default)]
+struct Group {
+    turns: Vec<Row<log::Turn>>,
+    beginnings: Vec<Row<Beginning>>,
+    commands: Vec<Box<dyn Command>>,
+}
+
+impl Group {
+    async fn commit(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let mut savepoint = Savepoint::First;
+        if self.store_rows(connection).await {
+            if self.commands.is_empty() {
+                return Ok(());
+            }
+            savepoint = Savepoint::AfterRows;
+        }
+        for command in &mut self.commands {
+            if !command.run(connection, savepoint).await {
+                sqlx::query(savepoint.undo()).execute(&mut *connection).await?;
+            }
+            savepoint = savepoint.next();
+        }
+        sqlx::query("COMMIT").execute(&mut *connection).await?;
+        Ok(())
+    }
+
+    /// Whether all turns and beginnings are stored, by the first statements of the transaction, and committed if there is
+    /// nothing else. If not, nothing has been written, and they are among the commands.
+    async fn store_rows(&mut self, connection: &mut SqliteConnection) -> bool {
+        let rows = self.turns.len() + self.beginnings.len();
+        if rows == 0 {
+            return false;
+        }
+        let stored = AssertUnwindSafe(self.try_rows(connection)).catch_unwind().await;
+        match stored.unwrap_or_else(|_| Err(sqlx::Error::Protocol("it panicked".to_owned()))) {
+            Ok(numbers) => {
+                for turn in &mut self.turns {
+                    turn.result = Some(Ok(true));
+                }
+                for (beginning, number) in self.beginnings.iter_mut().zip(numbers) {
+                    beginning.result = Some(Ok(Some(number)));
+                }
+                true
+            }
+            Err(error) => {
+                // Refused by itself when there is no transaction to undo.
+                drop(sqlx::query("ROLLBACK").execute(&mut *connection).await);
+                if !log::is_fenced(&error) {
+                    tracing::warn!(%error, rows, "what runs write could not be stored together");
+                }
+                let turns = self.turns.drain(..).map(|turn| -> Box<dyn Command> { Box::new(turn) });
+                let beginnings = self.beginnings.drain(..).map(|row| -> Box<dyn Command> { Box::new(row) });
+                self.commands.splice(0..0, turns.chain(beginnings));
+                false
+            }
+        }
+    }
+
+    /// The numbers of the runs that began.
+    async fn try_rows(&mut self, connection: &mut SqliteConnection) -> Result<Vec<RunNumber>, sqlx::Error> {
+        let turns: Vec<_> = self.turns.iter().map(|queued| &queued.row).collect();
+        let beginnings: Vec<_> = self.beginnings.iter().map(|queued| &queued.row).collect();
+        let alone = self.commands.is_empty();
+        log::append_all(connection, &turns, Around::new(true, alone && beginnings.is_empty())).await?;
+        launches::begin_all(connection, &beginnings, Around::new(turns.is_empty(), alone)).await
+    }
+
+    fn answer(self, failed: Option<&str>) {
+        for turn in self.turns {
+            Box::new(turn).answer(failed);
+        }
+        for beginning in self.beginnings {
+            Box::new(beginning).answer(failed);
+        }
+        for command in self.commands {
+            command.answer(failed);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -136,6 +136,36 @@ async fn a_text_that_a_schema_asks_for_is_read_back_as_one() {
     assert_eq!(output(&stage, &detail).await, "yes");
 }
 
+/// What a step maps it maps again after a restart, also when its output is null.
+#[tokio::test]
+async fn what_is_mapped_of_null_is_mapped_again() {
+    let mut stage = Stage::new().await;
+    let source = template(
+        "nothing",
+        "
+  - {name: First, uses: approval, inputMapping: {it: '{{ context.input.it }}'}, outputMapping: {said: '{{ output is none }}'}}
+  - {name: Second, uses: approval}
+  - {name: Third, uses: approval, inputMapping: {said: '{{ context.said }}'}}
+",
+    );
+    let key = stage.template(&source).await;
+    let launched = stage.launch(&key, json!({"it": null})).await;
+    let answer = |step: &str| AnswerDraft {
+        step_run: step.to_owned(),
+        decision: Decision::Approve,
+        output: None,
+        text: None,
+    };
+    stage.until_waiting(launched.run).await;
+    stage.answer(launched.run, answer("0")).await.unwrap();
+    stage = stage.restart().await;
+    stage.answer(launched.run, answer("1")).await.unwrap();
+    stage.until_waiting(launched.run).await;
+    stage.answer(launched.run, answer("2")).await.unwrap();
+    let detail = stage.end(launched.run).await;
+    assert_eq!(output(&stage, &detail).await, "true");
+}
+
 /// A time limit that is set by a run's very first turn is kept, too.
 #[tokio::test]
 async fn a_time_limit_of_the_first_step_comes_in_time() {

@@ -2,6 +2,7 @@
 
 use crate::stage::Stage;
 use crate::{output, template};
+use domain::branch::Branch;
 use domain::error::ErrorClass;
 use domain::file::FilePath;
 use engine::{Error, Launch};
@@ -99,6 +100,103 @@ async fn runs_side_by_side_edit_the_same_file() {
     let path = FilePath::parse("a.txt").unwrap();
     let file = stage.engine.file(&stage.admin, &stage.project, first.run, &path, None).await.unwrap();
     assert_eq!((file.file.version, file.text.as_str()), (3, "1 2"));
+}
+
+/// A7: files stand as the runs of a branch left them; what another branch writes is not there.
+#[tokio::test]
+async fn each_branch_has_its_own_files() {
+    let stage = Stage::new().await;
+    let change = |change: Value| json!({"files": [change], "summary": "Done."}).to_string();
+    let edit =
+        |from: &str, to: &str| change(json!({"path": "a.txt", "edits": [{"search": from, "replace": to}]}));
+    stage.models.script(vec![
+        Rule::text(change(json!({"path": "a.txt", "content": "one two"}))).last_user("BUILD make"),
+        Rule::text(edit("one", "trunk")).last_user("BUILD first"),
+        Rule::text(change(json!({"path": "b.txt", "content": "new"}))).last_user("BUILD other"),
+        Rule::text(edit("one", "branch")).last_user("BUILD instead"),
+        Rule::text(edit("two", "too")).last_user("BUILD onwards"),
+    ]);
+    let Stage { engine, admin, project, .. } = &stage;
+    let key = stage.template(&template("build", FILES)).await;
+    let made = stage.launch(&key, json!({"wish": "make"})).await;
+    stage.end(made.run).await;
+    let into = Launch { task_id: Some(made.task_id), ..Launch::default() };
+    let launch = async |wish: &str, launch: Launch| {
+        let launched =
+            stage.try_launch(&key, Launch { input: json!({ "wish": wish }), ..launch }).await.unwrap();
+        let state = stage.end(launched.run).await.state;
+        assert!(state.error.is_none(), "{wish}: {:?}", state.error);
+        launched
+    };
+    let first = launch("first", into.clone()).await;
+    launch("other", into.clone()).await;
+    let messages = engine.messages(admin, project, made.task_id, None).await.unwrap().items;
+    let question = messages.iter().rev().nth(2).unwrap().id;
+
+    // In the place of the second question: it edits what the first run left.
+    let instead = launch("instead", Launch { replaces: Some(question), ..into.clone() }).await;
+    let branch = Branch::of(instead.branch);
+    // What follows on each branch edits what that branch has, though the other wrote later.
+    let onwards = launch("onwards", Launch { branch: Some(Branch::Main), ..into.clone() }).await;
+    let after = launch("onwards", Launch { branch: Some(branch), ..into.clone() }).await;
+
+    let path = FilePath::parse("a.txt").unwrap();
+    let text = async |run| engine.file(admin, project, run, &path, None).await.unwrap();
+    let (trunk, beside) = (text(onwards.run).await, text(after.run).await);
+    assert_eq!((trunk.text.as_str(), trunk.before.as_deref()), ("trunk too", Some("trunk two")));
+    assert_eq!((beside.text.as_str(), beside.before.as_deref()), ("branch too", Some("branch two")));
+    assert_eq!((trunk.versions, beside.versions), (vec![1, 2, 4], vec![1, 3, 5]));
+    assert_eq!(text(first.run).await.before.as_deref(), Some("one two"));
+    let asked = stage.asked(0);
+    assert!(asked.last().unwrap().contains("branch two") && !asked.last().unwrap().contains("b.txt"));
+
+    let there = async |branch| {
+        let files = engine.conversation_files(admin, project, made.task_id, branch).await.unwrap();
+        files.into_iter().map(|file| (file.path.to_string(), file.version)).collect::<Vec<_>>()
+    };
+    let (a, b) = ("a.txt".to_owned(), "b.txt".to_owned());
+    assert_eq!(there(Some(Branch::Main)).await, [(a.clone(), 4), (b, 1)]);
+    assert_eq!(there(Some(branch)).await, [(a.clone(), 5)]);
+    assert_eq!(there(None).await, [(a, 5)], "the branch that moved last");
+    let nowhere = Some(Branch::Of(question));
+    let refused = engine.conversation_files(admin, project, made.task_id, nowhere).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+}
+
+/// The run that began the conversation sees what others write in it meanwhile, as they see what it writes.
+#[tokio::test]
+async fn a_run_edits_what_others_wrote_since_it_began() {
+    let stage = Stage::new().await;
+    let change = |change: Value| json!({"files": [change], "summary": "Done."}).to_string();
+    let edit =
+        |from: &str, to: &str| change(json!({"path": "a.txt", "edits": [{"search": from, "replace": to}]}));
+    stage.models.script(vec![
+        Rule::text(change(json!({"path": "a.txt", "content": "one two"}))).last_user("BUILD make"),
+        Rule::text(edit("one", "1")).last_user("AGAIN").hold(0),
+        Rule::text(edit("two", "2")).last_user("BUILD beside"),
+    ]);
+    let steps = "
+  - name: Build
+    prompt: 'BUILD {{ context.input.wish }}'
+    with: {files: true}
+  - name: Again
+    prompt: AGAIN
+    with: {files: true}
+";
+    let long = stage.template(&template("long", steps)).await;
+    let short = stage.template(&template("build", FILES)).await;
+    let first = stage.launch(&long, json!({"wish": "make"})).await;
+    stage.until_answering(1).await;
+    let beside =
+        Launch { task_id: Some(first.task_id), input: json!({"wish": "beside"}), ..Launch::default() };
+    let beside = stage.try_launch(&short, beside).await.unwrap();
+    stage.end(beside.run).await;
+    stage.models.release();
+    let ended = stage.end(first.run).await;
+    assert!(ended.state.error.is_none(), "{:?}", ended.state.error);
+    let path = FilePath::parse("a.txt").unwrap();
+    let file = stage.engine.file(&stage.admin, &stage.project, first.run, &path, None).await.unwrap();
+    assert_eq!((file.text.as_str(), file.file.version), ("1 2", 3));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 pub mod content;
 mod live;
-mod transcript;
+pub mod transcript;
 mod trial;
 
 use crate::router::Route;

@@ -1,26 +1,52 @@
-//! A conversation to keep, as a Markdown file.
+//! A conversation to keep, as a Markdown file: a branch of it, or all of them.
 
 use crate::{
     AppState,
-    extract::{Caller, Path},
-    problem::Result,
+    extract::{Caller, Path, Query},
+    problem::{ProblemDetails, Result},
 };
 use axum::{
     extract::State,
     http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use domain::{id::TaskId, key::ProjectKey};
+use domain::{branch::Branch, id::TaskId, key::ProjectKey};
+use engine::Extent;
+use serde::Deserialize;
 
 /// How much of the title names the file, in characters.
 const NAMED: usize = 60;
 
+#[derive(Deserialize)]
+pub struct Wanted {
+    branch: Option<String>,
+    branches: Option<String>,
+}
+
+impl Wanted {
+    fn extent(&self) -> Result<Extent> {
+        match self.branches.as_deref() {
+            None => Ok(Extent::Branch(branch_of(self.branch.as_deref())?)),
+            Some("all") if self.branch.is_none() => Ok(Extent::All),
+            Some(_) => Err(ProblemDetails::bad_request("give 'branch', or 'branches=all'")),
+        }
+    }
+}
+
+/// The branch that a query names.
+pub fn branch_of(text: Option<&str>) -> Result<Option<Branch>> {
+    let refused =
+        |_| ProblemDetails::bad_request("branch wants 'main' or the id of a branch's first message");
+    text.map(str::parse).transpose().map_err(refused)
+}
+
 pub async fn transcript(
     State(state): State<AppState>,
     Path((project, task)): Path<(ProjectKey, TaskId)>,
+    Query(wanted): Query<Wanted>,
     Caller(user): Caller,
 ) -> Result<Response> {
-    let (title, text) = state.engine.transcript(&user, &project, task).await?;
+    let (title, text) = state.engine.transcript(&user, &project, task, wanted.extent()?).await?;
     let disposition = format!("attachment; filename=\"{}.md\"", file_name(&title));
     let headers = [
         (CONTENT_TYPE, "text/markdown; charset=utf-8".to_owned()),

@@ -1,10 +1,12 @@
 //! The shapes of the REST interface, where they are not those of `domain::view`: times are texts here (RFC 3339, with
 //! milliseconds), and what stands in them is promised.
 
+mod comparison;
 mod event;
 mod lists;
 mod run;
 
+pub use comparison::{Comparison, Kept, VerdictShape};
 pub use event::{delta, event};
 pub use lists::{
     Found, InboxItem, Message, Role, RunFile, RunSummary, Task, TemplateDetail, TemplateRef, TemplateSummary,

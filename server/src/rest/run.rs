@@ -52,9 +52,9 @@ struct RunError {
 }
 
 #[derive(Serialize)]
-struct StepRun {
+pub(super) struct StepRun {
     id: StepRunId,
-    name: String,
+    pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u32>,
     status: StepStatus,
@@ -111,6 +111,17 @@ struct AnswerShape {
     note: String,
 }
 
+/// The steps of the template, without their items.
+pub(super) async fn steps(
+    engine: &Engine,
+    user: &User,
+    project: &ProjectKey,
+    run: &RunDetail,
+) -> Result<Vec<StepRun>> {
+    let texts = Texts { engine, user, project, run: run.summary.number };
+    texts.steps(&run.state, |id| id.item.is_none()).await
+}
+
 impl Run {
     /// The run, with the texts that it needs.
     pub async fn load(engine: &Engine, user: &User, project: &ProjectKey, detail: RunDetail) -> Result<Self> {
@@ -127,16 +138,7 @@ impl Run {
             Some(output) => shaped(&state, texts.in_place(&output.text, true).await?),
             None => Value::Null,
         };
-        let mut outputs = texts.outputs(&state).await?.into_iter();
-        let mut steps = Vec::new();
-        for (id, run) in state.step_runs() {
-            let question = match &run.question {
-                Some(question) => Some(texts.question(question).await?),
-                None => None,
-            };
-            let output = outputs.next().unwrap_or_default();
-            steps.push(step_run(id, state.name(id).to_owned(), run, question, output));
-        }
+        let steps = texts.steps(&state, |_| true).await?;
         Ok(Self {
             number: summary.number,
             status: summary.status,
@@ -213,10 +215,24 @@ struct Texts<'a> {
 }
 
 impl Texts<'_> {
+    async fn steps(&self, state: &RunState, wanted: impl Fn(StepRunId) -> bool) -> Result<Vec<StepRun>> {
+        let runs: Vec<_> = state.step_runs().filter(|(id, _)| wanted(*id)).collect();
+        let outputs = self.outputs(&runs).await?;
+        let mut steps = Vec::with_capacity(runs.len());
+        for ((id, run), output) in runs.into_iter().zip(outputs) {
+            let question = match &run.question {
+                Some(question) => Some(self.question(question).await?),
+                None => None,
+            };
+            steps.push(step_run(id, state.name(id).to_owned(), run, question, output));
+        }
+        Ok(steps)
+    }
+
     /// Every step run's output, in their order; null where there is none.
-    async fn outputs(&self, state: &RunState) -> Result<Vec<Value>> {
+    async fn outputs(&self, runs: &[(StepRunId, &StepState)]) -> Result<Vec<Value>> {
         let mut room = IN_PLACE_TOGETHER;
-        let outputs = state.step_runs().map(|(_, step)| {
+        let outputs = runs.iter().map(|(_, step)| {
             let output = step.output.clone()?;
             let fits = output.bytes <= room;
             if fits && output.bytes <= IN_PLACE {

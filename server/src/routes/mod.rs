@@ -2,6 +2,7 @@
 
 pub mod templates;
 
+mod comparisons;
 mod description;
 mod files;
 mod inbox;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Route> {
         roles::routes(),
         templates::routes(),
         runs::routes(),
+        comparisons::routes(),
         files::routes(),
         inbox::routes(),
         search::routes(),

@@ -82,7 +82,7 @@ async fn answer(
 }
 
 /// The header and the body's field say the same thing; both may be given if they agree.
-fn idempotency_key(headers: &HeaderMap, field: Option<String>) -> Result<Option<String>> {
+pub(super) fn idempotency_key(headers: &HeaderMap, field: Option<String>) -> Result<Option<String>> {
     let Some(header) = headers.get("idempotency-key") else { return Ok(field) };
     let header = header.to_str().map_err(|_| {
         ProblemDetails::bad_request("Idempotency-Key has characters other than visible ASCII")

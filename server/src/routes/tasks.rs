@@ -1,15 +1,16 @@
-//! Tasks and their messages.
+//! Tasks, their messages and their files.
 
 use super::{From, Items, json};
 use crate::{
     AppState,
+    browser::transcript::{branch_of, transcript},
     extract::{Caller, Path, Query},
-    problem::{ProblemDetails, Result},
+    problem::Result,
     rest,
     router::Route,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use domain::{branch::Branch, id::TaskId, key::ProjectKey};
+use domain::{id::TaskId, key::ProjectKey};
 use serde::Deserialize;
 
 pub fn routes() -> Vec<Route> {
@@ -17,6 +18,8 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/projects/{project}/tasks", list),
         Route::get("/api/v1/projects/{project}/tasks/{task}", show),
         Route::get("/api/v1/projects/{project}/tasks/{task}/messages", messages),
+        Route::get("/api/v1/projects/{project}/tasks/{task}/files", files),
+        Route::get("/api/v1/projects/{project}/tasks/{task}/transcript", transcript),
     ]
 }
 
@@ -53,15 +56,28 @@ async fn messages(
     Caller(user): Caller,
 ) -> Result<Response> {
     let cursor = wanted.cursor.as_deref();
-    let mut page = match wanted.branch.as_deref() {
+    let mut page = match branch_of(wanted.branch.as_deref())? {
         None => state.engine.messages(&user, &project, task, cursor).await?,
-        Some(branch) => {
-            let branch: Branch = branch.parse().map_err(|_| {
-                ProblemDetails::bad_request("branch wants 'main' or the id of a branch's first message")
-            })?;
-            state.engine.messages_of(&user, &project, task, branch, cursor).await?
-        }
+        Some(branch) => state.engine.messages_of(&user, &project, task, branch, cursor).await?,
     };
     page.items.reverse();
     Ok(json(StatusCode::OK, Items::of(page, rest::Message::from)))
+}
+
+#[derive(Deserialize)]
+struct OfBranch {
+    /// None: the branch that moved last.
+    branch: Option<String>,
+}
+
+/// As they stand at the end of a branch.
+async fn files(
+    State(state): State<AppState>,
+    Path((project, task)): Path<(ProjectKey, TaskId)>,
+    Query(wanted): Query<OfBranch>,
+    Caller(user): Caller,
+) -> Result<Response> {
+    let branch = branch_of(wanted.branch.as_deref())?;
+    let files = state.engine.conversation_files(&user, &project, task, branch).await?;
+    Ok(json(StatusCode::OK, Items::whole(files.into_iter().map(rest::RunFile::from).collect())))
 }

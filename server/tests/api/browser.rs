@@ -64,6 +64,13 @@ async fn a_page_runs_no_script_but_its_own() {
 }
 
 #[tokio::test]
+async fn the_gallery_is_there_for_those_who_ask_for_it() {
+    for (stage, status) in [(Stage::new().await, 200), (Stage::without_gallery().await, 404)] {
+        assert_eq!(stage.page(Method::GET, "/gallery").send().await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_is_none_is_not_found() {
     let stage = Stage::new().await;
     let page = stage.page(Method::GET, "/nowhere/at/all").send().await.unwrap();

@@ -166,3 +166,50 @@ async fn files_are_listed_read_and_zipped() {
     let text = std::io::read_to_string(archive.by_name("site/ü page.html").unwrap()).unwrap();
     assert_eq!(text, page);
 }
+
+/// A7, B9: files and Markdown are those of a branch.
+#[tokio::test]
+async fn each_branch_has_its_files_and_its_markdown() {
+    let stage = Stage::furnished().await;
+    let wrote = |text: &str| {
+        json!({"files": [{"path": "a.txt", "content": text}], "summary": format!("Wrote {text}.")})
+            .to_string()
+    };
+    stage.models.script(vec![Rule::text(wrote("one")).times(1), Rule::text(wrote("other")).times(1)]);
+    template(&stage, BUILD).await;
+    let execute = "/api/v1/projects/lab/templates/build/execute";
+    let first = stage.made(execute, &json!({})).await;
+    stage.ended(&first["run"]).await;
+    let task = format!("/api/v1/projects/lab/tasks/{}", first["taskId"].as_str().unwrap());
+    let question = stage.get(&format!("{task}/messages")).await["items"][0]["id"].clone();
+    let second = json!({"taskId": first["taskId"], "replaces": question});
+    let second = stage.made(execute, &second).await;
+    stage.ended(&second["run"]).await;
+    let branch = second["branch"].as_str().unwrap();
+
+    let files = async |query: &str| stage.get(&format!("{task}/files{query}")).await["items"].clone();
+    let newest = files("").await;
+    assert_eq!((&newest[0]["run"], &newest[0]["version"]), (&second["run"], &json!(2)));
+    assert_eq!(files(&format!("?branch={branch}")).await, newest);
+    assert_eq!(files("?branch=main").await[0]["run"], first["run"]);
+    let text = async |query: &str| {
+        let path = format!("{task}/transcript{query}");
+        let response = stage.api(Method::GET, &path).send().await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/markdown; charset=utf-8");
+        let text = response.text().await.unwrap();
+        ["Wrote one.", "Wrote other."].map(|words| text.contains(words))
+    };
+    assert_eq!(text("").await, [false, true]);
+    assert_eq!(text("?branch=main").await, [true, false]);
+    assert_eq!(text("?branches=all").await, [true, true]);
+    for (path, status) in [
+        ("files?branch=x", 400),
+        ("transcript?branches=some", 400),
+        ("transcript?branches=all&branch=main", 400),
+        ("files?branch=01890a5d-ac96-774b-bcce-b302099a8057", 422),
+        ("transcript?branch=01890a5d-ac96-774b-bcce-b302099a8057", 422),
+    ] {
+        let request = stage.api(Method::GET, &format!("{task}/{path}"));
+        assert_eq!(stage.refused(request).await.0, status, "{path}");
+    }
+}

@@ -46,18 +46,31 @@ steps:
 impl Stage {
     /// With an administrator.
     pub async fn new() -> Self {
-        let mut stage = Self::empty().await;
+        Self::empty().await.with_admin().await
+    }
+
+    /// As a server is that nobody asked for its gallery.
+    pub async fn without_gallery() -> Self {
+        Self::start(false).await.with_admin().await
+    }
+
+    async fn with_admin(mut self) -> Self {
+        let stage = &mut self;
         let password = SecretString::from(PASSWORD);
         stage.engine.create_user(EMAIL, "Ada", password.clone(), true).await.unwrap();
         let token = stage.engine.create_api_token(EMAIL, "test").await.unwrap();
         stage.token = token.expose_secret().to_owned();
         let session = stage.engine.sign_in(EMAIL, password, "test", None).await.unwrap();
         stage.session = session.token.expose_secret().to_owned();
-        stage
+        self
     }
 
     /// Nobody has an account yet.
     pub async fn empty() -> Self {
+        Self::start(true).await
+    }
+
+    async fn start(gallery: bool) -> Self {
         let data = tempfile::tempdir().unwrap();
         let site = data.path().join("site");
         std::fs::create_dir_all(site.join("pkg")).unwrap();
@@ -75,7 +88,7 @@ impl Stage {
             environment: Environment::default(),
         };
         let listen = Listen::At("127.0.0.1:0".to_owned());
-        let (application, _) = Application::start(Settings { engine, listen, site }).await.unwrap();
+        let (application, _) = Application::start(Settings { engine, listen, site, gallery }).await.unwrap();
         let url = format!("http://{}", application.address());
         let engine = application.engine().clone();
         let (stop, stopped) = oneshot::channel();

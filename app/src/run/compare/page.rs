@@ -3,21 +3,31 @@
 use super::{
     columns::Columns,
     list::OverviewPage,
-    server::{list_comparisons, open_comparison},
+    server::{Compared, Overview, list_comparisons, open_comparison},
 };
 use crate::{
     form::FaultPage,
-    load::load,
+    load::{draw, load},
     project::use_project,
     ui::{Skeleton, SkeletonShape},
 };
-use domain::{
-    comparison::MOST_COMPARED,
-    id::RunNumber,
-    key::{ProjectKey, TemplateKey},
-};
+use domain::{comparison::MOST_COMPARED, id::RunNumber, key::TemplateKey};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
+
+/// What the address asks for.
+#[derive(Clone, PartialEq)]
+enum Of {
+    Runs(Vec<RunNumber>),
+    Overview { template: Option<TemplateKey>, cursor: Option<String>, chosen: Vec<RunNumber> },
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+enum Drawn {
+    Comparison(Compared),
+    Overview { overview: Overview, chosen: Vec<RunNumber> },
+}
 
 #[component]
 pub fn ComparePage() -> impl IntoView {
@@ -34,36 +44,37 @@ pub fn ComparePage() -> impl IntoView {
         }
         runs
     });
-    let compared = load(
-        move || (project.get(), runs.get()),
-        |(project, runs)| async move {
-            if runs.len() < 2 { None } else { Some(open_comparison(project, runs).await) }
-        },
-    );
     let of = Memo::new(move |_| {
         let query = query.read();
-        let template = query.get("template").and_then(|key| TemplateKey::parse(&key).ok());
-        (runs.read().len() < 2).then(|| (template, query.get("cursor")))
+        let runs = runs.get();
+        if runs.len() < 2 {
+            let template = query.get("template").and_then(|key| TemplateKey::parse(&key).ok());
+            return Of::Overview { template, cursor: query.get("cursor"), chosen: runs };
+        }
+        Of::Runs(runs)
     });
-    let overview = load(
+    let drawn = load(
         move || (project.get(), of.get()),
-        |(project, of): (ProjectKey, _)| async move {
-            let (template, cursor) = of?;
-            Some(list_comparisons(project, template, cursor).await)
+        |(project, of)| async move {
+            match of {
+                Of::Runs(runs) => open_comparison(project, runs).await.map(Drawn::Comparison),
+                Of::Overview { template, cursor, chosen } => {
+                    let overview = list_comparisons(project, template, cursor).await?;
+                    Ok(Drawn::Overview { overview, chosen })
+                }
+            }
         },
     );
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=3/> }>
-            {move || Suspend::new(async move {
-                let project = project.get_untracked();
-                match (compared.await, overview.await) {
-                    (Some(Ok(compared)), _) => view! { <Columns project compared/> }.into_any(),
-                    (_, Some(Ok(overview))) => {
-                        view! { <OverviewPage project overview chosen=runs.get_untracked()/> }.into_any()
-                    }
-                    (Some(Err(fault)), _) | (_, Some(Err(fault))) => view! { <FaultPage fault/> }.into_any(),
-                    (None, None) => ().into_any(),
+            {draw(drawn, move |answer| match answer {
+                Ok(Drawn::Comparison(compared)) => {
+                    view! { <Columns project=project.get_untracked() compared/> }.into_any()
                 }
+                Ok(Drawn::Overview { overview, chosen }) => {
+                    view! { <OverviewPage project=project.get_untracked() overview chosen/> }.into_any()
+                }
+                Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
     }

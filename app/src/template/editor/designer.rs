@@ -53,7 +53,7 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
                 editing
                 tall=true
             />
-            <p class="designer-keys">
+            <p class="legend designer-keys">
                 {keys
                     .map(|(keys, does)| {
                         view! {

@@ -28,17 +28,13 @@ mod yaml;
 
 pub use page::TemplateEditor;
 
+use crate::ui::focus::focus_drawn;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, HtmlInputElement};
 
 /// Gives the focus to a control that is about to be drawn.
 fn focus(id: String) {
-    request_animation_frame(move || {
-        let element = document().get_element_by_id(&id);
-        if let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
-            let _ = element.focus();
-        }
-    });
+    focus_drawn(id, |_: &HtmlElement| {});
 }
 
 /// Fields that a person has typed in keep their text when they are used again: each drawing has its own, by turns of two
@@ -53,14 +49,7 @@ fn anew(drawings: StoredValue<u32>, drawn: AnyView) -> AnyView {
 
 /// As [`focus`], to the name of a step, which whatever is typed replaces.
 fn focus_name(step: usize) {
-    request_animation_frame(move || {
-        let element = document().get_element_by_id(&format!("step-{step}-name"));
-        if let Some(input) = element.and_then(|element| element.dyn_into::<web_sys::HtmlInputElement>().ok())
-        {
-            let _ = input.focus();
-            input.select();
-        }
-    });
+    focus_drawn(format!("step-{step}-name"), HtmlInputElement::select);
 }
 
 /// Forgets the draft of a template that has just been saved.

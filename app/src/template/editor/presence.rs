@@ -27,6 +27,8 @@ struct Room {
     owner: StoredValue<Option<Owner>>,
     /// This tab's name.
     tab: StoredValue<String>,
+    /// When it came here: this visit of the tab's, and no other one.
+    visit: StoredValue<u64>,
     followed: StoredValue<bool>,
     people: RwSignal<Vec<Present>>,
     newest: RwSignal<Option<u32>>,
@@ -40,9 +42,10 @@ impl Room {
         else {
             return;
         };
+        let Some(visit) = self.visit.try_get_value() else { return };
         spawn_local(async move {
             // Who may not edit, or is not signed in any more, is told so elsewhere.
-            let Ok(there) = attend_template(project.clone(), key.clone(), tab).await else { return };
+            let Ok(there) = attend_template(project.clone(), key.clone(), tab, visit).await else { return };
             if self.people.try_set(there.people).is_some() {
                 return;
             }
@@ -100,11 +103,13 @@ pub fn Presence(
     let newest = RwSignal::new(None::<u32>);
     let tab = StoredValue::new(String::new());
     let owner = StoredValue::new(Owner::current());
-    let room =
-        Room { origin, live: use_live(), owner, tab, followed: StoredValue::new(false), people, newest };
+    let visit = StoredValue::new(0);
+    let followed = StoredValue::new(false);
+    let room = Room { origin, live: use_live(), owner, tab, visit, followed, people, newest };
     let beat = StoredValue::new(None::<IntervalHandle>);
     Effect::new(move |_| {
         tab.set_value(name_of_tab());
+        visit.set_value(js_sys::Date::now() as u64);
         room.say();
         beat.set_value(set_interval_with_handle(move || room.say(), BEAT).ok());
     });
@@ -113,8 +118,9 @@ pub fn Presence(
             beat.clear();
         }
         let (Some(Some(key)), Some(tab)) = (origin.key.try_get_value(), tab.try_get_value()) else { return };
+        let visit = visit.try_get_value().unwrap_or_default();
         if let (false, Some(project)) = (tab.is_empty(), origin.project.try_get_untracked()) {
-            spawn_local(async move { _ = leave_template(project, key, tab).await });
+            spawn_local(async move { _ = leave_template(project, key, tab, visit).await });
         }
     });
     let others = Memo::new(move |_| {

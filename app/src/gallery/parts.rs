@@ -1,47 +1,13 @@
-//! Every part of the design system in every state, for those who work on it. Only debug builds show it.
+//! The parts of the design system.
 
 use domain::id::Timestamp;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use crate::{
-    layout::{PageHeader, ThemeToggle},
-    router::NothingHere,
-    ui::*,
-};
+use crate::ui::*;
 
 #[component]
-pub fn GalleryPage() -> impl IntoView {
-    if !cfg!(debug_assertions) {
-        return view! { <NothingHere/> }.into_any();
-    }
-    let actions = || {
-        view! {
-            <ThemeToggle/>
-            <Button glyph=Glyph::Fork>"Fork"</Button>
-            <Button variant=ButtonVariant::Primary glyph=Glyph::Play>"Run"</Button>
-        }
-    };
-    view! {
-        <PageHeader title="Gallery" subtitle="Every part in every state." actions>
-            <TabsInTheUrl/>
-        </PageHeader>
-        <div class="stack">
-            <Buttons/>
-            <Statuses/>
-            <Rows/>
-            <Fields/>
-            <Floating/>
-            <Words/>
-            <Places/>
-            <Glyphs/>
-        </div>
-    }
-    .into_any()
-}
-
-#[component]
-fn TabsInTheUrl() -> impl IntoView {
+pub fn TabsInTheUrl() -> impl IntoView {
     let query = use_query_map();
     let current = Signal::derive(move || query.read().get("tab").unwrap_or_else(|| "timeline".into()));
     let tabs = ["timeline", "graph", "events", "files"].map(|key| {
@@ -54,7 +20,7 @@ fn TabsInTheUrl() -> impl IntoView {
 }
 
 #[component]
-fn Buttons() -> impl IntoView {
+pub fn Buttons() -> impl IntoView {
     let variants = [
         (ButtonVariant::Primary, "Primary"),
         (ButtonVariant::Secondary, "Secondary"),
@@ -81,7 +47,7 @@ fn Buttons() -> impl IntoView {
 }
 
 #[component]
-fn Statuses() -> impl IntoView {
+pub fn Statuses() -> impl IntoView {
     let badges = Status::ALL.map(|status| view! { <StatusBadge status/> }).collect_view();
     let plain = Status::ALL.map(|status| view! { <StatusBadge status plain=true/> }).collect_view();
     let icons = Status::ALL.map(|status| view! { <StatusBadge status icon_only=true/> }).collect_view();
@@ -110,7 +76,7 @@ fn Statuses() -> impl IntoView {
 }
 
 #[component]
-fn Rows() -> impl IntoView {
+pub fn Rows() -> impl IntoView {
     let columns = || {
         vec![
             Column::new("Status").hidden(),
@@ -172,7 +138,7 @@ fn Rows() -> impl IntoView {
 }
 
 #[component]
-fn Fields() -> impl IntoView {
+pub fn Fields() -> impl IntoView {
     let text = RwSignal::new("Calculator".to_owned());
     let model = RwSignal::new("local/small".to_owned());
     let options = vec![
@@ -197,7 +163,7 @@ fn Fields() -> impl IntoView {
 }
 
 #[component]
-fn Floating() -> impl IntoView {
+pub fn Floating() -> impl IntoView {
     let (dialog, confirm) = (RwSignal::new(false), RwSignal::new(false));
     let toasts = use_toasts();
     let query = use_query_map();
@@ -252,7 +218,7 @@ fn Floating() -> impl IntoView {
 }
 
 #[component]
-fn Words() -> impl IntoView {
+pub fn Words() -> impl IntoView {
     let code = "fn main() {\n    println!(\"{}\", \"a long line that goes on and on and on and on and on and on and on and on and on and on and on until it has to scroll\");\n}";
     let html = "<h2>Findings</h2><p>The module has <strong>two</strong> defects in <code>parse()</code>:</p><ol><li>It \
         drops the last line.</li><li>It trusts its <a href=\"#\">input</a>.</li></ol><blockquote><p>Trust nothing.</p>\
@@ -273,7 +239,7 @@ fn Words() -> impl IntoView {
 }
 
 #[component]
-fn Places() -> impl IntoView {
+pub fn Places() -> impl IntoView {
     view! {
         <Notice title="general_worker stood in" action=|| view! { <Button size=ButtonSize::Small>"Assign a role"</Button> } tone=Tone::Warning>
             "No role was chosen for \"Suggest improvements\"."
@@ -299,7 +265,7 @@ fn Places() -> impl IntoView {
 }
 
 #[component]
-fn Glyphs() -> impl IntoView {
+pub fn Glyphs() -> impl IntoView {
     let all = Glyph::ALL
         .map(|glyph| view! { <span title=format!("{glyph:?}")><Icon glyph/></span> })
         .collect_view();

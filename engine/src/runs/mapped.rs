@@ -1,0 +1,55 @@
+//! What steps put into the context under names of their own (`outputMapping`).
+//!
+//! Always true: it follows from which steps have completed, not from when. Where several write one name, the one that stands
+//! deepest in the graph wins, and of those side by side the last one in the document. So a run that is taken up again reads
+//! what it would have read.
+
+use domain::plan::Plan;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct Mapped {
+    values: BTreeMap<String, Value>,
+    /// Who wrote each: the step's wave and its place.
+    writers: BTreeMap<String, (u32, usize)>,
+}
+
+impl Mapped {
+    pub fn write(&mut self, plan: &Plan, step: usize, written: impl IntoIterator<Item = (String, Value)>) {
+        let writer = (plan.steps[step].wave, step);
+        for (name, value) in written {
+            if self.writers.get(&name).is_none_or(|before| *before <= writer) {
+                self.writers.insert(name.clone(), writer);
+                self.values.insert(name, value);
+            }
+        }
+    }
+
+    pub fn values(&self) -> &BTreeMap<String, Value> {
+        &self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::plan::PlannedStep;
+
+    #[test]
+    fn who_wins_is_a_matter_of_the_plan() {
+        let step = |wave| PlannedStep { wave, ..PlannedStep::default() };
+        let plan = Plan { steps: vec![step(0), step(1), step(0), step(0)] };
+        // The second depends on one of the others, so it completes after that one.
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1], [0, 3, 1, 2]] {
+            let mut mapped = Mapped::default();
+            for step in order {
+                let names = if step == 1 { vec!["deep"] } else { vec!["deep", "wide"] };
+                mapped.write(&plan, step, names.into_iter().map(|name| (name.to_owned(), step.into())));
+            }
+            let expected =
+                [("deep", 1), ("wide", 3)].map(|(name, step)| (name.to_owned(), Value::from(step)));
+            assert_eq!(*mapped.values(), expected.into(), "{order:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What the first turn of a run writes, with all that comes into being with it. As with the turns that follow, one
+//! statement stores the beginnings of many runs.
+
+use super::{
+    Savepoint,
+    batch::{Around, Texts, shares},
+    log::{self, Append},
+    messages,
+    runs::{self, CallerKey, Derived, NewRun},
+};
+use crate::{Error, Result};
+use domain::{
+    id::{ContentId, RunNumber, TaskId},
+    run::MessageMetadata,
+    view::Subject,
+};
+use sqlx::SqliteConnection;
+use std::{collections::HashMap, sync::LazyLock};
+use uuid::Uuid;
+
+/// A run's beginning as it is stored. Whoever queues it works it out; the one writer only hands it on.
+pub struct Beginning {
+    run: NewRun,
+    /// Of its conversation, if that is new.
+    title: Option<String>,
+    /// The conversation above a new one.
+    above: Option<TaskId>,
+    /// The user's message.
+    content: String,
+    /// JSON, as the other texts.
+    events: String,
+    contents: String,
+    last: u64,
+    derived: Derived,
+    metadata: String,
+    snapshot: String,
+    /// Of a run that has ended with its first turn.
+    output: String,
+    subject: String,
+    long: Vec<(ContentId, String)>,
+}
+
+impl Beginning {
+    /// `subject`: what lists are told, but for the number, which it gets here.
+    pub fn new(
+        run: NewRun,
+        title: Option<String>,
+        above: Option<TaskId>,
+        content: String,
+        append: &Append,
+        metadata: &MessageMetadata,
+        subject: &Subject,
+    ) -> Result<Self> {
+        Ok(Self {
+            title,
+            above,
+            content,
+            events: log::events(&append.events)?,
+            contents: log::short(&append.contents)?,
+            last: append.events.len() as u64,
+            derived: append.derived.clone(),
+            metadata: log::json(metadata)?,
+            snapshot: log::json(&run.snapshot)?,
+            output: append.output.as_deref().unwrap_or_default().to_owned(),
+            subject: log::json(subject)?,
+            long: log::long(&append.contents).cloned().collect(),
+            run,
+        })
+    }
+
+    /// Whether one statement writes all of it, and nothing has to be looked at before.
+    pub fn is_plain(&self) -> bool {
+        let bytes = self.events.len() + self.contents.len() + self.content.len() + self.output.len();
+        let new = self.title.is_some() && self.run.caller.is_none();
+        new && self.long.is_empty() && bytes <= log::SHARED
+    }
+}
+
+/// How runs begin: as rows of a view, whose trigger does what one of them takes.
+const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, title, parent_id, at, user_message, \
+     user_id, content, message_id, metadata, template_id, template_key, template_version, template_name, by_name, \
+     snapshot, status, warnings, last_seq, idempotency_key, request_digest, wake_at, caller_id, caller_step, \
+     caller_attempt, caller_number, events, contents, subject, error, finished_at, output, asked_at, branch, replaces) AS \
+     SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
+     CREATE TEMP TRIGGER run_begun INSTEAD OF INSERT ON beginning WHEN new.id IS NOT NULL BEGIN \
+     INSERT INTO task (id, project_id, parent_id, title, created_at, updated_at) \
+     SELECT new.task_id, new.project_id, new.parent_id, new.title, new.at, new.at WHERE new.title IS NOT NULL; \
+     UPDATE project SET last_run = last_run + 1 WHERE id = new.project_id; \
+     INSERT INTO message (id, task_id, author, user_id, content, metadata, run_id, created_at, branch, replaces) \
+     VALUES (new.user_message, new.task_id, 'user', new.user_id, new.content, NULL, NULL, new.at, new.branch, \
+     new.replaces), \
+     (new.message_id, new.task_id, 'assistant', NULL, new.output, new.metadata, new.id, new.at, new.branch, NULL); \
+     INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
+     message_id, started_by, started_by_name, snapshot, status, warnings, last_seq, idempotency_key, request_digest, \
+     created_at, wake_at, caller_id, caller_step, caller_attempt, caller_number, error, finished_at, asked_at, \
+     failed_for) SELECT new.id, new.project_id, last_run, new.template_id, new.template_key, new.template_version, \
+     new.template_name, new.task_id, new.message_id, new.user_id, new.by_name, new.snapshot, new.status, new.warnings, \
+     new.last_seq, new.idempotency_key, new.request_digest, new.at, new.wake_at, new.caller_id, new.caller_step, \
+     new.caller_attempt, new.caller_number, new.error, new.finished_at, new.asked_at, \
+     CASE WHEN new.status = 'failed' AND new.caller_id IS NULL THEN new.user_id END \
+     FROM project WHERE id = new.project_id; \
+     INSERT INTO template_use (template_id, version, runs) \
+     SELECT new.template_id, new.template_version, 1 WHERE new.template_id IS NOT NULL \
+     ON CONFLICT (template_id, version) DO UPDATE SET runs = runs + 1; \
+     INSERT INTO event (run_id, seq, at, body) \
+     SELECT new.id, 1 + key, new.at, value FROM json_each(new.events); \
+     INSERT INTO content (id, run_id, body) SELECT unhex(key), new.id, value FROM json_each(new.contents); \
+     INSERT INTO change (project_id, body) \
+     SELECT id, json_set(new.subject, '$.number', last_run) FROM project WHERE id = new.project_id; \
+     END";
+/// Values of a row of it.
+const VALUES: usize = 36;
+
+/// Readies the connection that writes.
+pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(BEGINNINGS).execute(connection).await?;
+    Ok(())
+}
+
+static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+    Texts::new("beginning", VALUES, |rows| {
+        format!("; SELECT id, number FROM run WHERE id IN ({})", vec!["?"; rows].join(", "))
+    })
+});
+
+/// Stores the beginnings, and gives their numbers in their order. An error leaves a transaction that is to be undone, if it
+/// began: so does an idempotency key that is taken.
+pub async fn begin_all(
+    tx: &mut SqliteConnection,
+    beginnings: &[&Beginning],
+    around: Around,
+) -> Result<Vec<RunNumber>, sqlx::Error> {
+    let mut numbers = Vec::with_capacity(beginnings.len());
+    for (share, around) in shares(beginnings, around) {
+        numbers.extend(insert(tx, share, around).await?);
+    }
+    Ok(numbers)
+}
+
+/// Stores one, if it may begin. None: another run has its idempotency key or is the attempt's that it was called by, and
+/// nothing was written. `Conflict`: the run that calls it has ended; `NotFound`: its conversation.
+pub async fn begin(
+    tx: &mut SqliteConnection,
+    mut savepoint: Savepoint,
+    beginning: &Beginning,
+) -> Result<Option<RunNumber>> {
+    savepoint.open(tx).await?;
+    let Beginning { run, title, .. } = beginning;
+    if let Some((key, _)) = &run.idempotency
+        && runs::by_idempotency_key(&mut *tx, run.project, key).await?.is_some()
+    {
+        return Ok(None);
+    }
+    if let Some(CallerKey { run: caller, step, attempt, number }) = run.caller {
+        if runs::child(&mut *tx, caller, step, attempt).await?.is_some() {
+            return Ok(None);
+        }
+        // It was stopped in between: nobody would wait for this run, or stop it.
+        if runs::has_ended(&mut *tx, caller).await? != Some(false) {
+            return Err(Error::Conflict(format!("run {number} has ended")));
+        }
+    }
+    if title.is_none() && !messages::touch_task(tx, run.task, run.project, run.at).await? {
+        return Err(Error::not_found("conversation", run.task));
+    }
+    let number = insert(tx, &[beginning], Around::Between).await?.pop();
+    for (id, body) in &beginning.long {
+        log::content(tx, beginning.run.id, *id, body).await?;
+    }
+    Ok(number)
+}
+
+async fn insert(
+    tx: &mut SqliteConnection,
+    beginnings: &[&Beginning],
+    around: Around,
+) -> Result<Vec<RunNumber>, sqlx::Error> {
+    let (text, rows) = TEXTS.of(beginnings.len(), around);
+    let bound = beginnings.iter().fold(sqlx::query_as(text), |query, beginning| {
+        let Beginning { run, derived, .. } = beginning;
+        let (key, digest) = run.idempotency.as_ref().map(|(key, digest)| (key, digest)).unzip();
+        let caller = run.caller.as_ref();
+        query
+            .bind(run.id.0)
+            .bind(run.project.0)
+            .bind(run.task.0)
+            .bind(beginning.title.as_deref())
+            .bind(beginning.above.map(|task| task.0))
+            .bind(run.at.0)
+            .bind(run.snapshot.message.0)
+            .bind(run.user.map(|user| user.0))
+            .bind(&beginning.content)
+            .bind(run.message.0)
+            .bind(&beginning.metadata)
+            .bind(run.template_id.map(|id| id.0))
+            .bind(run.template.key.as_ref())
+            .bind(run.template.version)
+            .bind(&run.template.name)
+            .bind(&run.by)
+            .bind(&beginning.snapshot)
+            .bind(derived.status.as_str())
+            .bind(derived.warnings)
+            .bind(beginning.last as i64)
+            .bind(key)
+            .bind(digest)
+            .bind(derived.wake_at.map(|at| at.0))
+            .bind(caller.map(|caller| caller.run.0))
+            .bind(caller.map(|caller| caller.step.to_string()))
+            .bind(caller.map(|caller| caller.attempt))
+            .bind(caller.map(|caller| caller.number.0))
+            .bind(&beginning.events)
+            .bind(&beginning.contents)
+            .bind(&beginning.subject)
+            .bind(derived.error.as_deref())
+            .bind(derived.finished_at.map(|at| at.0))
+            .bind(&beginning.output)
+            .bind(derived.asked_at.map(|at| at.0))
+            .bind(run.branch.map(|branch| branch.0))
+            .bind(run.replaces.map(|message| message.0))
+    });
+    let empty = VALUES * (rows - beginnings.len());
+    let bound = (0..empty).fold(bound, |query, _| query.bind(None::<i64>));
+    let bound = beginnings.iter().fold(bound, |query, beginning| query.bind(beginning.run.id.0));
+    let numbers: HashMap<Uuid, u32> = bound.fetch_all(tx).await?.into_iter().collect();
+    let number = |beginning: &&Beginning| numbers.get(&beginning.run.id.0).copied().map(RunNumber);
+    beginnings.iter().map(|beginning| number(beginning).ok_or(sqlx::Error::RowNotFound)).collect()
+}

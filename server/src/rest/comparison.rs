@@ -1,0 +1,91 @@
+//! Runs side by side: their steps aligned by name, and what people think of them.
+
+use super::{
+    RunSummary, Time,
+    run::{self, StepRun},
+};
+use domain::{
+    comparison::{ComparisonSummary, Verdict},
+    id::RunNumber,
+    view::{self, RunDetail},
+};
+use engine::{Engine, Result};
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// As the list has it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    runs: Vec<RunNumber>,
+    template: String,
+    by: String,
+    created_at: Time,
+    verdicts: u32,
+}
+
+impl From<ComparisonSummary> for Kept {
+    fn from(kept: ComparisonSummary) -> Self {
+        let ComparisonSummary { runs, template, by, created_at, verdicts } = kept;
+        Self { runs, template, by, created_at: Time(created_at), verdicts }
+    }
+}
+
+#[derive(Serialize)]
+pub struct VerdictShape {
+    step: Option<String>,
+    winner: Option<RunNumber>,
+    note: String,
+    by: String,
+    mine: bool,
+    at: Time,
+}
+
+impl From<Verdict> for VerdictShape {
+    fn from(verdict: Verdict) -> Self {
+        let Verdict { step, winner, note, by, mine, at } = verdict;
+        Self { step, winner, note, by, mine, at: Time(at) }
+    }
+}
+
+#[derive(Serialize)]
+pub struct Comparison {
+    runs: Vec<RunSummary>,
+    steps: Vec<Aligned>,
+    verdicts: Vec<VerdictShape>,
+}
+
+/// A step of any of the runs.
+#[derive(Serialize)]
+struct Aligned {
+    name: String,
+    /// In the order of the runs; null where a run has no such step.
+    runs: Vec<Option<StepRun>>,
+}
+
+impl Comparison {
+    pub async fn load(
+        engine: &Engine,
+        user: &view::User,
+        project: &domain::key::ProjectKey,
+        details: Vec<RunDetail>,
+        verdicts: Vec<Verdict>,
+    ) -> Result<Self> {
+        let many = details.len();
+        let (mut runs, mut steps) = (Vec::new(), Vec::<Aligned>::new());
+        let mut places = HashMap::new();
+        for (column, detail) in details.into_iter().enumerate() {
+            let found = run::steps(engine, user, project, &detail).await?;
+            runs.push(RunSummary::from(detail.summary));
+            for step in found {
+                let place = *places.entry(step.name.clone()).or_insert_with(|| {
+                    let name = step.name.clone();
+                    steps.push(Aligned { name, runs: (0..many).map(|_| None).collect() });
+                    steps.len() - 1
+                });
+                steps[place].runs[column] = Some(step);
+            }
+        }
+        Ok(Self { runs, steps, verdicts: verdicts.into_iter().map(VerdictShape::from).collect() })
+    }
+}
