@@ -106,7 +106,6 @@ test("keys while twenty steps stream", async ({ member: page, models, workspace 
   const { taskId } = await workspace.rest.post<{ taskId: string }>(`/projects/${PROJECT}/templates/many/execute`, { input: {} });
   await watch(page);
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);
-  await awake(page);
   const before = (await seen(page)).keys.length;
   const field = page.getByRole("textbox", { name: "Message", exact: true });
   const text = "What is typed while the answers stream shows at once. ".repeat(2);

@@ -3,7 +3,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { awake, expect, PROJECT, signIn, test } from "../fixtures";
+import { expect, PROJECT, signIn, test } from "../fixtures";
 
 const TEMPLATE = {
   apiVersion: "troupe/v1",
@@ -79,7 +79,9 @@ test("one input with two assignments is launched at once, stands side by side, a
   await verdict.getByRole("button", { name: /^B/ }).click();
   await expect(verdict.getByRole("button", { name: /^B/ })).toHaveAttribute("aria-pressed", "true");
   await verdict.getByLabel("Note on Outline").fill("nearer to the map");
+  const kept = member.waitForResponse(/give_verdict/);
   await verdict.getByLabel("Note on Outline").press("Tab");
+  await kept;
   const seen = second.getByRole("group", { name: "Your verdict on Outline" });
   await expect(seen.getByRole("button", { name: /^B/ }), "the same person in another browser").toHaveAttribute(
     "aria-pressed",
@@ -157,7 +159,6 @@ test("an assignment is saved under a name and chosen again; what is gone is said
 
   await workspace.rest.delete(`/projects/${PROJECT}/roles/senior_reviewer`);
   await member.reload();
-  await awake(member);
   await member.getByLabel("Preset", { exact: true }).selectOption("Quick draft");
   await expect(member.getByText("'Polish' is left open: there is no role 'senior_reviewer' any more.")).toBeVisible();
   await member.getByRole("button", { name: "Delete this preset" }).click();

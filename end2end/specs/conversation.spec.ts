@@ -12,7 +12,6 @@ const MESSAGES = 5_000;
 /** Asks in a new conversation and waits for the answer. */
 async function ask(page: Page, text: string): Promise<string> {
   await page.goto(`/p/${PROJECT}/conversations/new`);
-  await awake(page);
   await page.getByRole("textbox", { name: "Message", exact: true }).fill(text);
   await page.keyboard.press("Control+Enter");
   await expect(page).toHaveURL(/conversations\/[0-9a-f]{8}-/);
@@ -44,6 +43,9 @@ test("a conversation of 5,000 messages opens at its end and is read both ways (B
   await seen(page, "The newest question");
   await awake(page);
   expect(await articles(page).count()).toBeLessThanOrEqual(120);
+  // Pages that move while they load are looked for elsewhere: here it is what scrolling adds.
+  const measured = () => page.evaluate(() => (window as unknown as { figures: { lcp: number; shift: number } }).figures);
+  const { shift: before } = await measured();
 
   // Towards the past, further than the page holds at once.
   const log = page.getByRole("log", { name: "Messages" });
@@ -57,9 +59,9 @@ test("a conversation of 5,000 messages opens at its end and is read both ways (B
     expect(await oldest()).toBeLessThan(MESSAGES - 250);
   }).toPass({ timeout: 30_000 });
   expect(await articles(page).count(), "what is far away is let go of").toBeLessThanOrEqual(120);
-  const figures = await page.evaluate(() => (window as unknown as { figures: { lcp: number; shift: number } }).figures);
+  const figures = await measured();
   console.log(`largest contentful paint ${figures.lcp.toFixed(0)} ms, layout shift ${figures.shift.toFixed(4)}`);
-  expect(figures.shift).toBeLessThan(0.02);
+  expect(figures.shift - before).toBeLessThan(0.02);
 
   await page.getByRole("button", { name: "Jump to latest" }).click();
   await seen(page, "The newest question");
@@ -192,7 +194,7 @@ test("news are marked until one has looked (B14)", async ({ member: page, models
   await expect.poll(async () => (await workspace.run(next.run)).status).toBe("completed");
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);
   await expect(page.getByText("New", { exact: true })).toBeVisible();
-  await awake(page);
+  await expect(section).not.toContainText("unread");
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);
   await expect(articles(page)).toHaveCount(4);
   await expect(page.getByText("New", { exact: true })).toHaveCount(0);
@@ -228,11 +230,15 @@ test("a page that is being left lives until the next one is there", async ({ mem
   // To a message of the same conversation, while its run is live and ends.
   await field.fill("Slow, the first");
   await page.keyboard.press("Control+Enter");
-  await expect(newest).toContainText(/1 s/);
+  await expect(articles(page)).toHaveCount(4);
+  await models.held();
+  await expect(newest).toContainText(/Running[1-9]\d* s/);
   const there = await hold(page, /open_conversation/);
   await articles(page).first().getByTitle("Link to this message").click();
   await expect(page).toHaveURL(/\?message=/);
-  await expect(newest, "it ticks on").toContainText(/[2-9] s/);
+  const seconds = async () => Number(/Running(\d+) s/.exec((await newest.textContent()) ?? "")?.[1]);
+  const then = await seconds();
+  await expect.poll(seconds, "it ticks on").toBeGreaterThan(then);
   await models.release();
   await expect(newest, "the page that is still there shows what happens").toContainText("Completed");
   there();
@@ -298,7 +304,9 @@ async function edit(page: Page, text: string, instead: string): Promise<void> {
   await page.keyboard.press("Control+Enter");
 }
 
-test("what was typed into an edited message outlives the page and the session", async ({ member: page, models }) => {
+test("what was typed into an edited message outlives the page and the session", async ({ consoles, member: page, models }) => {
+  // What a page still asks for once the session has ended.
+  consoles.allow(/status of 401/);
   await models.script([{ text: "Said." }]);
   const task = await ask(page, "As it was");
   const field = page.getByRole("textbox", { name: "Edit the message" });
@@ -326,7 +334,6 @@ test("what was typed into an edited message outlives the page and the session", 
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(field).toBeHidden();
   await page.reload();
-  await awake(page);
   await expect(field).toBeHidden();
   await open();
   await expect(field).toHaveValue("As it was");
@@ -334,7 +341,6 @@ test("what was typed into an edited message outlives the page and the session", 
   await page.keyboard.press("Control+Enter");
   await expect(page.getByRole("navigation", { name: "Versions of this message" })).toContainText("2 / 2");
   await page.reload();
-  await awake(page);
   await expect(field).toBeHidden();
 });
 
@@ -351,7 +357,6 @@ test("files and export are those of the branch that one reads (A7, B9)", async (
   const ended = (run: number) => expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
   const first = await build({});
   await page.goto(`/p/${PROJECT}/conversations/${first.taskId}`);
-  await awake(page);
   // It appears when it is written, and the panel is a part of the address.
   const link = page.getByRole("link", { name: "1 file" });
   await link.click();
@@ -368,7 +373,6 @@ test("files and export are those of the branch that one reads (A7, B9)", async (
   const second = await build({ taskId: first.taskId, replaces: messages.items[0]!.id });
   await ended(second.run);
   await page.goto(`/p/${PROJECT}/conversations/${first.taskId}?panel=files`);
-  await awake(page);
   const file = panel.getByRole("link", { name: /plan\.md/ });
   await expect(file).toContainText(`run ${second.run}`);
   for (const colorScheme of ["light", "dark"] as const) {

@@ -3,7 +3,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { awake, expect, signIn, test } from "../fixtures";
+import { expect, signIn, test } from "../fixtures";
 
 /** A picture is that of one browser and its fonts: it says nothing about how another one draws. */
 const DRAWN_BY = { browser: "156.0.8078.79", text: 25283, code: 28898 };
@@ -17,7 +17,6 @@ const card = (page: Page) => page.locator(".card", { has: page.getByRole("headin
 
 test("every state of a run says what it is, with script and without (A8)", async ({ member, browse, consoles }) => {
   // Without script nothing uses the script that the page hints at.
-  consoles.allow(/preloaded using link preload but not used/);
   await open(member);
   expect(await card(member).ariaSnapshot()).toMatchSnapshot("states.aria.txt");
 
@@ -62,7 +61,6 @@ for (const { name, viewport, colorScheme } of PICTURES) {
 
 async function open(page: Page): Promise<void> {
   await page.goto("/gallery");
-  await awake(page);
   await expect(states(page)).not.toHaveCount(0);
   await still(page);
 }

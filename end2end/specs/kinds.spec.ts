@@ -4,7 +4,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 
-import { expect, PROJECT, signIn, test, type Launched, type Workspace } from "../fixtures";
+import { awake, expect, PROJECT, signIn, test, type Launched, type Workspace } from "../fixtures";
 import { Conversation } from "../fixtures/conversation";
 
 type Step = Record<string, unknown> & { name: string };
@@ -200,6 +200,7 @@ test("files have versions, a preview in a sandbox, and what changed; the message
   await conversation.status(run).getByRole("link", { name: "calculator.html" }).click();
 
   await expect(member).toHaveURL(/tab=files&file=calculator\.html/);
+  await awake(member);
   const file = member.getByRole("region", { name: "calculator.html" });
   const preview = member.getByTitle("Preview of calculator.html");
   await expect(preview).toHaveAttribute("sandbox", "allow-scripts");

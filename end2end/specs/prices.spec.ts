@@ -39,11 +39,11 @@ test("a price is given, a run shows its cost, and the next launch what to expect
   await expect(row).toContainText("dollars per million tokens");
   await input.fill("2");
   await member.getByLabel("Answer of scripted/scripted, per million tokens").fill("10.50");
+  const saved = member.waitForResponse(/save_price/);
   await row.getByRole("button", { name: "Save" }).click();
-  await expect(async () => {
-    await member.reload();
-    await expect(member.getByLabel("Answer of scripted/scripted, per million tokens")).toHaveValue("10.5", { timeout: 1000 });
-  }).toPass();
+  await saved;
+  await member.reload();
+  await expect(member.getByLabel("Answer of scripted/scripted, per million tokens")).toHaveValue("10.5");
   await isClean(member);
 
   const second = await workspace.launch("rivers");
@@ -76,7 +76,8 @@ test("a price is given, a run shows its cost, and the next launch what to expect
   await member.setViewportSize({ width: 360, height: 780 });
   await expect(runs.getByRole("columnheader", { name: "Cost" })).toBeHidden();
   await expect(listed(second.run)).toContainText("$0.0061");
-  expect(await member.locator(".table-scroll").evaluate((table) => table.scrollWidth - table.clientWidth)).toBe(0);
+  const hidden = () => member.locator(".table-scroll").evaluate((table) => table.scrollWidth - table.clientWidth);
+  await expect.poll(hidden).toBe(0);
   await isClean(member);
   await member.setViewportSize({ width: 1280, height: 800 });
 

@@ -3,12 +3,12 @@
 import { expect, test } from "../fixtures";
 import { numbered } from "../fixtures/conversation";
 
-test("a role is made, found in the list, changed, and has a second version", async ({ member }) => {
+test("a role is made, found in the list, changed, and has further versions", async ({ member }) => {
   await member.goto("/p/work/roles");
   await member.getByRole("link", { name: "New role" }).click();
   await member.getByRole("textbox", { name: "Name" }).fill("Report bot");
   await member.getByLabel("Base prompt").fill("You write reports.");
-  await member.getByLabel("Model").selectOption("scripted-large");
+  await member.getByRole("combobox", { name: "Model" }).selectOption("scripted-large");
   await member.getByRole("button", { name: "Make the role" }).click();
 
   await expect(member.getByRole("heading", { name: "Report bot", level: 1 })).toBeVisible();
@@ -18,10 +18,18 @@ test("a role is made, found in the list, changed, and has a second version", asy
   await member.getByLabel("Base prompt").fill("You write short reports.");
   await member.getByRole("button", { name: "Save as version 2" }).click();
   await expect(member.getByText("version 2", { exact: true })).toBeVisible();
+  // The page stands as it was: whoever goes on by key goes on from there.
+  const save = member.getByRole("button", { name: "Save as version 3" });
+  await expect(save).toBeFocused();
+  await member.getByRole("textbox", { name: "Name" }).fill("Report writer");
+  await save.press("Enter");
+  await expect(member.getByRole("heading", { name: "Report writer", level: 1 })).toBeVisible();
+  await expect(member.getByText("version 3", { exact: true })).toBeVisible();
+  await expect(member.getByRole("button", { name: "Save as version 4" })).toBeFocused();
 
   await member.goto("/p/work/roles");
   const row = member.getByRole("table", { name: "Roles" }).getByRole("row", { name: /report_bot/ });
-  await expect(row).toContainText("Report bot");
+  await expect(row).toContainText("Report writer");
   await expect(row).toContainText("scripted/scripted-large");
 });
 
@@ -30,7 +38,7 @@ test("what is wrong is told at its field, and what was typed stays", async ({ me
   await member.goto("/p/work/roles/new");
   await member.getByRole("textbox", { name: "Name" }).fill("Senior again");
   await member.getByRole("textbox", { name: /^Key/ }).fill("senior_reviewer");
-  await member.getByLabel("Model").selectOption("scripted");
+  await member.getByRole("combobox", { name: "Model" }).selectOption("scripted");
   await member.getByRole("button", { name: "Make the role" }).click();
   await expect(member.getByRole("alert").filter({ hasText: "senior_reviewer" })).toBeVisible();
 

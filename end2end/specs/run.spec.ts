@@ -2,7 +2,7 @@
 
 import { AxeBuilder } from "@axe-core/playwright";
 
-import { awake, expect, PROJECT, signIn, test } from "../fixtures";
+import { expect, PROJECT, signIn, test } from "../fixtures";
 
 const STEPS = 600;
 
@@ -14,7 +14,6 @@ test("a run of hundreds of steps has a timeline of which a part is on the page",
   const { run } = await workspace.rest.post<{ run: number }>(`/projects/${PROJECT}/templates/wide/execute`, { input: {} });
   await expect.poll(async () => (await workspace.run(run)).status, { timeout: 90_000 }).toBe("completed");
   await page.goto(`/p/${PROJECT}/runs/${run}`);
-  await awake(page);
   const rows = page.getByRole("list", { name: "Steps", exact: true }).locator(".timeline-row");
   expect(await rows.count()).toBeLessThanOrEqual(120);
   await expect(rows.first()).toContainText("Step 0");
@@ -42,7 +41,6 @@ test("a forEach of a thousand items has its rows where one looks", async ({ memb
   const { run } = await workspace.rest.post<{ run: number }>(`/projects/${PROJECT}/templates/many/execute`, { input: {} });
   await expect.poll(async () => (await workspace.run(run)).status, { timeout: 90_000 }).toBe("completed");
   await page.goto(`/p/${PROJECT}/runs/${run}`);
-  await awake(page);
   const rows = page.getByRole("list", { name: "Items of Each" }).getByRole("link");
   expect(await rows.count()).toBe(50);
   await page.getByRole("button", { name: "Show all 1000" }).click();
@@ -76,7 +74,6 @@ test("who follows a live run sees its newest step, until they go elsewhere", asy
   await models.script([{ lastUser: "Polish", text: "Held back for long", chunkSize: 4, hold: 1 }, { text: "Said." }]);
   const { run } = await workspace.launch("rivers");
   await page.goto(`/p/${PROJECT}/runs/${run}`);
-  await awake(page);
   const follow = page.getByLabel("Follow newest");
   await follow.check();
   await expect(page.getByRole("list", { name: "Steps", exact: true }).getByRole("link", { name: /Polish/ })).toBeInViewport();
@@ -104,7 +101,6 @@ test("who follows a forEach sees its newest item, and stays where they scroll to
   });
   const { run } = await workspace.rest.post<{ run: number }>(`/projects/${PROJECT}/templates/each/execute`, { input: {} });
   await page.goto(`/p/${PROJECT}/runs/${run}`);
-  await awake(page);
   const follow = page.getByLabel("Follow newest");
   await follow.check();
   // It lies behind "Show all", far down.
@@ -197,7 +193,6 @@ test("the palette is clean while it is open, and a lost connection hides nothing
   void workspace;
   consoles.allow(/Failed to load resource|ERR_CONNECTION_REFUSED|EventSource/);
   await page.goto(`/p/${PROJECT}/runs`);
-  await awake(page);
   await page.keyboard.press("Control+k");
   await expect(page.getByRole("combobox", { name: "Search and commands" })).toBeFocused();
   await expect(page.getByRole("listbox", { name: "What fits" }).getByRole("option").first()).toBeVisible();

@@ -135,7 +135,6 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
   await expect(page.getByText("calls under way")).toBeVisible();
   // What the top bar counts is what stands there.
   await page.goto(`/p/${PROJECT}/roles`);
-  await awake(page);
   await page.getByRole("link", { name: "1 live" }).click();
   await expect(page).toHaveURL(/dashboard/);
   await row.getByRole("button", { name: "Stop" }).click();
@@ -145,10 +144,11 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
   expect((await workspace.run(run)).status).toBe("cancelled");
 });
 
-test("what was typed outlives the session", async ({ member: page, workspace }) => {
+test("what was typed outlives the session", async ({ consoles, member: page, workspace }) => {
+  // What the page still asks for once the session has ended.
+  consoles.allow(/status of 401/);
   const { taskId } = await workspace.launch("rivers");
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);
-  await awake(page);
   await page.getByLabel("Message", { exact: true }).fill("Half a thou");
   await page.getByLabel("Message", { exact: true }).press("g");
   await page.context().clearCookies();

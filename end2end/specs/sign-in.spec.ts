@@ -9,7 +9,6 @@ for (const javaScriptEnabled of [true, false]) {
   test.describe(javaScriptEnabled ? "with script" : "without script", () => {
     test.use({ javaScriptEnabled });
     // Without script nothing uses the script that the page hints at.
-    if (!javaScriptEnabled) test.beforeEach(({ consoles }) => consoles.allow(/preloaded using link preload but not used/));
 
     test("the first-run link makes the admin, once", async ({ page, product, consoles }) => {
       // The model of this installation may not be there; the page says so.

@@ -141,7 +141,6 @@ test.describe("without script", () => {
   test.use({ javaScriptEnabled: false });
 
   test("a template is executed all the same", async ({ member, models, workspace, consoles }) => {
-    consoles.allow(/preloaded using link preload but not used/);
     await models.script([{ text: "An answer." }]);
     await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
     await member.getByLabel("Topic").fill("rivers");

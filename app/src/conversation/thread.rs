@@ -38,9 +38,17 @@ pub struct Thread {
     /// How many runs began while the reader was away from the end.
     pub fresh: RwSignal<u32>,
     newest: StoredValue<RunNumber>,
-    busy: StoredValue<bool>,
+    reading: StoredValue<Reading>,
     scroller: Scroller,
     pub standing: StandingHere,
+}
+
+/// What is being read just now.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Reading {
+    /// How many were begun: only the newest one's answer counts.
+    begun: u32,
+    busy: bool,
 }
 
 impl Thread {
@@ -56,7 +64,7 @@ impl Thread {
             earlier: RwSignal::new(page.earlier),
             later: RwSignal::new(page.later),
             fresh: RwSignal::new(0),
-            busy: StoredValue::new(false),
+            reading: StoredValue::default(),
             scroller,
             standing: use_standing(),
         }
@@ -72,8 +80,12 @@ impl Thread {
         }
     }
 
-    /// Loads what comes before (`back`) or after what is here.
+    /// Loads what comes before (`back`) or after what is here, unless something is being read: whoever goes on scrolling
+    /// asks again.
     pub fn load(self, back: bool) {
+        if self.reading.try_get_value().is_none_or(|reading| reading.busy) {
+            return;
+        }
         let edge = self.rows.with_untracked(|rows| {
             let row = if back { rows.first() } else { rows.last() };
             row.map(|row| row.entry.message.id)
@@ -99,7 +111,7 @@ impl Thread {
 
     /// Whether there is more to load, if it is still there.
     pub fn look(self) {
-        if self.busy.try_get_value().is_some() {
+        if self.reading.try_get_value().is_some() {
             self.scroller.look(self);
         }
     }
@@ -197,17 +209,21 @@ impl Thread {
         });
     }
 
-    /// One reading at a time.
+    /// In the place of what is being read.
     fn read(self, part: Part, done: impl FnOnce(ConversationPage) + 'static) {
-        if self.busy.try_update_value(|busy| std::mem::replace(busy, true)) != Some(false) {
-            return;
-        }
+        let begun = self.reading.try_update_value(|reading| {
+            *reading = Reading { begun: reading.begun + 1, busy: true };
+            *reading
+        });
+        let Some(mine) = begun else { return };
         let project = self.project.get_value();
         spawn_local(async move {
             let page = open_conversation(project, self.task, part).await;
-            if self.busy.try_set_value(false).is_none()
-                && let Ok(page) = page
-            {
+            if self.reading.try_get_value() != Some(mine) {
+                return;
+            }
+            self.reading.update_value(|reading| reading.busy = false);
+            if let Ok(page) = page {
                 done(page);
             }
         });

@@ -14,7 +14,7 @@ use crate::{
     project::use_project,
     ui::{
         Badge, Button, ButtonKind, ButtonVariant, ConfirmDialog, Glyph, InputKind, RelativeTime, RoleChip,
-        Skeleton, SkeletonShape, TextArea, TextField,
+        Skeleton, SkeletonShape, TextArea, TextField, use_toasts,
     },
 };
 use domain::{
@@ -38,7 +38,7 @@ pub fn NewRolePage() -> impl IntoView {
     let offered = load(|| (), |()| offered_models());
     view! {
         <PageHeader title="New role"/>
-        <RoleEditor project offered form version=None on_saved=Callback::new(|()| {})/>
+        <RoleEditor project offered form version=None on_saved=Callback::new(|_| {})/>
     }
     .into_any()
 }
@@ -53,11 +53,7 @@ pub fn EditRolePage() -> impl IntoView {
     view! {
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card/> }>
                 {draw(role, move |answer| match answer {
-                    Ok(loaded) => {
-                        // The address stays the same, so what is shown has to be asked for.
-                        let on_saved = Callback::new(move |()| role.refetch());
-                        view! { <SavedRole project offered role=loaded on_saved/> }.into_any()
-                    }
+                    Ok(role) => view! { <SavedRole project offered role/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 })}
             </Transition>
@@ -70,19 +66,26 @@ fn SavedRole(
     project: Memo<ProjectKey>,
     offered: Loaded<fault::Result<Offered>>,
     role: Role,
-    on_saved: Callback<()>,
 ) -> impl IntoView {
     let form = RoleForm::of(&role);
     let version = Some(role.version);
-    let (key, name) = (role.key.clone(), role.name.clone());
-    let crumb = name.clone();
-    use_crumb(move || Some(crumb.clone()));
-    let actions = move || view! { <Delete project key name/> };
+    let key = role.key.clone();
+    // What is saved here is told in place: the fields stay, and the focus and a trial's answer with them.
+    let saved = RwSignal::new(role);
+    let name = Signal::derive(move || saved.with(|role| role.name.clone()));
+    use_crumb(move || Some(name.get()));
+    let delete = key.clone();
+    let actions = move || view! { <Delete project key=delete name/> };
+    let toasts = use_toasts();
+    let on_saved = Callback::new(move |role: Role| {
+        toasts.success(format!("Saved as version {}", role.version));
+        saved.set(role);
+    });
     view! {
-        <PageHeader title=role.name.clone() actions>
-            <RoleChip role=role.key.to_string()/>
-            <Badge>{format!("version {}", role.version)}</Badge>
-            <span class="page-fact">"saved " <RelativeTime at=role.updated_at/></span>
+        <PageHeader title=name actions>
+            <RoleChip role=key.to_string()/>
+            <Badge>{move || format!("version {}", saved.read().version)}</Badge>
+            <span class="page-fact">"saved " <RelativeTime at=Signal::derive(move || saved.read().updated_at)/></span>
         </PageHeader>
         <RoleEditor project offered form version on_saved/>
     }
@@ -95,18 +98,21 @@ fn RoleEditor(
     offered: Loaded<fault::Result<Offered>>,
     form: RoleForm,
     version: Option<u32>,
-    on_saved: Callback<()>,
+    on_saved: Callback<Role>,
 ) -> impl IntoView {
     let action = ServerAction::<SaveRole>::new();
+    let based_on = RwSignal::new(version);
+    let is_new = version.is_none();
     Effect::new(move |_| {
-        if action.value().with(|saved| matches!(saved, Some(Ok(_)))) {
-            on_saved.run(());
+        if let Some(Ok(role)) = action.value().get() {
+            if !is_new {
+                based_on.set(Some(role.version));
+            }
+            on_saved.run(role);
         }
     });
     let fault = fault_of(action);
     let node = NodeRef::<html::Form>::new();
-    let based_on = RwSignal::new(version);
-    let is_new = version.is_none();
     let pending = action.pending();
     view! {
         <div class="role-editor">
@@ -196,7 +202,7 @@ fn RoleEditor(
 }
 
 #[component]
-fn Delete(project: Memo<ProjectKey>, key: RoleKey, name: String) -> impl IntoView {
+fn Delete(project: Memo<ProjectKey>, key: RoleKey, name: Signal<String>) -> impl IntoView {
     let open = RwSignal::new(false);
     let action = ServerAction::<DeleteRole>::new();
     let fault = fault_of(action);
@@ -213,7 +219,7 @@ fn Delete(project: Memo<ProjectKey>, key: RoleKey, name: String) -> impl IntoVie
         </Button>
         <ConfirmDialog
             open
-            title=format!("Delete the role {name}?")
+            title=Signal::derive(move || format!("Delete the role {}?", name.get()))
             text
             confirm="Delete the role"
             on_confirm=confirm

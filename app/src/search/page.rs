@@ -6,7 +6,7 @@ use crate::{
     layout::PageHeader,
     load::{draw_in_place, load},
     project::use_project,
-    ui::{Button, ButtonKind, ButtonVariant, Glyph, Skeleton, SkeletonShape},
+    ui::{Button, ButtonKind, ButtonVariant, Glyph, InputKind, Skeleton, SkeletonShape, TextField},
 };
 use leptos::prelude::*;
 use leptos_router::{components::Form, hooks::use_query_map};
@@ -21,21 +21,28 @@ pub fn SearchPage() -> impl IntoView {
         move || (project.get(), asked.get(), cursor.get()),
         |(project, asked, cursor)| draw_search(project, asked, cursor),
     );
+    let text = RwSignal::new(asked.get_untracked());
+    // Another search than the one that the page came with.
+    Effect::new(move |before: Option<String>| {
+        let asked = asked.get();
+        if before.is_some_and(|before| before != asked) {
+            text.set(asked.clone());
+        }
+        asked
+    });
     let action = move || format!("/p/{}/search", project.get());
     view! {
         <PageHeader title="Search"/>
         <Form method="GET" action=action attr:class="search-form" attr:role="search">
-            <label class="visually-hidden" for="search-field">"Search in this project"</label>
-            <input
-                id="search-field"
-                class="input"
-                type="search"
+            <TextField
+                label="Search in this project"
+                hide_label=true
                 name="q"
-                maxlength="500"
+                kind=InputKind::Search
+                bind=text
+                max_length=500_u32
                 placeholder="Words of a message, a title, a template, or a run's number"
                 autocomplete="off"
-                value=asked.get_untracked()
-                prop:value=move || asked.get()
             />
             <Button kind=ButtonKind::Submit variant=ButtonVariant::Primary glyph=Glyph::Search>"Search"</Button>
         </Form>

@@ -298,7 +298,10 @@ pub fn Select(
         if chosen_before_hydration
             && options.with_untracked(|list| list.iter().any(|one| one.value == wanted))
         {
-            bind.set(shown);
+            bind.set(shown.clone());
+            if let Some(on_change) = on_change {
+                on_change.run(shown);
+            }
         } else {
             element.set_value(&wanted);
         }

@@ -136,8 +136,9 @@ const TEXTS_IN_PLACE: usize = 12;
 /// of many runs.
 ///
 /// A statement that might have to undo itself half-way keeps a copy of every page that it changes, and that is a good part
-/// of the work. SQLite takes a statement for one of those when it raises ABORT, checks a foreign key, or calls a
-/// function (`coalesce` is none to it). This one does none of it: what is refused here is left to the transaction or the savepoint around it.
+/// of the work. SQLite takes a statement for one of those when it raises ABORT, checks a foreign key, or calls a function
+/// (`coalesce` is none to it). This one does none of it: what is refused here is left to the transaction or the savepoint
+/// around it.
 fn turns() -> String {
     let texts: String = (0..TEXTS_IN_PLACE).map(|n| format!(", id{n}, body{n}")).collect();
     let nulls = vec!["NULL"; VALUES].join(", ");
