@@ -2,7 +2,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { expect, test } from "../fixtures";
+import { awake, expect, PROJECT, test } from "../fixtures";
 
 const CHUNK = /\/pkg\/troupe-(\w+)\.[0-9a-f]{16}\.wasm$/;
 const ADMIN_CHUNK = /\/pkg\/troupe-split_admin\./;
@@ -115,4 +115,35 @@ test("the server's page stays when its chunk does not come, and says so", async 
   await member.getByRole("button", { name: "Load it again" }).click();
   await expectAlive(member);
   await expect(member.getByRole("alert")).toBeHidden();
+});
+
+test("what is entered before the script comes is taken over", async ({ member }) => {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await member.route(/\.wasm$/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await member.goto(`/p/${PROJECT}/search`, { waitUntil: "commit" });
+  const field = member.getByLabel("Search in this project");
+  await field.fill("viaduct");
+  const other = await member.context().newPage();
+  await other.route(/\.wasm$/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await other.goto(`/p/${PROJECT}/templates/two-steps/execute`, { waitUntil: "commit" });
+  await other.getByLabel("Same for all").selectOption("junior_reviewer");
+  await other.getByLabel("Topic").fill("rivers");
+
+  release();
+  await awake(member);
+  await expect(field).toHaveValue("viaduct");
+  await field.press("Enter");
+  await expect(member).toHaveURL(/search\?q=viaduct/);
+  await awake(other);
+  for (const step of ["Draft", "Polish"]) {
+    await expect(other.getByLabel(`Role for ${step}`)).toHaveValue("junior_reviewer");
+  }
+  await expect(other.getByLabel("Topic")).toHaveValue("rivers");
 });
