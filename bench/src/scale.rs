@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::figures::{Figure, Sample, Unit};
@@ -20,6 +21,8 @@ const WIDE: usize = 1_000;
 const CHAIN: usize = 2_000;
 /// Runs that wait for a model at once.
 const WAITING: usize = 1_000;
+/// How many of those are launched at a time.
+const LAUNCHERS: usize = 16;
 /// Runs in the list that is asked for.
 const LISTED: usize = 5_000;
 /// How many of those are launched at a time.
@@ -107,7 +110,9 @@ impl Scale<'_> {
     /// 1,000 runs that wait for a model.
     pub async fn waiting(&self) -> Result<Vec<Figure>> {
         self.models.script(&json!([{"text": "A short answer.", "firstTokenMs": 8000}])).await?;
-        let launched = try_join_all((0..WAITING).map(|_| self.rest.execute())).await?;
+        // A few at a time: a connection for each launch would be memory that no waiting run needs.
+        let launches = stream::iter((0..WAITING).map(|_| self.rest.execute())).buffer_unordered(LAUNCHERS);
+        let launched: Vec<_> = launches.try_collect().await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let memory = self.product.memory("VmRSS")?;
         for run in launched {
