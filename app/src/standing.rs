@@ -32,6 +32,8 @@ type Counted = Option<(ProjectKey, Standing, u64)>;
 pub struct StandingHere {
     drawn: Loaded<Counted>,
     newer: RwSignal<Option<(ProjectKey, Standing)>>,
+    /// How often it was counted again: answers may overtake each other, and only the newest one's counts.
+    counted: StoredValue<u32>,
 }
 
 impl StandingHere {
@@ -48,7 +50,7 @@ impl StandingHere {
                 Some((project, standing, changes))
             },
         );
-        let here = Self { drawn, newer: RwSignal::new(None) };
+        let here = Self { drawn, newer: RwSignal::new(None), counted: StoredValue::new(0) };
         provide_context(here);
         here.keep_current();
         if let Some(TitleBadge(badge)) = use_context() {
@@ -65,7 +67,16 @@ impl StandingHere {
 
     /// What somebody's own deed changed.
     pub fn know(self, project: ProjectKey, standing: Standing) {
+        self.count();
         _ = self.newer.try_set(Some((project, standing)));
+    }
+
+    /// Whatever is being counted just now is out of date.
+    fn count(self) -> Option<u32> {
+        self.counted.try_update_value(|counted| {
+            *counted += 1;
+            *counted
+        })
     }
 
     fn keep_current(self) {
@@ -74,9 +85,11 @@ impl StandingHere {
             let Some((project, _, changes)) = self.drawn.get().flatten() else { return };
             let key = project.clone();
             let refresh = Refresh::new(move || {
-                let key = key.clone();
+                let (key, mine) = (key.clone(), self.count());
                 spawn_local(async move {
-                    if let Ok(Some((standing, _))) = count_standing(key.clone()).await {
+                    if let Ok(Some((standing, _))) = count_standing(key.clone()).await
+                        && self.counted.try_get_value() == mine
+                    {
                         _ = newer.try_set(Some((key, standing)));
                     }
                 });

@@ -140,7 +140,7 @@ test("what is entered before the script comes is taken over", async ({ member })
   await awake(member);
   await expect(field).toHaveValue("viaduct");
   await field.press("Enter");
-  await expect(member).toHaveURL(/search\?q=viaduct/);
+  await expect(member).toHaveURL(/search\?q=viaduct$/);
   await awake(other);
   for (const step of ["Draft", "Polish"]) {
     await expect(other.getByLabel(`Role for ${step}`)).toHaveValue("junior_reviewer");

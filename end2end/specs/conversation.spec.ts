@@ -226,6 +226,37 @@ async function hold(page: Page, name: RegExp): Promise<() => void> {
   return () => release();
 }
 
+test("an answer that was overtaken takes nothing back", async ({ member: page, models }) => {
+  await models.script([{ lastUser: "Slow", text: "The **final** word.", hold: 0 }, { text: "Said." }]);
+  await ask(page, "Begin");
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  let looks = 0;
+  let late = false;
+  await page.route(/open_conversation/, async (route) => {
+    looks += 1;
+    const first = looks === 1;
+    const response = await route.fetch();
+    late = late || first;
+    // It tells how things were, and is told last.
+    if (first) await held;
+    await route.fulfill({ response });
+  });
+  await page.getByRole("textbox", { name: "Message", exact: true }).fill("Slow");
+  await page.keyboard.press("Control+Enter");
+  await expect.poll(() => late, "a look at the end of the conversation").toBe(true);
+  await models.release();
+  const final = page.getByRole("log", { name: "Messages" }).locator("strong", { hasText: "final" });
+  await expect(final).toBeVisible();
+
+  const came = page.waitForResponse(/open_conversation/);
+  release();
+  await (await came).finished();
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+  await expect(final).toBeVisible();
+  await expect(page.getByRole("article", { name: "Response" }).last()).toContainText("Completed");
+});
+
 test("a page that is being left lives until the next one is there", async ({ member: page, models, workspace }) => {
   await models.script([{ lastUser: "Slow", text: "The slow answer.", hold: 0 }, { text: "Said." }]);
   const task = await ask(page, "Begin");

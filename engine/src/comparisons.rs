@@ -6,7 +6,9 @@ use crate::{
     store::{
         self,
         comparisons::{self as rows, Side, VerdictKey},
+        runs,
     },
+    to_its_end,
 };
 use domain::{
     access::Permission,
@@ -43,7 +45,7 @@ pub struct VerdictDraft {
 impl Engine {
     /// Launches the template once per assignment, on the same input and into the same conversation: that of `launch`
     /// first, then `others`. Editors. All of them are checked before the first is launched; given again under the same
-    /// key it launches what is missing.
+    /// key it launches what is missing. Once begun it goes on, also when the one who asked goes away.
     ///
     /// # Errors
     /// As [`Engine::execute`]; problems of `others` have paths such as `others.0.roleAssignments.Draft`.
@@ -52,7 +54,7 @@ impl Engine {
         user: &User,
         project: &ProjectKey,
         template: &TemplateKey,
-        mut launch: Launch,
+        launch: Launch,
         others: Vec<BTreeMap<String, RoleKey>>,
     ) -> Result<Vec<Acknowledged>> {
         let id = self.authorise(user, project, Permission::Editor).await?;
@@ -60,8 +62,37 @@ impl Engine {
             let why = format!("give one to {} beside the first", MOST_COMPARED - 1);
             return Err(Error::invalid("others", why));
         }
+        let key = launch.idempotency_key.as_deref();
+        key.map(checked_key).transpose()?;
+        // What was launched before stands, whatever was changed or deleted since.
+        if !self.has_begun(id, key).await? {
+            self.check_side_by_side(user, project, template, &launch, &others).await?;
+        }
+        let engine = self.clone();
+        let (user, project, template) = (user.clone(), project.clone(), template.clone());
+        to_its_end(
+            async move { engine.launch_side_by_side(id, user, project, template, launch, others).await },
+        )
+        .await
+    }
+
+    /// Whether the first of the runs was launched under this key.
+    async fn has_begun(&self, project: ProjectId, key: Option<&str>) -> Result<bool> {
+        let Some(key) = key else { return Ok(false) };
+        let first = runs::by_idempotency_key(self.0.store.read(), project, &key_of(key, 0)).await?;
+        Ok(first.is_some())
+    }
+
+    async fn check_side_by_side(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        template: &TemplateKey,
+        launch: &Launch,
+        others: &[BTreeMap<String, RoleKey>],
+    ) -> Result<()> {
         let mut problems = Vec::new();
-        for (place, roles) in std::iter::once(&launch.role_assignments).chain(&others).enumerate() {
+        for (place, roles) in std::iter::once(&launch.role_assignments).chain(others).enumerate() {
             let one = Launch { role_assignments: roles.clone(), ..launch.clone() };
             let seen = self.preview(user, project, template, &one).await?;
             let named = |mut problem: Problem| {
@@ -74,11 +105,19 @@ impl Engine {
             let new = seen.errors.into_iter().filter(|one| place == 0 || one.path.starts_with("role"));
             problems.extend(new.map(named));
         }
-        if !problems.is_empty() {
-            return Err(Error::Invalid(problems));
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+    }
+
+    async fn launch_side_by_side(
+        self,
+        id: ProjectId,
+        user: User,
+        project: ProjectKey,
+        template: TemplateKey,
+        mut launch: Launch,
+        others: Vec<BTreeMap<String, RoleKey>>,
+    ) -> Result<Vec<Acknowledged>> {
         let key = launch.idempotency_key.take();
-        key.as_deref().map(checked_key).transpose()?;
         // Under the same key the same assignments are asked for, or it is another request.
         let beside = json!([launch.role_assignments, others]);
         let mut launched: Vec<Acknowledged> = Vec::new();
@@ -88,16 +127,16 @@ impl Engine {
                 replaces: launch.replaces,
                 role_assignments: roles,
                 task_id: launch.task_id.or_else(|| launched.first().map(|first| first.task_id)),
-                idempotency_key: key.as_ref().map(|key| format!("{key}#{place}")),
+                idempotency_key: key.as_ref().map(|key| key_of(key, place)),
                 input: launch.input.clone(),
             };
             let subject = Launched::Template(template.clone());
-            launched.push(self.launch(user, project, subject, one, Some(&beside)).await?);
+            launched.push(self.launch(&user, &project, subject, one, Some(&beside)).await?);
         }
         let mut runs: Vec<_> = launched.iter().map(|one| one.run).collect();
         runs.sort_unstable();
-        let first = self.run(user, project, runs[0]).await?;
-        self.store_comparison(id, runs, first.summary.template.name, user).await?;
+        let first = self.run(&user, &project, runs[0]).await?;
+        self.store_comparison(id, runs, first.summary.template.name, &user).await?;
         Ok(launched)
     }
 
@@ -250,6 +289,11 @@ impl Engine {
         let id = self.authorise(user, project, Permission::Viewer).await?;
         rows::scores(self.0.store.read(), id, template, SCORES).await
     }
+}
+
+/// The idempotency key of one of the runs that are launched under `key`.
+fn key_of(key: &str, place: usize) -> String {
+    format!("{key}#{place}")
 }
 
 /// The runs of a comparison in the order in which it is stored.

@@ -100,3 +100,10 @@ impl Engine {
         self.0.store.close().await;
     }
 }
+
+/// Goes on when the one who asked goes away: for what must not be left half done.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.map_err(Error::internal)?
+}

@@ -187,7 +187,10 @@ impl Engine {
     ) -> Result<()> {
         checked(tab)?;
         let id = self.authorise(user, project, Permission::Editor).await?;
-        self.0.presence.leave(id, template, user, tab, visit);
+        // Of what is not there nothing is kept in mind.
+        if crate::store::versions::newest_template(self.0.store.read(), id, template).await?.is_some() {
+            self.0.presence.leave(id, template, user, tab, visit);
+        }
         Ok(())
     }
 }

@@ -15,13 +15,13 @@ use crate::{
     Engine, Error, Result, User,
     accounts::admins_only,
     store::{self, providers as rows},
+    to_its_end,
 };
 use domain::{
     id::ProviderId,
     key::ProviderKey,
     view::{Provider, ProviderStatus},
 };
-use std::future::Future;
 
 impl Engine {
     /// Any signed-in user; `local` and those from the environment included. By key.
@@ -131,9 +131,4 @@ impl Engine {
         // Deleted again by somebody else in between.
         provider.ok_or_else(|| Error::not_found("provider", key))
     }
-}
-
-/// Goes on when the one who asked goes away: what is stored and what is in memory must not part.
-async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.map_err(Error::internal)?
 }

@@ -131,7 +131,7 @@ impl Engine {
                     SOON
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the search index does not follow");
+                    tracing::warn!(%error, source = ?error, "the search index does not follow");
                     AGAIN
                 }
             };

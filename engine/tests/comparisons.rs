@@ -6,7 +6,8 @@ use domain::{comparison::Score, id::RunNumber, key::RoleKey, run::RunStatus};
 use engine::{Error, Launch, VerdictDraft};
 use scripted::Rule;
 use stage::{Stage, THREE_STEPS, assign, code, status};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::{sleep, timeout};
 
 const JUNIOR_AND_SENIOR: [(&str, &str); 2] = [("Analyze", "general_worker"), ("Report", "general_worker")];
 
@@ -115,4 +116,49 @@ async fn what_cannot_be_compared_is_said_and_nothing_is_launched() {
     }
     let none = draft(&[runs[0], RunNumber(99)], None, None);
     assert!(matches!(engine.judge(admin, project, none).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_repeat_finds_the_runs_though_a_role_has_gone_since() {
+    let stage = Stage::new().await;
+    let Stage { engine, admin, project, .. } = &stage;
+    stage.models.script(vec![Rule::text("said")]);
+    let key = stage.template(THREE_STEPS).await;
+    let ask = || {
+        let launch = Launch { input: code(), idempotency_key: Some("twice".into()), ..Launch::default() };
+        engine.execute_side_by_side(admin, project, &key, launch, vec![assign(&[("Report", "senior")])])
+    };
+    let first = ask().await.unwrap();
+    engine.delete_role(admin, project, &RoleKey::parse("senior").unwrap()).await.unwrap();
+    assert_eq!(ask().await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_leaves_all_of_the_runs_or_none() {
+    let stage = Stage::new().await;
+    let Stage { engine, admin, project, .. } = &stage;
+    stage.models.script(vec![Rule::text("said")]);
+    let key = stage.template(THREE_STEPS).await;
+    let mut hung_up = 0;
+    // Fewer runs than a page of them.
+    for moment in 0..16 {
+        let launch = Launch { input: code(), ..Launch::default() };
+        let others = vec![assign(&JUNIOR_AND_SENIOR), BTreeMap::new()];
+        let asking = engine.execute_side_by_side(admin, project, &key, launch, others);
+        hung_up += u32::from(timeout(Duration::from_millis(moment), asking).await.is_err());
+    }
+    assert!(hung_up > 1, "nobody hung up");
+    let all_there = async {
+        loop {
+            let runs = engine.runs(admin, project, &Default::default(), None).await.unwrap().items.len();
+            let compared = engine.comparisons(admin, project, None).await.unwrap().items.len();
+            if runs == 3 * compared {
+                return runs;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let runs =
+        timeout(Duration::from_secs(20), all_there).await.expect("some were launched without the others");
+    assert!(runs > 0);
 }

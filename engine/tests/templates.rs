@@ -145,3 +145,16 @@ async fn saves_are_seen_by_those_who_follow_the_project() {
     let role = staff::role("mentor").key;
     assert_eq!(subjects, [Subject::Template { key: key("greet") }, Subject::Role { key: role }]);
 }
+
+#[tokio::test]
+async fn goodbyes_to_what_is_not_there_keep_nobody_from_being_seen() {
+    let Staff { engine, editor, project, data: _data, .. } = Staff::new().await;
+    engine.create_template(&editor, &project, SOURCE, Format::Yaml).await.unwrap();
+    // As many as rooms are kept in mind.
+    for invented in 0..2_000 {
+        let template = key(&format!("invented-{invented}"));
+        engine.leave(&editor, &project, &template, "tab", 1).await.unwrap();
+    }
+    let here = engine.attend(&editor, &project, &key("greet"), "tab", 1).await.unwrap();
+    assert_eq!(here.people.len(), 1);
+}

@@ -39,6 +39,7 @@ pub struct Thread {
     pub fresh: RwSignal<u32>,
     newest: StoredValue<RunNumber>,
     reading: StoredValue<Reading>,
+    looks: StoredValue<Looks>,
     scroller: Scroller,
     pub standing: StandingHere,
 }
@@ -49,6 +50,14 @@ struct Reading {
     /// How many were begun: only the newest one's answer counts.
     begun: u32,
     busy: bool,
+}
+
+/// Looks at the end of the branch, beside what is being read.
+#[derive(Clone, Copy, Default)]
+struct Looks {
+    /// How many were begun: answers may overtake each other, and only the newest one's counts.
+    begun: u32,
+    under_way: u32,
 }
 
 impl Thread {
@@ -65,6 +74,7 @@ impl Thread {
             later: RwSignal::new(page.later),
             fresh: RwSignal::new(0),
             reading: StoredValue::default(),
+            looks: StoredValue::default(),
             scroller,
             standing: use_standing(),
         }
@@ -141,7 +151,7 @@ impl Thread {
         let anchor = format!("m-{message}");
         self.scroller.be_away(true);
         if show(&anchor) {
-            return;
+            return self.give_up_reading();
         }
         let part =
             Part { branch: Some(self.branch.get_untracked()), message: Some(message), ..Part::default() };
@@ -157,7 +167,7 @@ impl Thread {
         if !self.later.get_untracked() {
             self.scroller.be_away(false);
             self.scroller.go();
-            return;
+            return self.give_up_reading();
         }
         let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
         self.read(part, move |page| {
@@ -183,9 +193,19 @@ impl Thread {
         }
         let part = Part { branch: Some(self.branch.get_untracked()), ..Part::default() };
         let project = self.project.get_value();
+        let begun = self.looks.try_update_value(|looks| {
+            *looks = Looks { begun: looks.begun + 1, under_way: looks.under_way + 1 };
+            looks.begun
+        });
+        let Some(mine) = begun else { return };
         spawn_local(async move {
+            let page = open_conversation(project, self.task, part).await;
+            let newest = self.looks.try_update_value(|looks| {
+                looks.under_way -= 1;
+                looks.begun == mine
+            });
             // A failed reading is made up for by the next change, or by the notice that the tab is cut off.
-            let Ok(page) = open_conversation(project, self.task, part).await else { return };
+            let (Some(true), Ok(page)) = (newest, page) else { return };
             // The reader went on meanwhile.
             let here = self.branch.try_get_untracked() == Some(page.branch);
             if !here {
@@ -217,6 +237,7 @@ impl Thread {
         });
         let Some(mine) = begun else { return };
         let project = self.project.get_value();
+        let before = self.looks.get_value();
         spawn_local(async move {
             let page = open_conversation(project, self.task, part).await;
             if self.reading.try_get_value() != Some(mine) {
@@ -226,7 +247,18 @@ impl Thread {
             if let Ok(page) = page {
                 done(page);
             }
+            // Which of the two answers is the newer one is not known.
+            if before.under_way > 0 || self.looks.get_value().begun != before.begun {
+                self.refresh();
+            }
         });
+    }
+
+    /// The reader went where nothing has to be read.
+    fn give_up_reading(self) {
+        let give_up = |reading: &mut Reading| *reading = Reading { begun: reading.begun + 1, busy: false };
+        _ = self.reading.try_update_value(give_up);
+        request_animation_frame(move || self.look());
     }
 }
 

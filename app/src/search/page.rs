@@ -8,8 +8,9 @@ use crate::{
     project::use_project,
     ui::{Button, ButtonKind, ButtonVariant, Glyph, InputKind, Skeleton, SkeletonShape, TextField},
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, web_sys::FormData};
 use leptos_router::{components::Form, hooks::use_query_map};
+use std::sync::Arc;
 
 #[component]
 pub fn SearchPage() -> impl IntoView {
@@ -33,7 +34,7 @@ pub fn SearchPage() -> impl IntoView {
     let action = move || format!("/p/{}/search", project.get());
     view! {
         <PageHeader title="Search"/>
-        <Form method="GET" action=action attr:class="search-form" attr:role="search">
+        <Form method="GET" action=action on_form_data=Arc::new(without_button) attr:class="search-form" attr:role="search">
             <TextField
                 label="Search in this project"
                 hide_label=true
@@ -54,4 +55,9 @@ pub fn SearchPage() -> impl IntoView {
         </Transition>
     }
     .into_any()
+}
+
+/// The button has no name, and no place in the address.
+fn without_button(fields: &FormData) {
+    fields.delete("");
 }

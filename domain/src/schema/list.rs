@@ -153,7 +153,8 @@ impl FieldKind {
             Self::Text | Self::LongText => Value::String(text.replace("\r\n", "\n")),
             // What was pasted may be none of them.
             Self::Choice(choices) => {
-                let found = choices.iter().find(|choice| *choice == text || *choice == trimmed);
+                let meant = |words: &str| choices.iter().find(|choice| *choice == words);
+                let found = meant(text).or_else(|| meant(trimmed));
                 found.cloned().ok_or_else(|| format!("must be one of {}", choices.join(", ")))?.into()
             }
             Self::Integer => trimmed.parse::<i64>().map_err(|_| "must be a whole number")?.into(),

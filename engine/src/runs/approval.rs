@@ -99,7 +99,7 @@ impl Engine {
             let pause = match runs::next_wakes(self.0.store.read(), WAKES).await {
                 Ok(next) => self.wake_due(&next),
                 Err(error) => {
-                    tracing::error!(%error, "time limits could not be read");
+                    tracing::error!(%error, source = ?error, "time limits could not be read");
                     WAKE_AGAIN
                 }
             };
@@ -192,7 +192,7 @@ impl Conductor {
                     Ok(value) => Some(value),
                     Err(error) => {
                         // It goes on waiting: whoever watches the time limits comes again.
-                        tracing::error!(run = %self.run, %step, %error, "a proposal could not be read");
+                        tracing::error!(run = %self.run, %step, %error, source = ?error, "a proposal could not be read");
                         continue;
                     }
                 },

@@ -55,7 +55,9 @@ impl Engine {
                 }
                 // Registered before the pause, so that nobody else takes it up; reports wait in the mailbox.
                 let (mail, mailbox) = mpsc::unbounded_channel();
-                engine.0.runs.register(run, mail.clone());
+                if !engine.0.runs.succeed(run, &mail) {
+                    return;
+                }
                 let stopping = engine.0.runs.stopping();
                 tokio::select! {
                     () = tokio::time::sleep(pause_after(setbacks)) => {}

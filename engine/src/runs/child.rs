@@ -95,8 +95,10 @@ impl Conductor {
                     let launch = AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await;
                     match launch {
                         Ok(Ok(number)) => return Ok(number),
-                        Ok(Err(Error::Internal(error))) => {
-                            tracing::error!(run = %frame.key.run, %error, "a child run could not be stored");
+                        // The step waits for the database, as a turn does.
+                        Ok(Err(error @ (Error::Internal(_) | Error::Unavailable(_)))) => {
+                            let run = frame.key.run;
+                            tracing::error!(%run, %error, source = ?error, "a child run could not be stored");
                             sleep(AGAIN).await;
                         }
                         Ok(Err(error)) => return Err(refused(&child, &error)),
@@ -159,7 +161,9 @@ impl Conductor {
                     }
                 }
             }
-            Err(error) => tracing::error!(run = %self.run, %error, "its child runs could not be looked for"),
+            Err(error) => {
+                tracing::error!(run = %self.run, %error, source = ?error, "its child runs could not be looked for")
+            }
         }
     }
 
@@ -216,7 +220,7 @@ impl Conductor {
     }
 
     fn look_later(&mut self, step: StepRunId, attempt: u32, error: &Error) {
-        tracing::error!(run = %self.run, %step, %error, "a child run could not be read; trying again");
+        tracing::error!(run = %self.run, %step, %error, source = ?error, "a child run could not be read; trying again");
         let (engine, run, stopping) = (self.engine.clone(), self.run, self.engine.0.runs.stopping());
         tokio::spawn(async move {
             tokio::select! {
@@ -246,7 +250,9 @@ impl Conductor {
                 Ok(children) => {
                     children.into_iter().for_each(|(child, ..)| engine.stop_child(child, by.clone()));
                 }
-                Err(error) => tracing::error!(%run, %error, "child runs could not be stopped"),
+                Err(error) => {
+                    tracing::error!(%run, %error, source = ?error, "child runs could not be stopped")
+                }
             }
         });
     }
@@ -290,9 +296,6 @@ impl Engine {
 
 /// Why the child could not be launched, as the step's failure.
 fn refused(child: &ChildStart, error: &Error) -> Failure {
-    let class = match error {
-        Error::Unavailable(_) => ErrorClass::Overload,
-        _ => ErrorClass::BadRequest,
-    };
-    Failure::new(class, format!("template '{}' cannot be launched: {error}", child.template))
+    let why = format!("template '{}' cannot be launched: {error}", child.template);
+    Failure::new(ErrorClass::BadRequest, why)
 }

@@ -313,6 +313,8 @@ impl Conductor {
                         replies.push(reply);
                     }
                 }
+                // Nobody waits for an old one: commits may have been long in coming.
+                Report::Show { reply } if reply.is_closed() => {}
                 Report::Show { reply } => shows.push(reply),
             }
         }
@@ -427,7 +429,7 @@ impl Conductor {
                 .store
                 .write(move |tx| Box::pin(async move { snapshots::keep(tx, run, seq, &body).await }));
             if let Err(error) = kept.await {
-                tracing::warn!(%run, %error, "a snapshot was not kept");
+                tracing::warn!(%run, %error, source = ?error, "a snapshot was not kept");
             }
         });
     }
@@ -450,7 +452,7 @@ impl Conductor {
                 }
                 Ok(false) => return Err(Fenced),
                 Err(error) => {
-                    tracing::error!(run = %self.run, %error, "a turn could not be stored; trying again");
+                    tracing::error!(run = %self.run, %error, source = ?error, "a turn could not be stored; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(COMMIT_RETRY) => {}
                         () = stopping.cancelled() => return Err(Fenced),

@@ -143,7 +143,7 @@ impl Engine {
         let launched = self.open_run(settled, &launch, opening).await?;
         // Who runs it again has seen that it failed. The launch stands, whatever becomes of this.
         if let Err(error) = self.settle_failure(user, id, run).await {
-            tracing::warn!(%run, %error, "a failure that was rerun stays in the inbox");
+            tracing::warn!(%run, %error, source = ?error, "a failure that was rerun stays in the inbox");
         }
         Ok(launched)
     }

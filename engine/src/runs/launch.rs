@@ -253,7 +253,7 @@ impl Engine {
             let engine = self.clone();
             self.0.runs.tasks.spawn(async move {
                 if let Err(error) = engine.0.store.write(|tx| Box::pin(changes::prune(tx))).await {
-                    tracing::warn!(%error, "old changes were not thrown away");
+                    tracing::warn!(%error, source = ?error, "old changes were not thrown away");
                 }
             });
         }

@@ -171,6 +171,16 @@ impl Runs {
         self.live().insert(run, mail);
     }
 
+    /// As [`Runs::register`], after a conductor that broke down. False: a report that came since has called up another one.
+    fn succeed(&self, run: RunId, mail: &mpsc::UnboundedSender<Report>) -> bool {
+        let mut live = self.live();
+        let vacant = live.get(&run).is_none_or(mpsc::UnboundedSender::is_closed);
+        if vacant {
+            live.insert(run, mail.clone());
+        }
+        vacant
+    }
+
     /// Takes the conductor's own mailbox away, and never that of one who came after it.
     fn forget(&self, run: RunId, mail: &mpsc::UnboundedSender<Report>) {
         let mut live = self.live();

@@ -64,7 +64,7 @@ impl Conductor {
                 Ok(Some(text)) => drop(self.files.insert(path, text)),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(run = %self.run, %path, %error, "a file could not be read again")
+                    tracing::error!(run = %self.run, %path, %error, source = ?error, "a file could not be read again")
                 }
             }
         }

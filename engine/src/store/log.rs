@@ -110,7 +110,8 @@ impl Turn {
     /// Whether one statement writes all of it.
     pub fn is_plain(&self) -> bool {
         let texts: usize = self.contents.iter().map(|(_, body)| body.len()).sum();
-        let fits = self.has_texts_in_place() && self.events.len() + texts <= SHARED;
+        let output = self.output.as_ref().map_or(0, |output| output.len());
+        let fits = self.has_texts_in_place() && self.events.len() + texts + output <= SHARED;
         fits && self.files.is_empty() && !self.has_failed()
     }
 

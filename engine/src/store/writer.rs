@@ -192,8 +192,9 @@ async fn unharmed<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn answer<T>(reply: oneshot::Sender<Result<T>>, result: Option<Result<T>>, failed: Option<&str>) {
     let result = match (result, failed) {
-        (Some(Ok(_)), Some(reason)) | (None, Some(reason)) => Err(Error::Unavailable(reason.to_owned())),
-        (Some(result), _) => result,
+        // A refusal may rest on what a neighbour had written, which is undone.
+        (_, Some(reason)) => Err(Error::Unavailable(reason.to_owned())),
+        (Some(result), None) => result,
         (None, None) => Err(Error::Unavailable("the command was not carried out".to_owned())),
     };
     // A caller that has gone away needs no answer; what it asked for is done all the same.
