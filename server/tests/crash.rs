@@ -1,7 +1,7 @@
 //! The truth after a crash (F1): the real server, killed with -9 at random moments while it runs templates against a
 //! model server that keeps a ledger. Afterwards the log, the messages and the ledger must agree.
 //!
-//! `TROUPE_KILLS` says how often it is killed (by default 20 times), `TROUPE_SEED` repeats the moments of another run.
+//! `TROUPE_KILLS` says how often it is killed (by default 200 times), `TROUPE_SEED` repeats the moments of another run.
 
 mod process;
 
@@ -134,7 +134,7 @@ async fn nothing_is_lost_doubled_or_embellished_by_crashes() {
     // Whoever asks repeats what had no answer, with the same key: it must not be begun twice.
     let mut unanswered: Vec<(String, String)> = Vec::new();
     let mut launched: BTreeMap<String, Value> = BTreeMap::new();
-    let kills = setting("TROUPE_KILLS", 20);
+    let kills = setting("TROUPE_KILLS", 200);
     for life in 0..kills {
         let troupe = Troupe::start(data.path());
         for n in 0..LAUNCHES {
