@@ -213,6 +213,10 @@ pub fn ShortcutHelp() -> impl IntoView {
         ("Enter", "Open the row"),
         ("E", "Execute the template, or that of the row"),
         (".", "Actions of the row, or of the page"),
+        ("N", "Designer: add a step (with Shift beside the chosen one)"),
+        ("C", "Designer: connect the chosen step"),
+        ("G", "Designer: group the marked steps (X marks one)"),
+        ("D", "Designer: duplicate (Delete removes)"),
         ("Esc", "Close a panel, dialog or menu"),
         ("Ctrl Enter", "Send (Cmd Enter on a Mac)"),
     ];

@@ -3,7 +3,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { expect, PROJECT, signIn, test } from "../fixtures";
+import { awake, expect, PROJECT, signIn, test } from "../fixtures";
 
 const TEMPLATE = {
   apiVersion: "troupe/v1",
@@ -78,6 +78,9 @@ test("one input with two assignments is launched at once, stands side by side, a
   const verdict = member.getByRole("group", { name: "Your verdict on Outline" });
   await verdict.getByRole("button", { name: /^B/ }).click();
   await expect(verdict.getByRole("button", { name: /^B/ })).toHaveAttribute("aria-pressed", "true");
+  await expect(verdict.getByRole("button", { name: /^B/ }).locator("svg"), "the eye sees it, too").toBeVisible();
+  await expect(verdict.locator("svg")).toHaveCount(1);
+  await isClean(member);
   await verdict.getByLabel("Note on Outline").fill("nearer to the map");
   const kept = member.waitForResponse(/give_verdict/);
   await verdict.getByLabel("Note on Outline").press("Tab");
@@ -127,6 +130,22 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "false");
   await member.getByRole("button", { name: "Undo" }).click();
   await expect(verdict.getByRole("button", { name: "Same" })).toHaveAttribute("aria-pressed", "true");
+});
+
+test("on a phone the menus of the top bar lead to Compare and to the projects, within the page", async ({ member }) => {
+  await member.setViewportSize({ width: 360, height: 780 });
+  await member.goto(`/p/${PROJECT}/runs`);
+  await awake(member);
+  const menu = member.getByRole("menu", { name: "Menu", exact: true });
+  await member.getByRole("button", { name: "Menu", exact: true }).click();
+  await expect(menu.locator(`a[href="/p/${PROJECT}/conversations"]`)).toBeVisible();
+  await menu.getByRole("menuitem", { name: "Compare" }).click();
+  await expect(member).toHaveURL(/\/compare$/);
+  await expect(menu).toBeHidden();
+  await member.getByRole("button", { name: /^Account/ }).click();
+  const edge = () => member.getByRole("menu", { name: "Account" }).evaluate((shown) => shown.getBoundingClientRect().right);
+  await expect.poll(edge, "at its button's side").toBeGreaterThan(300);
+  await expect.poll(edge).toBeLessThanOrEqual(360);
 });
 
 test("an assignment is saved under a name and chosen again; what is gone is said (C10)", async ({

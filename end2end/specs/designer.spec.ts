@@ -145,6 +145,58 @@ test("by keyboard alone: a template is made, wired, grouped, undone and saved", 
   await expect(canvas(member).getByRole("option")).toHaveCount(4);
 });
 
+test("steps are added one after another by keys, from a page on which nothing has the focus", async ({ member }) => {
+  await open(member, `/p/${PROJECT}/templates/new?from=blank`);
+  await member.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  for (const [name, key] of [["Second", "Enter"], ["Third", "Escape"], ["Fourth", "Enter"]] as const) {
+    await member.keyboard.press("n");
+    await expect(nameField(member)).toBeFocused();
+    await member.keyboard.type(name);
+    await member.keyboard.press(key);
+    await expect(canvas(member)).toBeFocused();
+    await expect(step(member, name)).toHaveAttribute("aria-selected", "true");
+    await settled(member);
+  }
+  await expect(canvas(member).getByRole("option")).toHaveCount(4);
+});
+
+test("a kept draft outlives what is typed before it is used", async ({ member }) => {
+  const kept = member.getByRole("status").filter({ hasText: "An unsaved draft is kept in this browser" });
+  await open(member, EDIT);
+  await canvas(member).focus();
+  await member.keyboard.press("n");
+  await expect(nameField(member)).toBeFocused();
+  await member.keyboard.type("Kept");
+  await member.keyboard.press("Enter");
+  await expect(member.locator("#template-source")).toHaveValue(/Kept/);
+  await open(member, EDIT);
+  await expect(kept).toHaveCount(1);
+  await inspector(member).getByLabel("Description").fill("Typed later");
+  await expect(member.locator("#template-source")).toHaveValue(/Typed later/);
+  await open(member, EDIT);
+  await expect(kept).toHaveCount(2);
+  await kept.first().getByRole("button", { name: "Use the draft" }).click();
+  await expect(step(member, "Kept")).toHaveCount(1);
+  await expect(kept).toHaveCount(1);
+  await kept.getByRole("button", { name: "Use the draft" }).click();
+  await expect(member.locator("#template-source")).toHaveValue(/Typed later/);
+  // The one that was being used is kept in its turn.
+  await kept.getByRole("button", { name: "Discard it" }).click();
+  await expect(kept).toHaveCount(0);
+});
+
+test("a template that was deleted in the meantime is made anew", async ({ consoles, member, workspace }) => {
+  consoles.allow(/Failed to load resource: the server responded with a status of 4\d\d/);
+  await open(member, EDIT);
+  await inspector(member).getByLabel("Description").fill("Still here");
+  await expect(member.locator("#template-source")).toHaveValue(/Still here/);
+  await workspace.rest.delete(`/projects/${PROJECT}/templates/two-steps`);
+  await member.getByRole("button", { name: /^Save as version/ }).click();
+  await member.getByRole("button", { name: "Save as a new template" }).click();
+  await expect(member).toHaveURL(/templates\/two-steps$/);
+  await expect(member.getByRole("main")).toContainText("Still here");
+});
+
 test("the text keeps its comments, and its cursor chooses the step", async ({ member }) => {
   await open(member, `/p/${PROJECT}/templates/new?from=blank`);
   await member.getByRole("button", { name: "YAML", exact: true }).click();
@@ -212,6 +264,8 @@ test("five hundred steps are drawn and moved without a complaint", async ({ memb
   await expect(canvas(member).getByRole("option")).toHaveCount(500);
   const drawing = canvas(member).locator("g[transform]").first();
   const at = () => drawing.getAttribute("transform");
+  // All of it is seen at first; what is seen as a whole does not move.
+  for (let times = 0; times < 10; times += 1) await canvas(member).press("+");
   const before = await at();
   await canvas(member).hover();
   await member.mouse.wheel(600, 0);

@@ -231,7 +231,7 @@ test("a step that is a run of its own leads to it, and back (D1)", async ({ memb
   await expect(member.getByRole("row").filter({ hasText: `in run ${run}` })).toHaveCount(1);
 });
 
-test("a run goes on from a step with another input; what came before is taken over (F2)", async ({
+test("a run goes on from a step with another input and role; what came before is taken over (F2)", async ({
   member,
   models,
   workspace,
@@ -247,6 +247,10 @@ test("a run goes on from a step with another input; what came before is taken ov
   await dialog.getByText("Change input").click();
   await expect(dialog.getByLabel("Input", { exact: true })).toHaveValue('{\n  "topic": "rivers"\n}');
   await dialog.getByLabel("Input", { exact: true }).fill('{"topic": "hills"}');
+  // Somebody else does it; the step that does not run again has nobody to choose.
+  await dialog.getByText("Change roles").click();
+  await dialog.getByLabel("Role for Polish").selectOption("senior_reviewer");
+  await expect(dialog.getByLabel("Role for Draft")).toHaveCount(0);
   await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
   await expect(dialog).toBeHidden();
 
@@ -257,6 +261,7 @@ test("a run goes on from a step with another input; what came before is taken ov
   await conversation.unfold(fork);
   await expect(conversation.step(fork, "Draft").first()).toContainText("reused");
   expect((await models.calls()).length).toBe(calls + 1);
+  expect((await models.calls()).at(-1)!.system).toContain("You are a senior reviewer.");
 });
 
 test("the steps of a run that a step called stand within it, while it works and afterwards (B5, E4)", async ({

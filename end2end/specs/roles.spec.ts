@@ -63,9 +63,17 @@ test("a role is tried as it stands in the form, and its words appear as they com
   const [call] = await models.calls();
   expect(call?.system).toBe("You are somebody new.");
   expect(call?.messages).toEqual([{ role: "user", content: "Who are you?" }]);
-  // Nothing was saved by trying.
+  // Nothing was saved by trying, and nothing that was typed is lost by leaving.
+  await member.getByRole("navigation").getByRole("link", { name: "Templates" }).first().click();
+  await expect(member).toHaveURL(/templates$/);
+  await member.goto("/p/work/roles/senior_reviewer");
+  await expect(member.getByText("Not saved yet")).toBeVisible();
+  await expect(member.getByLabel("Base prompt")).toHaveValue("You are somebody new.");
+  await member.getByRole("button", { name: "Discard it" }).click();
+  await expect(member.getByLabel("Base prompt")).toHaveValue("You are a senior reviewer.");
   await member.reload();
   await expect(member.getByLabel("Base prompt")).toHaveValue("You are a senior reviewer.");
+  await expect(member.getByText("Not saved yet")).toBeHidden();
 });
 
 test("a trial that fails says why", async ({ member, models }) => {

@@ -43,6 +43,64 @@ test("a page comes to life as it was drawn, whatever has been remembered since",
   await expect(card(member, "scripted")).toContainText("Reachable");
 });
 
+test("a new provider leaves an empty form behind, and so does a token", async ({ member }) => {
+  await member.goto("/settings/models");
+  const add = card(member, "Add a provider");
+  await add.getByLabel("Kind").selectOption("openai-compatible");
+  await add.getByRole("textbox", { name: /^Key/ }).fill("dead");
+  await add.getByLabel("Base URL").fill("http://127.0.0.1:9/v1/");
+  await add.getByLabel("API key").fill("sk-typed-once");
+  await add.getByRole("button", { name: "Add the provider" }).click();
+  await expect(card(member, "dead")).toContainText("key stored");
+  await expect(add.getByLabel("API key")).toHaveValue("");
+  await expect(add.getByRole("textbox", { name: /^Key/ })).toHaveValue("");
+  await expect(add.getByLabel("Base URL")).toHaveValue("");
+  await expect(add.getByLabel("Kind")).toHaveValue("openai");
+
+  await member.goto("/settings/tokens");
+  const name = member.getByRole("textbox", { name: "Name" });
+  await name.fill("a program");
+  await member.getByRole("button", { name: "Make the token" }).click();
+  await expect(member.getByText("Copy it now")).toBeVisible();
+  await expect(name).toHaveValue("");
+});
+
+test("Members stays with its project, whatever another tab looks at", async ({ member, workspace }) => {
+  await workspace.rest.post("/projects", { key: "other", name: "Other" });
+  await member.goto(`/p/${PROJECT}/runs`);
+  // As another tab does.
+  await member.evaluate(() => {
+    document.cookie = "troupe_project=other; Path=/";
+  });
+  await member.getByRole("navigation").getByRole("link", { name: "Settings" }).first().click();
+  await member.getByRole("link", { name: "Members", exact: true }).click();
+  const fact = member.getByText(/^In the project/);
+  await expect(fact).toHaveText("In the project Work");
+  await expect(member.getByRole("link", { name: "Members", exact: true })).toHaveAttribute("href", /project=work$/);
+  await member.goto("/settings/members?project=work");
+  await expect(fact).toHaveText("In the project Work");
+});
+
+test("a refusal on Members is told, and what was chosen goes back", async ({ consoles, member }) => {
+  consoles.allow(/status of (404|409)/);
+  await member.goto(`/settings/members?project=${PROJECT}`);
+  const main = member.getByRole("main");
+  const may = main.getByLabel(/^What .* may do$/);
+  await may.selectOption("viewer");
+  await expect(main.getByRole("alert")).toContainText("last admin of the project");
+  await expect(may).toHaveValue("admin");
+
+  await main.getByRole("button", { name: "Remove…" }).click();
+  const asked = member.waitForResponse(/set_member/);
+  await member.getByRole("dialog").getByRole("button", { name: "Remove the member" }).click();
+  expect((await asked).status()).toBe(409);
+  await expect(main.getByRole("alert")).toContainText("last admin of the project");
+
+  await main.getByLabel("E-mail").fill("who@example.org");
+  await main.getByRole("button", { name: "Add the member" }).click();
+  await expect(main.getByText(/troupe user add who@example\.org/)).toBeVisible();
+});
+
 test("a provider's key is nowhere to be seen: page, answers, events, log (B10)", async ({
   member,
   models,

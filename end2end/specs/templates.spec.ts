@@ -137,6 +137,113 @@ test("a missing input is told at its field, and no model is called", async ({ me
   expect(await models.calls()).toEqual([]);
 });
 
+const EXECUTE = `/p/${PROJECT}/templates/two-steps/execute`;
+const run = (page: Page) => page.getByRole("button", { name: "Run", exact: true });
+
+test("what was put in is there again when one comes back, until it is launched", async ({ member, models }) => {
+  await models.script([{ text: "An answer." }]);
+  await member.goto(EXECUTE);
+  await member.getByLabel("Topic").fill("rivers");
+  await member.getByRole("link", { name: "Show the template" }).click();
+  await expect(member).toHaveURL(/templates\/two-steps$/);
+  await member.goBack();
+  await expect(member.getByLabel("Topic")).toHaveValue("rivers");
+
+  // The same template in a conversation, left for free text and chosen again.
+  await member.goto(`/p/${PROJECT}/conversations/new`);
+  const choose = member.getByRole("combobox", { name: "Run a template" });
+  await choose.selectOption({ label: "Two steps" });
+  await expect(member.getByLabel("Topic")).toHaveValue("rivers");
+  await member.getByLabel("Topic").fill("hills");
+  await member.getByRole("button", { name: "Back to free text" }).click();
+  await expect(member.getByLabel("Topic")).toHaveCount(0);
+  await choose.selectOption({ label: "Two steps" });
+  await expect(member.getByLabel("Topic")).toHaveValue("hills");
+  await run(member).click();
+  await expect(member).toHaveURL(/conversations\/[0-9a-f-]{36}/);
+
+  await member.goto(EXECUTE);
+  await expect(member.getByRole("button", { name: "As last time" })).toBeVisible();
+  await expect(member.getByLabel("Topic")).toHaveValue("");
+});
+
+test("whoever is asked goes on being asked in the conversation", async ({ member, models }) => {
+  await models.script([{ text: "An answer." }]);
+  await member.goto(`/p/${PROJECT}/conversations/new`);
+  const role = member.locator(".composer select[name=role]");
+  await expect(role).toHaveValue("general_worker");
+  await role.selectOption("senior_reviewer");
+  await member.getByRole("textbox", { name: "Message", exact: true }).fill("Who are you?");
+  await member.getByRole("button", { name: "Send" }).click();
+  await expect(member).toHaveURL(/conversations\/[0-9a-f-]{36}/);
+  await expect(role).toHaveValue("senior_reviewer");
+  await member.reload();
+  await expect(role).toHaveValue("senior_reviewer");
+});
+
+test("what a launch may take counts the assignments beside the first as they come and go", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([{ text: "Fine.", usage: { inputTokens: 1000, outputTokens: 100 } }]);
+  const past = await workspace.launch("rivers");
+  await expect.poll(async () => (await workspace.run(past.run)).status).toBe("completed");
+  await member.goto(EXECUTE);
+  const estimate = member.getByText(/^About .* tokens/);
+  await expect(estimate).toContainText("tokens, from 1 past run");
+  const alone = (await estimate.textContent()) ?? "";
+  const compare = member.getByRole("button", { name: "Compare with other roles" });
+  const without = member.getByRole("button", { name: "Without B" });
+  await compare.click();
+  await expect(estimate).toContainText("tokens together, from 1 past run");
+  await without.click();
+  await expect(estimate).toHaveText(alone);
+});
+
+test("Run stays in sight in a conversation, and long names fit into the page", async ({ member, workspace }) => {
+  const long = "Endless".repeat(26);
+  const steps = Array.from({ length: 12 }, (_, place) => ({ name: `${long}${place}`, prompt: "Go on." }));
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, {
+    apiVersion: "troupe/v1",
+    key: "endless",
+    name: "Endless",
+    steps,
+  });
+  for (const [width, height] of [
+    [1440, 900],
+    [390, 844],
+  ] as const) {
+    await member.setViewportSize({ width, height });
+    await member.goto(`/p/${PROJECT}/templates/endless/execute`);
+    await expect(run(member)).toBeEnabled();
+    const wide = () => member.evaluate(() => document.documentElement.scrollWidth);
+    await expect.poll(wide).toBeLessThanOrEqual(width);
+
+    await member.goto(`/p/${PROJECT}/conversations/new`);
+    await member.getByRole("combobox", { name: "Run a template" }).selectOption({ label: "Endless" });
+    await expect(run(member)).toBeInViewport({ ratio: 1 });
+    await expect(member.getByRole("button", { name: "Compare with other roles" })).toBeInViewport({ ratio: 1 });
+    await expect.poll(wide).toBeLessThanOrEqual(width);
+  }
+});
+
+test("a role of last time that is gone is said to be", async ({ member, models, workspace }) => {
+  await models.script([{ text: "An answer." }]);
+  await member.goto(EXECUTE);
+  await member.getByLabel("Topic").fill("rivers");
+  await member.getByLabel("Role for Draft").selectOption("senior_reviewer");
+  await run(member).click();
+  await expect(member).toHaveURL(/conversations\/[0-9a-f-]{36}/);
+  await expect.poll(async () => (await workspace.run(1)).status).toBe("completed");
+  await workspace.rest.delete(`/projects/${PROJECT}/roles/senior_reviewer`);
+  await member.goto(EXECUTE);
+  const gone = member.getByText("'Draft' was done by 'senior_reviewer' last time, and that role is gone.");
+  await expect(gone).toBeVisible();
+  await member.getByLabel("Role for Draft").selectOption("junior_reviewer");
+  await expect(gone).toHaveCount(0);
+});
+
 test.describe("without script", () => {
   test.use({ javaScriptEnabled: false });
 

@@ -38,6 +38,20 @@ impl Camera {
         if fit.zoom >= READABLE { fit } else { Self { zoom: READABLE, ..Self::START }.held(room, drawing) }
     }
 
+    /// As [`first`](Self::first), but all columns of the drawing are seen, however small. Whoever edits needs to know that
+    /// there are more.
+    pub fn whole(room: Size, drawing: Size) -> Self {
+        let first = Self::first(room, drawing);
+        if drawing.0 * first.zoom + 2.0 * MARGIN > room.0 + 0.5 { Self::fit(room, drawing) } else { first }
+    }
+
+    /// Still all of the drawing, now that it is larger, as far as it can be read or was no larger before.
+    pub fn grown(self, room: Size, drawing: Size) -> Self {
+        let fit = Self::fit(room, drawing);
+        let least = self.zoom.min(READABLE);
+        if fit.zoom >= least { fit } else { Self { zoom: least, ..Self::START }.held(room, drawing) }
+    }
+
     pub fn moved(self, dx: f64, dy: f64) -> Self {
         Self { x: self.x + dx, y: self.y + dy, ..self }
     }
@@ -101,6 +115,16 @@ mod tests {
         assert_eq!(Camera::first(ROOM, (1_000.0, 100.0)).zoom, 752.0 / 1_000.0);
         assert_eq!(Camera::first(ROOM, (9_000.0, 100.0)).zoom, READABLE);
         assert!(Camera::fit(ROOM, (9_000.0, 100.0)).zoom < 0.1);
+    }
+
+    #[test]
+    fn all_columns_are_seen_where_one_edits() {
+        let wide = (3_000.0, 100.0);
+        assert_eq!(Camera::whole(ROOM, wide), Camera::fit(ROOM, wide));
+        assert_eq!(Camera::whole(ROOM, (300.0, 100.0)), Camera::START);
+        assert_eq!(Camera::whole(ROOM, (300.0, 9_000.0)).zoom, READABLE);
+        assert_eq!(Camera::START.grown(ROOM, wide).zoom, READABLE);
+        assert_eq!(Camera::fit(ROOM, wide).grown(ROOM, (3_300.0, 100.0)).zoom, 752.0 / 3_000.0);
     }
 
     #[test]

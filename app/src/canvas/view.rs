@@ -40,6 +40,8 @@ pub struct Editing {
     pub on_insert: Callback<Joint>,
     /// Hears keys first; true when it knew what to do.
     pub on_key: Callback<ev::KeyboardEvent, bool>,
+    /// A step was chosen by the pointer.
+    pub on_tap: Callback<()>,
     pub marked: RwSignal<BTreeSet<usize>>,
 }
 
@@ -91,7 +93,11 @@ pub fn Canvas(
             room.set(size);
             let drawing = scene.read_untracked().size();
             camera.update(|camera| {
-                *camera = if first { Camera::first(size, drawing) } else { camera.held(size, drawing) };
+                *camera = match (first, editing.is_some()) {
+                    (true, true) => Camera::whole(size, drawing),
+                    (true, false) => Camera::first(size, drawing),
+                    (false, _) => camera.held(size, drawing),
+                };
             });
         }
         Some(((area.left(), area.top()), size))
@@ -127,7 +133,7 @@ pub fn Canvas(
         let (room, seen) = (room.get_untracked(), camera.get_untracked());
         if let Some(before) = before.filter(|before| *before != drawing && room.0 > 0.0) {
             let was_whole = before.0 * seen.zoom <= room.0 && before.1 * seen.zoom <= room.1;
-            camera.set(if was_whole { Camera::first(room, drawing) } else { seen.held(room, drawing) });
+            camera.set(if was_whole { seen.grown(room, drawing) } else { seen.held(room, drawing) });
         }
         drawing
     });
@@ -295,6 +301,9 @@ pub fn Canvas(
                         editing.marked.set(BTreeSet::new());
                     }
                     on_choose.run(found);
+                    if let (Some(_), Some(editing)) = (found, editing) {
+                        editing.on_tap.run(());
+                    }
                     if let (true, Some(index), Some(on_open)) = (open_on_click, found, on_open) {
                         on_open.run(index);
                     }

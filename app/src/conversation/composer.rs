@@ -15,11 +15,11 @@ use crate::{
 use domain::{
     branch::Branch,
     id::TaskId,
-    key::{ProjectKey, TemplateKey},
+    key::{ProjectKey, RoleKey, TemplateKey},
     role::GENERAL_WORKER,
     view::Launched,
 };
-use leptos::{ev, form::ActionForm, prelude::*};
+use leptos::{ev, form::ActionForm, html, prelude::*};
 
 #[component]
 pub fn Composer(
@@ -27,6 +27,9 @@ pub fn Composer(
     /// The conversation to go on with; none: the message begins one.
     task: Option<TaskId>,
     choices: Choices,
+    /// Who answered last in it.
+    #[prop(optional_no_strip)]
+    last_role: Option<RoleKey>,
     /// The branch to go on with.
     #[prop(optional, into)]
     branch: MaybeProp<Branch>,
@@ -42,7 +45,7 @@ pub fn Composer(
     view! {
         <section class="composer" id="composer" aria-label="Composer">
             <div class="composer-ask" hidden=move || template.read().is_some()>
-                <Ask project=project.clone() task branch choices on_launched template/>
+                <Ask project=project.clone() task branch choices last_role on_launched template/>
             </div>
             {move || {
                 let key = template.get()?;
@@ -77,6 +80,7 @@ fn Ask(
     task: Option<TaskId>,
     branch: MaybeProp<Branch>,
     choices: Choices,
+    last_role: Option<RoleKey>,
     on_launched: Callback<Launched>,
     template: RwSignal<Option<TemplateKey>>,
 ) -> impl IntoView {
@@ -103,9 +107,23 @@ fn Ask(
     let fault = move || send.value().get().and_then(Result::err);
     let roles = choices.roles;
     let no_roles = roles.is_empty();
+    let last = roles.iter().find(|(key, _)| Some(key) == last_role.as_ref());
     // What would stand in is chosen openly, so that an answer to a question comes without a warning.
-    let usual = roles.iter().find(|(key, _)| key.as_str() == GENERAL_WORKER).or(roles.first());
+    let general = roles.iter().find(|(key, _)| key.as_str() == GENERAL_WORKER);
+    let usual = last.or(general).or(roles.first());
     let usual = usual.map(|(key, _)| key.clone());
+    let keys: Vec<_> = roles.iter().map(|(key, _)| key.to_string()).collect();
+    let drawn = usual.as_ref().map(|key| key.to_string()).unwrap_or_default();
+    let role = NodeRef::<html::Select>::new();
+    Effect::new(move |_| {
+        let Some(select) = role.get() else { return };
+        if select.value() != drawn {
+            // Somebody was faster than the script.
+            draft.choose_role(&select.value());
+        } else if let Some(chosen) = draft.chosen_role().filter(|chosen| keys.contains(chosen)) {
+            select.set_value(&chosen);
+        }
+    });
     let roles_href = format!("/p/{project}/roles/new");
     view! {
         <ActionForm action=send attr:class="composer-form">
@@ -128,7 +146,12 @@ fn Ask(
             <div class="composer-bar">
                 <label class="composer-choice">
                     <span>"Role"</span>
-                    <div class="select"><select name="role" class="input">
+                    <div class="select"><select
+                        name="role"
+                        class="input"
+                        node_ref=role
+                        on:change=move |event: ev::Event| draft.choose_role(&event_target_value(&event))
+                    >
                         {roles
                                 .into_iter()
                                 .map(|(key, name)| {

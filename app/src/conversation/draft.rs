@@ -62,6 +62,22 @@ impl Draft {
         _ = if changed(&field) { storage.set_item(&key, &field.value()) } else { storage.remove_item(&key) };
     }
 
+    /// Who is to be asked, where that was chosen and nothing sent since. In the browser alone.
+    pub fn chosen_role(self) -> Option<String> {
+        storage()?.get_item(&self.role_key()).ok().flatten()
+    }
+
+    pub fn choose_role(self, role: &str) {
+        if let Some(storage) = storage() {
+            // A full storage costs the memory of a choice, nothing else.
+            _ = storage.set_item(&self.role_key(), role);
+        }
+    }
+
+    fn role_key(self) -> String {
+        self.key.with_value(|key| format!("{key}:role"))
+    }
+
     /// Whether something else stands in the field than at first.
     pub fn is_changed(self) -> bool {
         self.field.get_untracked().is_some_and(|field| changed(&field))
@@ -75,6 +91,7 @@ impl Draft {
         if let Some(storage) = storage() {
             // It fails only where nothing can be kept.
             _ = storage.remove_item(&self.key.get_value());
+            _ = storage.remove_item(&self.role_key());
         }
     }
 }

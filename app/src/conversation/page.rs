@@ -156,6 +156,7 @@ fn Conversation(
             }
         }
     });
+    let last_role = thread.rows.with_untracked(|rows| rows.iter().rev().find_map(|row| row.role.clone()));
     let from_top = part.after.is_some();
     on_arrival(thread, scroller, part.message, navigate);
     use_crumb(move || Some(thread.title.get()));
@@ -231,7 +232,14 @@ fn Conversation(
                         }}
                     </Button>
                 </div>
-                <Composer project=project.clone() task=Some(id) branch=thread.branch choices on_launched=launched/>
+                <Composer
+                    project=project.clone()
+                    task=Some(id)
+                    branch=thread.branch
+                    choices
+                    last_role
+                    on_launched=launched
+                />
             </div>
             <FilesPanel project thread/>
         </div>

@@ -1,6 +1,7 @@
 //! What was put in last time, kept in this browser: one press fills it in again. The way from the palette does so by itself.
 
 use super::{
+    draft::Draft,
     list::Lists,
     read::{field_key, list_text},
     server::LaunchForm,
@@ -14,7 +15,11 @@ use domain::{
     schema::{FieldKind, FormField},
 };
 use leptos::{html, prelude::*};
-use leptos_router::hooks::use_query_map;
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+    params::ParamsMap,
+};
 use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
@@ -23,7 +28,7 @@ use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextArea
 const MOST: usize = 64 * 1024;
 
 /// Field name to text.
-type Texts = BTreeMap<String, String>;
+pub type Texts = BTreeMap<String, String>;
 
 fn place((project, template): &(ProjectKey, TemplateKey)) -> String {
     format!("troupe:input:{project}/{template}")
@@ -35,8 +40,8 @@ fn read(of: &(ProjectKey, TemplateKey)) -> Texts {
     text.and_then(|text| parse(&text).ok()).unwrap_or_default()
 }
 
-/// Keeps what stands in the form of these fields.
-pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFormElement) {
+/// What stands in the form of these fields.
+pub fn texts(fields: &[FormField], form: &HtmlFormElement) -> Texts {
     let texts = LaunchForm::in_page(form).input;
     let text = |(index, field): (usize, &FormField)| {
         let text = match &field.kind {
@@ -46,7 +51,12 @@ pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFor
         };
         (field.name.clone(), text)
     };
-    let kept: Texts = fields.iter().enumerate().map(text).collect();
+    fields.iter().enumerate().map(text).collect()
+}
+
+/// Keeps what stands in the form of these fields.
+pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFormElement) {
+    let kept = texts(fields, form);
     if let (Ok(Some(storage)), Ok(text)) = (window().local_storage(), serde_json::to_string(&kept))
         && text.len() <= MOST
     {
@@ -55,40 +65,57 @@ pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFor
     }
 }
 
-fn fill(form: &HtmlFormElement, fields: &[FormField], lists: Lists, kept: &Texts) {
+pub fn fill(form: &HtmlFormElement, fields: &[FormField], lists: Lists, kept: &Texts) {
     for (index, field) in fields.iter().enumerate() {
         let Some(text) = kept.get(&field.name) else { continue };
-        if lists.fill(index, text) {
-            continue;
-        }
-        let name = format!("[name=\"form[input][{}]\"]", field_key(index));
-        let Ok(Some(field)) = form.query_selector(&name) else { continue };
-        if let Some(area) = field.dyn_ref::<HtmlTextAreaElement>() {
-            area.set_value(text);
-        } else if let Some(select) = field.dyn_ref::<HtmlSelectElement>() {
-            select.set_value(text);
-        } else if let Some(input) = field.dyn_ref::<HtmlInputElement>() {
-            if input.type_() == "checkbox" {
-                input.set_checked(!text.is_empty());
-            } else {
-                input.set_value(text);
-            }
+        if !lists.fill(index, text) {
+            put(form, &field_key(index), text);
         }
     }
 }
 
-/// Offers to fill in what was put in last time; with `?again` in the address it is there already.
+/// Puts a text into the control that the form has under this key.
+pub fn put(form: &HtmlFormElement, key: &str, text: &str) {
+    let name = format!("[name=\"form[input][{key}]\"]");
+    let Ok(Some(field)) = form.query_selector(&name) else { return };
+    if let Some(area) = field.dyn_ref::<HtmlTextAreaElement>() {
+        area.set_value(text);
+    } else if let Some(select) = field.dyn_ref::<HtmlSelectElement>() {
+        select.set_value(text);
+    } else if let Some(input) = field.dyn_ref::<HtmlInputElement>() {
+        if input.type_() == "checkbox" {
+            input.set_checked(!text.is_empty());
+        } else {
+            input.set_value(text);
+        }
+    }
+}
+
+/// The address without its `?again`.
+fn answered(mut query: ParamsMap) -> String {
+    _ = query.remove("again");
+    match query.to_query_string() {
+        // Without a question the address has to be named: an empty one would change nothing.
+        empty if empty.is_empty() => window().location().pathname().unwrap_or_default(),
+        query => query,
+    }
+}
+
+/// Offers to fill in what was put in last time; with `?again` in the address it is there already. Otherwise what was being
+/// written when one left is.
 #[component]
 pub fn AsLastTime(
     of: StoredValue<(ProjectKey, TemplateKey)>,
     fields: StoredValue<Vec<FormField>>,
     lists: Lists,
     form: NodeRef<html::Form>,
+    draft: Draft,
     on_filled: Callback<()>,
 ) -> impl IntoView {
     let kept = RwSignal::new(Texts::new());
     let filled = RwSignal::new(false);
     let query = use_query_map();
+    let navigate = use_navigate();
     let fill_in = move || {
         if let Some(form) = form.get_untracked() {
             fields.with_value(|fields| kept.with_untracked(|kept| fill(&form, fields, lists, kept)));
@@ -97,8 +124,10 @@ pub fn AsLastTime(
         }
     };
     Effect::new(move |ran: Option<bool>| {
-        let there = form.get().is_some();
-        if there && ran != Some(true) {
+        let element = form.get();
+        let there = element.is_some();
+        if let Some(element) = element.filter(|_| ran != Some(true)) {
+            let asked = query.with_untracked(|query| query.get("again").is_some());
             let last = of.with_value(read);
             // What is not there any more is no offer, and neither is nothing.
             let some = fields.with_value(|fields| {
@@ -106,12 +135,22 @@ pub fn AsLastTime(
             });
             if some {
                 kept.set(last);
-                if query.with_untracked(|query| query.get("again").is_some()) {
-                    fill_in();
-                }
+            }
+            if some && asked {
+                fill_in();
+                draft.give_way();
+            } else if draft.restore(&element, lists) {
+                on_filled.run(());
             }
         }
         there || ran == Some(true)
+    });
+    // Whoever comes back to this address later wants what they have made of it since.
+    Effect::new(move |_| {
+        if draft.written.get() && query.with_untracked(|query| query.get("again").is_some()) {
+            let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
+            navigate(&answered(query.get_untracked()), options);
+        }
     });
     view! {
         <Show when=move || !kept.read().is_empty() && !filled.get()>

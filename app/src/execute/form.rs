@@ -5,6 +5,7 @@
 
 use super::{
     again::{self, AsLastTime},
+    draft::Draft,
     estimate::Estimated,
     input::InputControls,
     list::Lists,
@@ -131,13 +132,23 @@ fn Filled(
     let rows_chosen = StoredValue::new(chosen.clone());
     let roles = StoredValue::new(ready.roles);
 
-    let looked = look_ahead(form, place, version, ready.preview);
+    let draft = Draft::new(ready.owner, &project, &template, input_fields, form);
+    draft.keep_on_leaving();
+    let looked = look_ahead(form, place, version, ready.preview, variants, draft);
+    Effect::new(move |_| {
+        variants.track();
+        looked.soon();
+    });
     for one in chosen.clone() {
         Effect::new(move |_| {
             one.track();
             looked.soon();
         });
     }
+    let takes: Vec<bool> = document.steps.iter().map(takes_role).collect();
+    let takes = StoredValue::new(takes);
+    // What to say of steps whose role of last time is gone, while nobody else is chosen.
+    let gone = RwSignal::new(Vec::<(String, RwSignal<String>)>::new());
     // The choice of the last time, where the steps and roles still exist.
     Effect::new(move |_| {
         mint.set(mint_key());
@@ -145,15 +156,22 @@ fn Filled(
         let last = remembered::read(&project, &template);
         let exists =
             |key: &String| roles.with_value(|roles| roles.iter().any(|role| role.key.as_str() == key));
+        let mut lost = Vec::new();
         names.with_value(|names| {
-            for (name, signal) in names.iter().zip(rows_chosen.get_value()) {
-                if let Some(key) = last.get(name).filter(|key| exists(key))
-                    && signal.read_untracked().is_empty()
-                {
+            let steps = names.iter().zip(rows_chosen.get_value()).zip(takes.get_value());
+            for ((name, signal), takes) in steps {
+                let Some(key) = last.get(name) else { continue };
+                if !exists(key) {
+                    if takes {
+                        let text = format!("'{name}' was done by '{key}' last time, and that role is gone.");
+                        lost.push((text, signal));
+                    }
+                } else if signal.read_untracked().is_empty() {
                     signal.set(key.clone());
                 }
             }
         });
+        gone.set(lost);
     });
     let navigate = use_navigate();
     Effect::new(move |_| match action.value().get() {
@@ -165,6 +183,7 @@ fn Filled(
             if let Some(form) = form.get_untracked() {
                 place.with_value(|of| input_fields.with_value(|fields| again::keep(of, fields, &form)));
             }
+            draft.launched();
             mint.set(mint_key());
             if started.side_by_side.is_empty() {
                 on_launched.run(started.launched);
@@ -233,7 +252,7 @@ fn Filled(
                 <section class="execute-input" aria-label="Input">
                     <div class="execute-roles-head">
                         <h2 class="section-title">"Input"</h2>
-                        <AsLastTime of=place fields=input_fields lists form on_filled=changed/>
+                        <AsLastTime of=place fields=input_fields lists form draft on_filled=changed/>
                     </div>
                     <InputControls template=document fault prefix=PREFIX lists changed/>
                 </section>
@@ -246,10 +265,15 @@ fn Filled(
                         .then(|| {
                             view! { <Presets place presets=ready.presets roles names chosen=rows_chosen prefix=PREFIX/> }
                         })}
+                    <ul class="execute-lost" aria-live="polite">
+                        {move || {
+                            let open = gone.get().into_iter().filter(|(_, chosen)| chosen.get().is_empty());
+                            open.map(|(text, _)| view! { <li>{text}</li> }).collect_view()
+                        }}
+                    </ul>
                     <ol class="execute-steps" role="list">
                         {rows}
                     </ol>
-                    {(choosers > 0).then(|| view! { <Variants variants/> })}
                 </section>
             </div>
             <footer class="execute-foot">
@@ -269,7 +293,8 @@ fn Filled(
                     <span class="execute-keys">
                         <Kbd keys="Ctrl Enter"/>
                     </span>
-                    <Estimated preview variants/>
+                    {(choosers > 0).then(|| view! { <Variants variants/> })}
+                    <Estimated preview variants=looked.variants/>
                 </div>
             </footer>
         </ActionForm>
@@ -371,6 +396,8 @@ struct LookAhead {
     preview: RwSignal<LaunchPreview>,
     /// Why the last question was not answered.
     lost: RwSignal<Option<Fault>>,
+    /// How many further assignments the preview is of.
+    variants: RwSignal<usize>,
     asked: StoredValue<u64>,
     timer: StoredValue<Option<TimeoutHandle>>,
     ask: Callback<u64>,
@@ -381,12 +408,17 @@ fn look_ahead(
     place: StoredValue<(ProjectKey, TemplateKey)>,
     version: u32,
     preview: LaunchPreview,
+    given: RwSignal<usize>,
+    draft: Draft,
 ) -> LookAhead {
     let preview = RwSignal::new(preview);
     let lost = RwSignal::new(None);
+    let variants = RwSignal::new(0);
     let asked = StoredValue::new(0);
     let ask = Callback::new(move |number: u64| {
         let Some(form) = form.get_untracked() else { return };
+        draft.keep();
+        let of = given.get_untracked();
         let form = LaunchForm { version, ..LaunchForm::in_page(&form) };
         let (project, template) = place.get_value();
         spawn_local(async move {
@@ -397,13 +429,14 @@ fn look_ahead(
             match outcome {
                 Ok(seen) => {
                     lost.set(None);
+                    variants.set(of);
                     preview.set(seen);
                 }
                 Err(fault) => lost.set(Some(fault)),
             }
         });
     });
-    LookAhead { preview, lost, asked, timer: StoredValue::new(None), ask }
+    LookAhead { preview, lost, variants, asked, timer: StoredValue::new(None), ask }
 }
 
 impl LookAhead {

@@ -1,6 +1,7 @@
 //! Executing a template: its input, a role for each step, what would happen, and the launch.
 
 mod again;
+mod draft;
 mod estimate;
 mod form;
 mod input;

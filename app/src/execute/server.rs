@@ -4,7 +4,7 @@
 use crate::{fault::Fault, session::caller};
 use crate::{fault::Result, run::compare_href};
 use domain::{
-    id::RunNumber,
+    id::{RunNumber, UserId},
     key::{ProjectKey, RoleKey, TemplateKey},
     view::{LaunchPreview, Launched, Preset, Role, TemplateDetail},
 };
@@ -22,6 +22,8 @@ pub struct Ready {
     pub presets: Vec<Preset>,
     /// What a launch of the form would do, before anything is filled in or chosen.
     pub preview: LaunchPreview,
+    /// Whose draft it keeps.
+    pub owner: UserId,
 }
 
 /// The form as it stands. Fields and steps go by their place in the version shown (`f0`, `s2`), so that a form posted
@@ -90,7 +92,7 @@ pub async fn load_form(project: ProjectKey, key: TemplateKey) -> Result<Ready> {
     let presets = engine.presets(&user, &project, &key).await?;
     let untouched = LaunchForm { version: template.version, ..LaunchForm::default() };
     let preview = preview_launch(project, key, untouched).await?;
-    Ok(Ready { template, roles, presets, preview })
+    Ok(Ready { template, roles, presets, preview, owner: user.id })
 }
 
 /// Keeps an assignment under a name; the presets as they are then.

@@ -9,7 +9,10 @@ use super::{
     sidebar::Sidebar,
     top_bar::{Crumb, TopBar},
 };
-use crate::{keyboard::use_shortcut, project::use_project_here};
+use crate::{
+    keyboard::use_shortcut,
+    project::{Projects, use_project_here},
+};
 
 /// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
 /// `count` (beside a section in the sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
@@ -24,6 +27,7 @@ pub fn Frame(
 ) -> impl IntoView {
     let preferences = expect_context::<Preferences>();
     Crumb::provide();
+    Projects::provide();
     shortcuts(preferences);
     let here = use_project_here();
     Effect::new(move |_| {

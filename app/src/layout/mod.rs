@@ -3,6 +3,7 @@
 
 mod frame;
 mod page_header;
+mod phone_menu;
 mod preferences;
 mod section;
 mod sidebar;

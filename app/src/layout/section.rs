@@ -44,6 +44,9 @@ impl Section {
         Self::Settings,
     ];
 
+    /// What the bottom bar of a phone has no room for, in its menu's order.
+    pub(super) const IN_PHONE_MENU: [Self; 4] = [Self::Search, Self::Live, Self::Compare, Self::Settings];
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Inbox => "Inbox",
@@ -104,8 +107,8 @@ impl Section {
 
     pub fn href(self, project: &ProjectKey) -> String {
         match self {
-            // Providers and accounts belong to the installation, not to a project.
-            Self::Settings => "/settings/models".into(),
+            // Providers and accounts belong to the installation, members to a project.
+            Self::Settings => format!("/settings/models?project={project}"),
             _ => format!("/p/{}/{}", project.as_str(), self.segment()),
         }
     }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use super::{Section, section::use_section_project};
+use super::{Section, phone_menu::PhoneMenu, section::use_section_project};
 use crate::live::LiveNotice;
 
 /// The name of the thing a page shows, for the end of the breadcrumb; set by the page, forgotten when it leaves.
@@ -25,10 +25,22 @@ pub fn use_crumb(name: impl Fn() -> Option<String> + 'static) {
     });
 }
 
-/// What the last part of the path tells a person: keys and numbers do, the ids of rows do not.
+/// What the last part of the path tells a person, in its page's own words: keys and numbers do, the ids of rows do not.
 fn readable_tail(path: &str) -> Option<String> {
     let place = if path.starts_with("/p/") { 4 } else { 2 };
     let tail = path.split('/').nth(place).filter(|tail| !tail.is_empty())?;
+    let words = match (Section::of_path(path), tail) {
+        (Some(Section::Settings), "models") => Some("Models"),
+        (Some(Section::Settings), "members") => Some("Members"),
+        (Some(Section::Settings), "tokens") => Some("API tokens"),
+        (Some(Section::Conversations), "new") => Some("New conversation"),
+        (Some(Section::Templates), "new") => Some("New template"),
+        (Some(Section::Roles), "new") => Some("New role"),
+        _ => None,
+    };
+    if let Some(words) = words {
+        return Some(words.to_owned());
+    }
     let is_row_id = tail.len() == 36 && tail.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     (!is_row_id).then(|| tail.to_owned())
 }
@@ -51,12 +63,17 @@ pub(super) fn TopBar(
         Some(view! {
             <ol class="crumbs">
                 <li><a href=section.href(&project) aria-current=current>{section.label()}</a></li>
-                {tail.map(|tail| view! { <li><span aria-current="page">{tail}</span></li> })}
+                {tail.map(|tail| {
+                    let title = tail.clone();
+                    view! { <li><span aria-current="page" title=title>{tail}</span></li> }
+                })}
             </ol>
         })
     };
+    let phone_menu = view! { <PhoneMenu/> }.into_any();
     view! {
         <header class="top-bar">
+            {phone_menu}
             <nav class="breadcrumb" aria-label="Breadcrumb">{crumbs}</nav>
             <LiveNotice/>
             <div class="top-bar-end">{live.map(ViewFnOnce::run)} {search.run()} {account.map(ViewFnOnce::run)}</div>
@@ -73,5 +90,12 @@ mod tests {
         assert_eq!(readable_tail("/p/demo/runs/42").as_deref(), Some("42"));
         assert_eq!(readable_tail("/p/demo/conversations/01931a3e-7c4f-7a11-8d1e-2f3a4b5c6d7e"), None);
         assert_eq!(readable_tail("/p/demo/runs"), None);
+    }
+
+    #[test]
+    fn pages_have_their_own_names() {
+        assert_eq!(readable_tail("/settings/tokens").as_deref(), Some("API tokens"));
+        assert_eq!(readable_tail("/p/demo/templates/new").as_deref(), Some("New template"));
+        assert_eq!(readable_tail("/p/demo/runs/new").as_deref(), Some("new"));
     }
 }

@@ -8,7 +8,7 @@ mod switcher;
 
 pub use home::{HomePage, NewProjectPage};
 pub use server::{home_project, list_projects};
-pub use switcher::ProjectSwitcher;
+pub use switcher::{ProjectItems, ProjectSwitcher, Projects};
 
 use domain::key::ProjectKey;
 use leptos::prelude::*;

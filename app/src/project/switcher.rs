@@ -2,18 +2,41 @@
 
 use super::{server::list_projects, use_project_here};
 use crate::{
-    load::load,
+    fault::Result,
+    load::{Loaded, load},
     session::current_user,
     ui::{ButtonVariant, Glyph, Menu, MenuHeading, MenuItem, MenuSeparator},
 };
-use domain::{key::ProjectKey, view::Project};
+use domain::{
+    key::ProjectKey,
+    view::{Project, User},
+};
 use leptos::prelude::*;
+
+/// What the menus of projects show. The frame provides it, once for all of them.
+#[derive(Clone, Copy)]
+pub struct Projects {
+    list: Loaded<Result<Vec<Project>>>,
+    user: Loaded<Result<Option<User>>>,
+}
+
+impl Projects {
+    pub fn provide() {
+        let here = use_project_here();
+        // Asked for again in another project, which may have been made just now.
+        let visited = Memo::new(move |before: Option<&Option<ProjectKey>>| {
+            here.get().or_else(|| before.cloned().flatten())
+        });
+        let list = load(move || visited.get(), |_| list_projects());
+        let user = load(|| (), |()| current_user());
+        provide_context(Self { list, user });
+    }
+}
 
 #[component]
 pub fn ProjectSwitcher() -> impl IntoView {
     let here = use_project_here();
-    let projects = load(|| (), |()| list_projects());
-    let user = load(|| (), |()| current_user());
+    let Projects { list: projects, .. } = expect_context();
     let name = move || {
         let here = here.get();
         let key = here.as_ref().map(ToString::to_string);
@@ -21,47 +44,65 @@ pub fn ProjectSwitcher() -> impl IntoView {
         let found = projects.into_iter().find(|project| Some(&project.key) == here.as_ref());
         found.map(|project| project.name).or(key).unwrap_or_else(|| "Projects".to_owned())
     };
+    let key = move || {
+        view! { <span class="project-name">{move || here.get().map(|key| key.to_string())}</span> }
+    };
     let trigger = move || {
         view! {
             <span class="project-current">
-                <span class="project-name">
-                    <Transition fallback=move || move || here.get().map(|key| key.to_string())>{name}</Transition>
-                </span>
+                <Transition fallback=key>
+                    {move || {
+                        let name = name();
+                        let title = name.clone();
+                        view! { <span class="project-name" title=title>{name}</span> }
+                    }}
+                </Transition>
             </span>
-        }
-    };
-    let item = |here: Option<&ProjectKey>, project: Project| {
-        let checked = here == Some(&project.key);
-        view! {
-            <MenuItem href=format!("/p/{}/conversations", project.key) checked>
-                {project.name}
-            </MenuItem>
         }
     };
     view! {
         <Menu id="project-switcher" label="Project" trigger variant=ButtonVariant::Ghost class="project-switcher">
-            <MenuHeading>"Projects"</MenuHeading>
-            <Transition>
-                {move || {
-                    let here = here.get();
-                    Suspend::new(async move {
-                        let projects = projects.await.unwrap_or_default();
-                        projects.into_iter().map(|project| item(here.as_ref(), project)).collect_view()
-                    })
-                }}
-                {move || Suspend::new(async move {
-                    let admin = user.await.ok().flatten().is_some_and(|user| user.admin);
-                    admin
-                        .then(|| {
-                            view! {
-                                <MenuSeparator/>
-                                <MenuItem href="/projects/new" glyph=Glyph::Plus>
-                                    "New project"
-                                </MenuItem>
-                            }
-                        })
-                })}
-            </Transition>
+            <ProjectItems/>
         </Menu>
+    }
+}
+
+/// The entries of a menu: every project, and a new one for whom may make it.
+#[component]
+pub fn ProjectItems() -> impl IntoView {
+    let here = use_project_here();
+    let Projects { list: projects, user } = expect_context();
+    let item = |here: Option<&ProjectKey>, project: Project| {
+        let checked = here == Some(&project.key);
+        let title = project.name.clone();
+        view! {
+            <MenuItem href=format!("/p/{}/conversations", project.key) checked>
+                <span title=title>{project.name}</span>
+            </MenuItem>
+        }
+    };
+    view! {
+        <MenuHeading>"Projects"</MenuHeading>
+        <Transition>
+            {move || {
+                let here = here.get();
+                Suspend::new(async move {
+                    let projects = projects.await.unwrap_or_default();
+                    projects.into_iter().map(|project| item(here.as_ref(), project)).collect_view()
+                })
+            }}
+            {move || Suspend::new(async move {
+                let admin = user.await.ok().flatten().is_some_and(|user| user.admin);
+                admin
+                    .then(|| {
+                        view! {
+                            <MenuSeparator/>
+                            <MenuItem href="/projects/new" glyph=Glyph::Plus>
+                                "New project"
+                            </MenuItem>
+                        }
+                    })
+            })}
+        </Transition>
     }
 }

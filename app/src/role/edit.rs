@@ -5,6 +5,7 @@ use super::{
     server::{DeleteRole, Offered, RoleForm, SaveRole, load_role, offered_models},
     stale::StaleRole,
     try_it::TryIt,
+    unsaved::{Unsaved, UnsavedNotice},
 };
 use crate::{
     fault,
@@ -103,8 +104,12 @@ fn RoleEditor(
     let action = ServerAction::<SaveRole>::new();
     let based_on = RwSignal::new(version);
     let is_new = version.is_none();
+    let node = NodeRef::<html::Form>::new();
+    let unsaved = Unsaved::new(&project.get_untracked(), node, form.clone(), based_on);
+    unsaved.restore(offered);
     Effect::new(move |_| {
         if let Some(Ok(role)) = action.value().get() {
+            unsaved.saved(role.version);
             if !is_new {
                 based_on.set(Some(role.version));
             }
@@ -112,12 +117,12 @@ fn RoleEditor(
         }
     });
     let fault = fault_of(action);
-    let node = NodeRef::<html::Form>::new();
     let pending = action.pending();
     view! {
         <div class="role-editor">
             <ActionForm action node_ref=node>
-                <div class="form">
+                <div class="form" on:input=move |_| unsaved.keep() on:change=move |_| unsaved.keep()>
+                    <UnsavedNotice unsaved/>
                     <input type="hidden" name="project" value=move || project.get().to_string()/>
                     {move || {
                         based_on

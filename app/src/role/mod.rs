@@ -9,6 +9,7 @@ mod stale;
 mod stream;
 mod trial;
 mod try_it;
+mod unsaved;
 
 pub use edit::{EditRolePage, NewRolePage};
 pub use list::RolesPage;

@@ -1,7 +1,7 @@
 //! Running a part of a run again: from a step on, everything before it taken over. What runs is a run of its own.
 
 use super::{
-    server::{RerunFrom, read_text},
+    server::{RerunForm, RerunFrom, read_text},
     text::indented,
 };
 use crate::{
@@ -9,15 +9,22 @@ use crate::{
     form::{FaultNotice, error_at, fault_of},
     live::{LiveRun, use_live},
     load::parse,
+    role::list_roles,
     ui::{
         Button, ButtonSize, ButtonVariant, Dialog, Glyph, InputKind, Select, SelectOption, TextArea,
         TextField,
     },
 };
-use domain::{key::ProjectKey, run::StepStatus};
+use domain::{
+    key::{ProjectKey, RoleKey},
+    plan::PlannedStep,
+    run::StepStatus,
+    view::Role,
+};
 use leptos::{ev, prelude::*, task::spawn_local};
 use leptos_router::hooks::use_navigate;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The choice of items that runs those alone which failed.
 const FAILED: &str = "failed";
@@ -56,8 +63,10 @@ pub fn Rerun(project: ProjectKey, run: LiveRun, leave: bool) -> impl IntoView {
 fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: bool) -> impl IntoView {
     let (names, first, version, input) = run.state.with_untracked(|state| {
         let names: Vec<_> = state.plan.steps.iter().map(|step| step.name.clone()).collect();
-        let failed = state.steps.iter().position(|step| step.status == StepStatus::Failed);
-        let first = names.get(failed.unwrap_or(0)).cloned().unwrap_or_default();
+        let at = |wanted: fn(StepStatus) -> bool| state.steps.iter().position(|step| wanted(step.status));
+        let failed = at(|status| status == StepStatus::Failed);
+        let stopped = || at(|status| !matches!(status, StepStatus::Completed | StepStatus::Skipped));
+        let first = names.get(failed.or_else(stopped).unwrap_or(0)).cloned().unwrap_or_default();
         let template = state.template.as_ref().filter(|template| template.key.as_ref() != super::ASK);
         (names, first, template.map(|template| template.version), state.input.clone())
     });
@@ -79,6 +88,7 @@ fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: b
             SelectOption::new("all", "All items"),
         ]
     });
+    let roles = NewRoles::of(project.clone(), run, from);
     let wanted_version = RwSignal::new(version.map(|version| version.to_string()).unwrap_or_default());
     let text = RwSignal::new(String::new());
     // The input as it was, once it is here.
@@ -105,20 +115,16 @@ fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: b
         let text = text.get_untracked();
         let changed = given.with_untracked(|given| given.as_ref().is_some_and(|given| *given != text));
         let some_items = !failed.read_untracked().is_empty() && items.read_untracked().as_str() == FAILED;
-        rerun.dispatch(RerunFrom {
-            project: stored.get_value(),
-            run: number,
+        let version_given = wanted_version.read_untracked().trim().parse().ok();
+        let form = RerunForm {
             from_step: from.get_untracked(),
             items: some_items.then(|| failed.get_untracked()),
             input: changed.then_some(text),
-            template_version: wanted_version
-                .read_untracked()
-                .trim()
-                .parse()
-                .ok()
-                .filter(|_| version.is_some()),
+            role_assignments: roles.chosen(),
+            template_version: version_given.filter(|_| version.is_some()),
             idempotency_key: key.get_value(),
-        });
+        };
+        rerun.dispatch(RerunFrom { project: stored.get_value(), run: number, form });
     };
     let (live, navigate) = (use_live(), use_navigate());
     Effect::new(move |_| match rerun.value().get() {
@@ -187,6 +193,7 @@ fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: b
                         />
                     }
                 })}
+            <RoleFields roles fault prefix=id("role")/>
             <details on:toggle=load_input>
                 <summary class="rerun-input">"Change input"</summary>
                 <TextArea
@@ -203,6 +210,135 @@ fn RerunDialog(project: ProjectKey, run: LiveRun, open: RwSignal<bool>, leave: b
             </details>
         </Dialog>
     }
+    .into_any()
+}
+
+/// Who does the steps that run again, where it shall be somebody else than before.
+#[derive(Clone, Copy)]
+struct NewRoles {
+    project: StoredValue<ProjectKey>,
+    steps: StoredValue<Vec<StepRole>>,
+    /// Of all steps of the run: whether it runs again.
+    again: Memo<Vec<bool>>,
+    offered: RwSignal<Vec<Role>>,
+}
+
+/// A step that somebody did.
+#[derive(Clone)]
+struct StepRole {
+    place: usize,
+    name: String,
+    before: RoleKey,
+    /// Empty: the same as before.
+    chosen: RwSignal<String>,
+}
+
+impl NewRoles {
+    fn of(project: ProjectKey, run: LiveRun, from: RwSignal<String>) -> Self {
+        let steps = run.state.with_untracked(|state| {
+            let planned = state.plan.steps.iter().zip(&state.steps).enumerate();
+            let had_role = planned.filter_map(|(place, (planned, step))| {
+                let before = step.role.as_ref()?.key.clone();
+                Some(StepRole {
+                    place,
+                    name: planned.name.clone(),
+                    before,
+                    chosen: RwSignal::new(String::new()),
+                })
+            });
+            had_role.collect()
+        });
+        let again = Memo::new(move |_| {
+            let state = run.state.read();
+            let first = state.plan.position(&from.read());
+            // Steps may wait for later ones, so once through is not enough.
+            let mut again: Vec<_> =
+                (0..).take(state.plan.steps.len()).map(|place| Some(place) == first).collect();
+            loop {
+                let waits = |planned: &PlannedStep| planned.depends_on.iter().any(|on| again[*on as usize]);
+                let more: Vec<_> = state.plan.steps.iter().map(waits).collect();
+                let grown: Vec<_> = again.iter().zip(more).map(|(one, other)| *one || other).collect();
+                if grown == again {
+                    return again;
+                }
+                again = grown;
+            }
+        });
+        Self {
+            project: StoredValue::new(project),
+            steps: StoredValue::new(steps),
+            again,
+            offered: RwSignal::new(Vec::new()),
+        }
+    }
+
+    /// Asks who there is, once.
+    fn load(self) {
+        if !self.offered.read_untracked().is_empty() {
+            return;
+        }
+        let project = self.project.get_value();
+        spawn_local(async move {
+            if let Ok(page) = list_roles(project, None).await {
+                _ = self.offered.try_set(page.items);
+            }
+        });
+    }
+
+    fn chosen(self) -> BTreeMap<String, RoleKey> {
+        let again = self.again.get_untracked();
+        self.steps.with_value(|steps| {
+            let running = steps.iter().filter(|step| again.get(step.place) == Some(&true));
+            let chosen = |step: &StepRole| RoleKey::parse(&step.chosen.get_untracked()).ok();
+            running.filter_map(|step| Some((step.name.clone(), chosen(step)?))).collect()
+        })
+    }
+}
+
+#[component]
+fn RoleFields(roles: NewRoles, fault: Signal<Option<Fault>>, prefix: String) -> impl IntoView {
+    let opened = RwSignal::new(false);
+    let open = move |_: ev::Event| {
+        opened.set(true);
+        roles.load();
+    };
+    let field = move |step: StepRole| {
+        let before = format!("As before: {}", step.before);
+        let options = Signal::derive(move || {
+            let offered = roles.offered.read();
+            let role =
+                |role: &Role| SelectOption::new(role.key.as_str(), format!("{} · {}", role.key, role.model));
+            let same = SelectOption::new("", before.clone());
+            std::iter::once(same).chain(offered.iter().map(role)).collect::<Vec<_>>()
+        });
+        let (id, label) = (format!("{prefix}-{}", step.place), format!("Role for {}", step.name));
+        let path = format!("roleAssignments.{}", step.name);
+        move || {
+            let runs = roles.again.read().get(step.place) == Some(&true);
+            runs.then(|| {
+                view! {
+                    <Select
+                        label=label.clone()
+                        name="role"
+                        id=id.clone()
+                        options
+                        bind=step.chosen
+                        error=error_at(fault, path.clone())
+                    />
+                }
+            })
+        }
+    };
+    let fields = move || opened.get().then(|| roles.steps.get_value().into_iter().map(&field).collect_view());
+    let any = roles.steps.with_value(|steps| !steps.is_empty());
+    any.then(|| {
+        view! {
+            <details on:toggle=open>
+                <summary class="rerun-input">"Change roles"</summary>
+                <div class="form">{fields}</div>
+            </details>
+        }
+    })
     .into_any()
 }
 

@@ -6,12 +6,13 @@ use domain::{access::Permission, file::FilePath};
 use domain::{
     event::{Decision, Event},
     id::{ContentId, RunNumber, Timestamp},
-    key::{ProjectKey, TemplateKey},
+    key::{ProjectKey, RoleKey, TemplateKey},
     run::RunStatus,
     view::{Content, Launched, Page, RunDetail, RunSummary},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A list of runs as it was drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,26 +89,30 @@ pub async fn answer_step(
     Ok(())
 }
 
-/// Launches a fork: the run again from a step on. What is none is as it was in the run.
+/// From where a run goes on as another one. What is none is as it was in the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RerunForm {
+    pub from_step: String,
+    pub items: Option<Vec<u32>>,
+    /// JSON, as it was typed.
+    pub input: Option<String>,
+    pub role_assignments: BTreeMap<String, RoleKey>,
+    pub template_version: Option<u32>,
+    pub idempotency_key: String,
+}
+
+/// Launches a fork: the run again from a step on.
 #[server(input = Json)]
-pub async fn rerun_from(
-    project: ProjectKey,
-    run: RunNumber,
-    from_step: String,
-    items: Option<Vec<u32>>,
-    input: Option<String>,
-    template_version: Option<u32>,
-    idempotency_key: String,
-) -> Result<Launched, Fault> {
+pub async fn rerun_from(project: ProjectKey, run: RunNumber, form: RerunForm) -> Result<Launched, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    let input = input.map(|text| read_json("input", &text)).transpose()?;
+    let input = form.input.map(|text| read_json("input", &text)).transpose()?;
     let fork = engine::Fork {
-        from_step,
-        items,
+        from_step: form.from_step,
+        items: form.items,
         input,
-        role_assignments: Default::default(),
-        template_version,
-        idempotency_key: Some(idempotency_key),
+        role_assignments: form.role_assignments,
+        template_version: form.template_version,
+        idempotency_key: Some(form.idempotency_key),
     };
     Ok(engine.fork(&user, &project, run, fork).await?)
 }

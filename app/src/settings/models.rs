@@ -12,7 +12,7 @@ use crate::{
     load::{draw_in_place, load},
     ui::{Card, Notice, Skeleton, SkeletonShape, Tone},
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
@@ -66,14 +66,18 @@ fn All(providers: Providers, changes: RwSignal<u32>) -> impl IntoView {
 fn Add(changes: RwSignal<u32>) -> impl IntoView {
     let action = ServerAction::<SaveProvider>::new();
     let fault = fault_of(action);
+    let node = NodeRef::<html::Form>::new();
     Effect::new(move |_| {
         if matches!(action.value().get(), Some(Ok(_))) {
+            if let Some(form) = node.get_untracked() {
+                form.reset();
+            }
             changes.update(|changes| *changes += 1);
         }
     });
     view! {
         <Card title="Add a provider">
-            <ActionForm action>
+            <ActionForm action node_ref=node>
                 <ProviderFields existing=None fault busy=action.pending()/>
             </ActionForm>
         </Card>

@@ -1,7 +1,7 @@
 //! One provider: what it is, what it answers just now, and how to change it.
 
 use super::{
-    provider_form::{ProviderFields, kind_name},
+    provider_form::{ProviderFields, forget_key, kind_name},
     server::{DeleteProvider, SaveProvider, ask_provider},
 };
 use crate::{
@@ -15,7 +15,7 @@ use domain::{
     provider::ProviderKind,
     view::{Provider, ProviderOrigin, ProviderStatus},
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 #[component]
 pub fn ProviderCard(provider: Provider, may_change: bool, changes: RwSignal<u32>) -> impl IntoView {
@@ -136,15 +136,19 @@ fn Status(outcome: fault::Result<ProviderStatus>) -> impl IntoView {
 fn Edit(provider: Provider, changes: RwSignal<u32>) -> impl IntoView {
     let action = ServerAction::<SaveProvider>::new();
     let fault = fault_of(action);
+    let node = NodeRef::<html::Form>::new();
     Effect::new(move |_| {
         if matches!(action.value().get(), Some(Ok(_))) {
+            if let Some(form) = node.get_untracked() {
+                forget_key(&form);
+            }
             changes.update(|changes| *changes += 1);
         }
     });
     view! {
         <details class="more">
             <summary>"Change"</summary>
-            <ActionForm action>
+            <ActionForm action node_ref=node>
                 <ProviderFields existing=Some(provider) fault busy=action.pending()/>
             </ActionForm>
         </details>

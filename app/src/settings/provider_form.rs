@@ -7,6 +7,8 @@ use crate::{
 };
 use domain::{provider::ProviderKind, view::Provider};
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlFormElement, HtmlInputElement};
 
 /// What each kind is called, where it lives unless told otherwise, and whether it asks for a key.
 fn facts(kind: ProviderKind) -> (&'static str, &'static str, &'static str) {
@@ -27,6 +29,20 @@ pub fn kind_name(kind: ProviderKind) -> &'static str {
 }
 
 const FIELDS: &[&str] = &["key", "kind", "baseUrl", "apiKey", "maxConcurrent", "requestsPerMinute"];
+
+/// What was put in about the key was for one save.
+pub fn forget_key(form: &HtmlFormElement) {
+    for selector in ["input[type=password]", "input[type=checkbox]"] {
+        let Ok(Some(found)) = form.query_selector(selector) else { continue };
+        if let Some(input) = found.dyn_ref::<HtmlInputElement>() {
+            if input.type_() == "checkbox" {
+                input.set_checked(false);
+            } else {
+                input.set_value("");
+            }
+        }
+    }
+}
 
 /// The controls of the form; `existing` none: a new provider.
 #[component]

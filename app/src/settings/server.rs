@@ -92,14 +92,23 @@ pub struct Members {
     pub list: Vec<Member>,
 }
 
-/// `project` none: the one last looked at, else the first. None when there is no project.
+/// `project` none: the one last looked at, by the page (`last`) or by the browser, else the first; a `last` that is gone
+/// does not count. None when there is no project.
 #[server]
-pub async fn list_members(#[server(default)] project: Option<ProjectKey>) -> Result<Option<Members>> {
+pub async fn list_members(
+    #[server(default)] project: Option<ProjectKey>,
+    #[server(default)] last: Option<ProjectKey>,
+) -> Result<Option<Members>> {
     let (engine, user) = caller().await?;
-    let key = match project {
-        Some(key) => Some(key),
-        None => crate::project::home_project().await?,
-    };
+    let mut key = project;
+    if key.is_none()
+        && let Some(last) = last
+    {
+        key = engine.project(&user, &last).await.ok().map(|project| project.key);
+    }
+    if key.is_none() {
+        key = crate::project::home_project().await?;
+    }
     let Some(key) = key else { return Ok(None) };
     let project = engine.project(&user, &key).await?;
     Ok(Some(Members { project, list: engine.members(&user, &key).await? }))
@@ -147,6 +156,19 @@ pub async fn set_member(
                 .ok_or_else(|| Fault::field("permission", "choose viewer, editor or admin").answered())?,
         ),
     };
-    engine.set_member(&user, &project, email.trim(), permission).await?;
+    let email = email.trim();
+    let adds = permission.is_some();
+    match engine.set_member(&user, &project, email, permission).await {
+        Err(engine::Error::NotFound { what }) if adds && what.starts_with("user ") => {
+            let message =
+                format!("there is no {what}; with `troupe user add {email}` an administrator makes one");
+            return Err(Fault::NotFound { message }.answered());
+        }
+        outcome => outcome?,
+    }
+    // The page that is shown again is this project's.
+    if crate::session::posted_without_script() {
+        leptos_axum::redirect(&format!("/settings/members?project={project}"));
+    }
     Ok(())
 }

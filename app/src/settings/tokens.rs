@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use domain::view::ApiToken;
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 #[component]
 pub fn TokensPage() -> impl IntoView {
@@ -100,9 +100,17 @@ fn Revoke(token: ApiToken, changes: RwSignal<u32>) -> impl IntoView {
 fn Create(create: ServerAction<CreateToken>) -> impl IntoView {
     let fault = fault_of(create);
     let token = Memo::new(move |_| create.value().get().and_then(Result::ok));
+    let node = NodeRef::<html::Form>::new();
+    Effect::new(move |_| {
+        if matches!(create.value().get(), Some(Ok(_)))
+            && let Some(form) = node.get_untracked()
+        {
+            form.reset();
+        }
+    });
     view! {
         <Card title="Make a token">
-            <ActionForm action=create>
+            <ActionForm action=create node_ref=node>
                 <div class="form">
                     <FaultNotice fault fields=&["name"]/>
                     {move || {

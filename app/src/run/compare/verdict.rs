@@ -8,7 +8,7 @@ use super::{
 use crate::{
     fault::Fault,
     form::FaultNotice,
-    ui::{RelativeTime, Toast, Tone, use_toasts},
+    ui::{Glyph, Icon, RelativeTime, Toast, Tone, use_toasts},
 };
 use domain::{comparison::Verdict, id::RunNumber};
 use leptos::{ev, prelude::*, task::spawn_local};
@@ -132,6 +132,7 @@ fn Own(table: Table, step: StoredValue<Option<String>>, own: Memo<Option<Verdict
                 aria-pressed=move || if pressed.get() { "true" } else { "false" }
                 on:click=click
             >
+                {move || pressed.get().then(|| view! { <Icon glyph=Glyph::Check/> })}
                 {label}
             </button>
         }

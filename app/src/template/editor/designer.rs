@@ -1,6 +1,10 @@
 //! The canvas side of the editor, and the bar of what can be done on it.
 
-use super::{focus_name, state::Editor, tools::Tools};
+use super::{
+    focus_canvas, focus_name, hear_loose_keys,
+    state::{Editor, Side},
+    tools::Tools,
+};
 use crate::{
     canvas::{Canvas, Editing, Scene},
     ui::{ButtonSize, Glyph, IconButton, Kbd},
@@ -28,8 +32,17 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
         on_connect: Callback::new(move |joint| tools.connect(joint)),
         on_insert: Callback::new(move |joint| tools.add_between(joint)),
         on_key: Callback::new(move |event: ev::KeyboardEvent| tools.hear(&event)),
+        on_tap: Callback::new(|()| show_inspector()),
         marked: editor.marked,
     };
+    hear_loose_keys(move |event| {
+        let there = editor.awake.get_untracked() && editor.side.get_untracked() == Side::Canvas;
+        if there && tools.hear(&event) {
+            event.prevent_default();
+            // The keys that follow belong to it, unless a name is to be typed now.
+            focus_canvas();
+        }
+    });
     let keys = [
         ("N", "new step"),
         ("Shift N", "beside"),
@@ -67,6 +80,24 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
             </p>
         </div>
     }
+}
+
+/// Where the inspector stands below the canvas, a step that was pressed brings it into view.
+fn show_inspector() {
+    /// As much of it must be seen to be known for what it is (pixels).
+    const HINT: f64 = 160.0;
+    // The step's fields are drawn first.
+    request_animation_frame(move || {
+        let found = |selector: &str| document().query_selector(selector).ok().flatten();
+        let (Some(pane), Some(inspector)) = (found(".designer-canvas"), found(".designer .inspector")) else {
+            return;
+        };
+        let height = window().inner_height().ok().and_then(|height| height.as_f64()).unwrap_or(0.0);
+        let top = inspector.get_bounding_client_rect().top();
+        if top >= pane.get_bounding_client_rect().bottom() && top + HINT > height {
+            inspector.scroll_into_view();
+        }
+    });
 }
 
 #[component]

@@ -1,4 +1,7 @@
 //! What is being written, kept in this browser until it is saved, so that a closed tab loses nothing.
+//!
+//! A template may have several drafts, the oldest first: what was kept at an earlier visit stays until somebody says what
+//! becomes of it, and what is written meanwhile stands behind it.
 
 use crate::load::parse;
 use domain::key::{ProjectKey, TemplateKey};
@@ -21,20 +24,39 @@ fn storage() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
 }
 
-pub fn read(project: &ProjectKey, key: Option<&TemplateKey>) -> Option<Draft> {
-    let text = storage()?.get_item(&place(project, key)).ok().flatten()?;
-    parse(&text).ok()
+pub fn read(project: &ProjectKey, key: Option<&TemplateKey>) -> Vec<Draft> {
+    let text = storage().and_then(|storage| storage.get_item(&place(project, key)).ok().flatten());
+    text.map(|text| drafts_of(&text)).unwrap_or_default()
 }
 
-/// A full or forbidden storage costs the draft, nothing else.
-pub fn write(project: &ProjectKey, key: Option<&TemplateKey>, draft: &Draft) {
-    if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(draft)) {
-        let _ = storage.set_item(&place(project, key), &text);
+fn drafts_of(text: &str) -> Vec<Draft> {
+    // There was one draft alone before there were several.
+    let one = || parse::<Draft>(text).ok().map(|draft| vec![draft]);
+    parse::<Vec<Draft>>(text).ok().or_else(one).unwrap_or_default()
+}
+
+/// A full or forbidden storage costs the drafts, nothing else.
+pub fn write(project: &ProjectKey, key: Option<&TemplateKey>, drafts: &[Draft]) {
+    let Some(storage) = storage() else { return };
+    let place = place(project, key);
+    if drafts.is_empty() {
+        let _ = storage.remove_item(&place);
+    } else if let Ok(text) = serde_json::to_string(drafts) {
+        let _ = storage.set_item(&place, &text);
     }
 }
 
-pub fn forget(project: &ProjectKey, key: Option<&TemplateKey>) {
-    if let Some(storage) = storage() {
-        let _ = storage.remove_item(&place(project, key));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_from_before_is_read_as_the_only_one() {
+        let draft = Draft { source: "a".into(), based_on: Some(2) };
+        let one = serde_json::to_string(&draft).unwrap();
+        let many = serde_json::to_string(std::slice::from_ref(&draft)).unwrap();
+        assert_eq!(drafts_of(&one), std::slice::from_ref(&draft));
+        assert_eq!(drafts_of(&many), [draft]);
+        assert!(drafts_of("?").is_empty());
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 pub fn Inspector(
     tools: Tools,
     /// The key of a stored template is fixed.
-    fixed_key: bool,
+    fixed_key: Signal<bool>,
 ) -> impl IntoView {
     let editor = tools.editor;
     let unreadable = move || {
@@ -34,6 +34,7 @@ pub fn Inspector(
     let shown = move || {
         editor.shape.track();
         let chosen = editor.chosen.get();
+        let fixed_key = fixed_key.get();
         let document = editor.document()?;
         let step = chosen.and_then(|index| Some((index, document.steps.get(index)?.clone())));
         let fields = match step {

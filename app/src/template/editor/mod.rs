@@ -28,9 +28,10 @@ mod yaml;
 
 pub use page::TemplateEditor;
 
-use crate::ui::focus::focus_drawn;
-use leptos::prelude::*;
-use web_sys::{HtmlElement, HtmlInputElement};
+use crate::{keyboard::something_floats, ui::focus::focus_drawn};
+use leptos::{ev, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement, HtmlInputElement};
 
 /// Gives the focus to a control that is about to be drawn.
 fn focus(id: String) {
@@ -52,11 +53,42 @@ fn focus_name(step: usize) {
     focus_drawn(format!("step-{step}-name"), HtmlInputElement::select);
 }
 
+/// Gives the focus back to the canvas.
+fn focus_canvas() {
+    if let Ok(Some(canvas)) = document().query_selector(".designer-canvas .canvas-view") {
+        // An SVG takes the focus as an element of HTML does.
+        let canvas: &HtmlElement = canvas.unchecked_ref();
+        _ = canvas.focus();
+    }
+}
+
+/// Hears keys that are pressed while nothing on the page has the focus.
+fn hear_loose_keys(heard: impl Fn(ev::KeyboardEvent) + Clone + 'static) {
+    Effect::new(move |_| {
+        let heard = heard.clone();
+        let listening = window_event_listener(ev::keydown, move |event: ev::KeyboardEvent| {
+            if !event.default_prevented() && is_loose(&event) && !something_floats() {
+                heard(event);
+            }
+        });
+        on_cleanup(move || listening.remove());
+    });
+}
+
+fn is_loose(event: &ev::KeyboardEvent) -> bool {
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    // The page's main part has it after a way from another page.
+    target.is_some_and(|element| element.matches("body, main").unwrap_or(false))
+}
+
 /// Forgets the draft of a template that has just been saved.
 pub fn forget_draft(project: &domain::key::ProjectKey, key: &domain::key::TemplateKey, source: &str) {
     for place in [Some(key), None] {
-        if draft::read(project, place).is_some_and(|draft| draft.source.trim_end() == source.trim_end()) {
-            draft::forget(project, place);
+        let mut drafts = draft::read(project, place);
+        let before = drafts.len();
+        drafts.retain(|draft| draft.source.trim_end() != source.trim_end());
+        if drafts.len() < before {
+            draft::write(project, place, &drafts);
         }
     }
 }

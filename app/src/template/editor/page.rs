@@ -4,6 +4,7 @@ use super::{
     address::follow_address,
     designer::{CanvasPane, ToolBar},
     draft::{self, Draft},
+    hear_loose_keys,
     input::InputPane,
     inspector::Inspector,
     presence::Presence,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     fault::Fault,
-    form::{FaultNotice, fault_of},
+    form::{FaultNotice, fault_of, sentence},
     keyboard::is_typing,
     template::server::{Checked, SaveTemplate},
     ui::{Button, Notice, Tone},
@@ -42,7 +43,8 @@ pub fn TemplateEditor(
     let fault = fault_of(action);
     let pending = action.pending();
     let based_on = RwSignal::new(version);
-    let fixed_key = key.is_some();
+    // No template stands behind it, or none any more: saving makes one.
+    let fresh = RwSignal::new(key.is_none());
     let origin = Origin { project, key: StoredValue::new(key.clone()) };
     provide_context(origin);
     let tools = Tools::new(editor);
@@ -60,6 +62,13 @@ pub fn TemplateEditor(
         }
     });
     let save = move || wanted.set(true);
+    let make_anew = move || {
+        if !pending.get_untracked() {
+            fresh.set(true);
+            based_on.set(None);
+            save();
+        }
+    };
     let on_submit_click = move |event: ev::MouseEvent| {
         event.prevent_default();
         if !pending.get_untracked() {
@@ -80,7 +89,10 @@ pub fn TemplateEditor(
         }
         event.prevent_default();
     };
-    let kept = keep_draft(editor, project, key, source, based_on);
+    // Keys pressed outside of it bubble past it.
+    hear_loose_keys(keydown);
+    let stored = StoredValue::new(source);
+    let kept = keep_drafts(editor, project, key, stored, based_on);
     let form_id = "template-save";
     view! {
         <div
@@ -90,10 +102,10 @@ pub fn TemplateEditor(
             aria-busy=move || (!editor.awake.get()).then_some("true")
         >
             <Stale editor project key fault based_on on_overwrite=Callback::new(move |()| save())/>
-            <SaveFault fault/>
+            <SaveFault fault key pending make_anew=Callback::new(move |()| make_anew())/>
             {move || {
-                kept.get()
-                    .map(|draft| view! { <KeptDraft editor project key draft based_on kept/> })
+                let of = kept.read().len();
+                (0..of).map(|at| view! { <KeptDraft editor at of stored based_on kept/> }).collect_view()
             }}
             <Rewritten editor/>
             <div class="designer-bar">
@@ -126,9 +138,11 @@ pub fn TemplateEditor(
                     <InputPane editor/>
                     <ActionForm action node_ref=form attr:class="designer-yaml" attr:id=form_id>
                         <input type="hidden" name="project" value=move || project.get().to_string()/>
-                        {key
-                            .get_value()
-                            .map(|key| view! { <input type="hidden" name="key" value=key.to_string()/> })}
+                        {move || {
+                            key.get_value()
+                                .filter(|_| !fresh.get())
+                                .map(|key| view! { <input type="hidden" name="key" value=key.to_string()/> })
+                        }}
                         {move || {
                             based_on
                                 .get()
@@ -140,7 +154,7 @@ pub fn TemplateEditor(
                     </ActionForm>
                     <Problems editor area/>
                 </div>
-                <Inspector tools fixed_key/>
+                <Inspector tools fixed_key=Signal::derive(move || !fresh.get())/>
             </div>
         </div>
     }
@@ -195,11 +209,36 @@ fn in_text(event: &ev::KeyboardEvent) -> bool {
 
 /// Problems of the document stand in the problems list already, where the check found them too.
 #[component]
-fn SaveFault(fault: Signal<Option<Fault>>) -> impl IntoView {
-    let other = Signal::derive(move || fault.get().filter(|fault| fault.problems().is_empty()));
+fn SaveFault(
+    fault: Signal<Option<Fault>>,
+    key: StoredValue<Option<TemplateKey>>,
+    pending: Memo<bool>,
+    make_anew: Callback<()>,
+) -> impl IntoView {
+    // Somebody deleted the template in the meantime.
+    let gone = Memo::new(move |_| match fault.get() {
+        Some(Fault::NotFound { message }) if key.get_value().is_some() => Some(sentence(&message)),
+        _ => None,
+    });
+    let other = Signal::derive(move || {
+        fault.get().filter(|fault| fault.problems().is_empty() && gone.read().is_none())
+    });
     let refused = Memo::new(move |_| fault.get().map_or(0, |fault| fault.problems().len()));
     view! {
         <FaultNotice fault=other/>
+        {move || {
+            gone.get()
+                .map(|title| {
+                    let action = move || {
+                        view! { <Button busy=pending on_click=make_anew>"Save as a new template"</Button> }
+                    };
+                    view! {
+                        <Notice tone=Tone::Error title action>
+                            "What you wrote is still here, and not saved."
+                        </Notice>
+                    }
+                })
+        }}
         {move || {
             let list = fault.get().map(|fault| fault.problems().to_vec()).unwrap_or_default();
             (refused.get() > 0)
@@ -211,7 +250,7 @@ fn SaveFault(fault: Signal<Option<Fault>>) -> impl IntoView {
                                     .into_iter()
                                     .take(5)
                                     .map(|problem| {
-                                        view! { <li>{crate::form::sentence(&problem.to_string())}</li> }
+                                        view! { <li>{sentence(&problem.to_string())}</li> }
                                     })
                                     .collect_view()}
                             </ul>
@@ -222,26 +261,30 @@ fn SaveFault(fault: Signal<Option<Fault>>) -> impl IntoView {
     }
 }
 
-/// Keeps what is written, and gives the draft of an earlier visit when it says something else.
-fn keep_draft(
+/// Keeps what is written, and gives the drafts of earlier visits that say something else. They stay kept beside it until
+/// each has been used or discarded.
+fn keep_drafts(
     editor: Editor,
     project: Memo<ProjectKey>,
     key: StoredValue<Option<TemplateKey>>,
-    stored: String,
+    stored: StoredValue<String>,
     based_on: RwSignal<Option<u32>>,
-) -> RwSignal<Option<Draft>> {
-    let kept = RwSignal::new(None);
+) -> RwSignal<Vec<Draft>> {
+    let kept = RwSignal::new(Vec::<Draft>::new());
     Effect::new(move |first: Option<()>| {
         let source = editor.source.get();
         let key = key.get_value();
         let project = project.get_untracked();
         if first.is_none() {
-            kept.set(draft::read(&project, key.as_ref()).filter(|draft| draft.source != source));
-        } else if source == stored {
-            draft::forget(&project, key.as_ref());
-        } else {
-            draft::write(&project, key.as_ref(), &Draft { source, based_on: based_on.get_untracked() });
+            let mut earlier = draft::read(&project, key.as_ref());
+            earlier.retain(|draft| draft.source != source);
+            kept.set(earlier);
         }
+        let mut drafts = kept.get();
+        if source != stored.get_value() {
+            drafts.push(Draft { source, based_on: based_on.get_untracked() });
+        }
+        draft::write(&project, key.as_ref(), &drafts);
     });
     kept
 }
@@ -249,22 +292,33 @@ fn keep_draft(
 #[component]
 fn KeptDraft(
     editor: Editor,
-    project: Memo<ProjectKey>,
-    key: StoredValue<Option<TemplateKey>>,
-    draft: Draft,
+    /// Its place among those that are kept, and how many there are.
+    at: usize,
+    of: usize,
+    stored: StoredValue<String>,
     based_on: RwSignal<Option<u32>>,
-    kept: RwSignal<Option<Draft>>,
+    kept: RwSignal<Vec<Draft>>,
 ) -> impl IntoView {
-    let draft = StoredValue::new(draft);
     let take = move || {
-        let draft = draft.get_value();
+        let Some(draft) = kept.with_untracked(|kept| kept.get(at).cloned()) else { return };
+        let source = editor.source.get_untracked();
+        let written = Draft { source, based_on: based_on.get_untracked() };
+        kept.update(|kept| {
+            kept.remove(at);
+            // What was written before the question was answered is kept in its turn.
+            if written.source != stored.get_value() && written.source != draft.source {
+                kept.push(written);
+            }
+        });
         based_on.update(|version| *version = draft.based_on.or(*version));
         editor.write(draft.source);
-        kept.set(None);
     };
     let drop_it = move || {
-        draft::forget(&project.get_untracked(), key.get_value().as_ref());
-        kept.set(None);
+        kept.update(|kept| {
+            if at < kept.len() {
+                kept.remove(at);
+            }
+        });
     };
     let action = move || {
         view! {
@@ -272,8 +326,10 @@ fn KeptDraft(
             <Button on_click=take>"Use the draft"</Button>
         }
     };
+    let which = (of > 1).then(|| format!("Draft {} of {of}, the oldest first. ", at + 1));
     view! {
         <Notice tone=Tone::Info title="An unsaved draft is kept in this browser" action>
+            {which}
             "It differs from what is shown."
         </Notice>
     }

@@ -1,6 +1,12 @@
 //! A step's fields: its name, what it asks, what it waits for, and the rest in folds.
 
-use super::{change, complete::Completing, focus, more::More, state::Editor};
+use super::{
+    change,
+    complete::Completing,
+    focus, focus_canvas,
+    more::More,
+    state::{Editor, Side},
+};
 use crate::ui::{Button, ButtonSize, Glyph, IconButton, Select, SelectOption, TextArea, TextField};
 use domain::template::{Step, Template, waits};
 use leptos::{ev, prelude::*};
@@ -46,10 +52,19 @@ pub fn StepFields(editor: Editor, index: usize, step: Step, document: Template) 
         // Nothing else in the form speaks of its own name, so the cursor may stay where it went.
         editor.edit(|template| change::rename(template, index, &name));
     };
+    // Back to where the next step is added. What was typed is taken as the field is left.
+    let back = move |event: ev::KeyboardEvent| {
+        let held = event.ctrl_key() || event.meta_key() || event.alt_key() || event.shift_key();
+        let leaves = !held && !event.is_composing() && matches!(event.key().as_str(), "Enter" | "Escape");
+        if leaves && editor.side.get_untracked() == Side::Canvas {
+            event.prevent_default();
+            focus_canvas();
+        }
+    };
     let graph = change::is_graph(&document);
     let prompt = step.prompt.clone().unwrap_or_default();
     view! {
-        <div on:change=renamed>
+        <div on:change=renamed on:keydown=back>
             <TextField label="Step name" name=edit.id("name") id=edit.id("name") value=step.name.clone()/>
         </div>
         <Completing edit>

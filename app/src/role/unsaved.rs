@@ -1,0 +1,159 @@
+//! What was changed in a role's form and not saved yet, kept in this browser: whoever comes back finds it again.
+
+use super::server::{Offered, RoleForm};
+use crate::{
+    fault,
+    load::{Loaded, parse},
+    ui::{Button, ButtonSize, Notice},
+};
+use domain::key::ProjectKey;
+use leptos::{html, prelude::*};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
+
+/// As [`RoleForm`] names them; the key is fixed once there is a version.
+const FIELDS: [&str; 6] = ["name", "key", "base_prompt", "model", "temperature", "max_tokens"];
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    based_on: Option<u32>,
+    form: RoleForm,
+}
+
+#[derive(Clone, Copy)]
+pub struct Unsaved {
+    node: NodeRef<html::Form>,
+    place: StoredValue<String>,
+    /// What the form shows when nothing was changed, and its version.
+    saved: StoredValue<(RoleForm, Option<u32>)>,
+    based_on: RwSignal<Option<u32>>,
+    /// Whether the form shows what was kept.
+    back: RwSignal<bool>,
+}
+
+impl Unsaved {
+    pub fn new(
+        project: &ProjectKey,
+        node: NodeRef<html::Form>,
+        saved: RoleForm,
+        based_on: RwSignal<Option<u32>>,
+    ) -> Self {
+        // No role is named so: '+' stands in no key.
+        let key = if based_on.get_untracked().is_some() { &saved.key } else { "+new" };
+        Self {
+            node,
+            place: StoredValue::new(format!("troupe:role-draft:{project}/{key}")),
+            saved: StoredValue::new((saved, based_on.get_untracked())),
+            based_on,
+            back: RwSignal::new(false),
+        }
+    }
+
+    /// Fills in what is kept, in the browser; once more when the models are there to choose from.
+    pub fn restore(self, offered: Loaded<fault::Result<Offered>>) {
+        Effect::new(move |_| {
+            let there = self.node.get().is_some();
+            _ = offered.get();
+            if there {
+                request_animation_frame(move || self.fill_in());
+            }
+        });
+    }
+
+    fn fill_in(self) {
+        let Some(form) = self.node.try_get_untracked().flatten() else { return };
+        let Some(kept) = self.kept() else { return };
+        // Saved by somebody since: then saving shows the two side by side.
+        self.based_on.set(kept.based_on);
+        fill(&form, &kept.form);
+        self.back.set(true);
+    }
+
+    fn kept(self) -> Option<Kept> {
+        let text = storage()?.get_item(&self.place.get_value()).ok().flatten()?;
+        parse(&text).ok()
+    }
+
+    /// Keeps what stands in the form.
+    pub fn keep(self) {
+        let Some(form) = self.node.get_untracked() else { return };
+        let form = RoleForm::in_page(&form);
+        if self.saved.with_value(|(saved, _)| *saved == form) {
+            return self.forget();
+        }
+        let kept = Kept { based_on: self.based_on.get_untracked(), form };
+        if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
+            // A full storage costs the draft, nothing else.
+            _ = storage.set_item(&self.place.get_value(), &text);
+        }
+    }
+
+    /// What stands in the form has been saved, as this version.
+    pub fn saved(self, version: u32) {
+        if let Some(form) = self.node.get_untracked() {
+            self.saved.set_value((RoleForm::in_page(&form), Some(version)));
+        }
+        self.forget();
+    }
+
+    fn forget(self) {
+        self.back.set(false);
+        if let Some(storage) = storage() {
+            _ = storage.remove_item(&self.place.get_value());
+        }
+    }
+}
+
+/// Says that the form shows what was not saved.
+#[component]
+pub fn UnsavedNotice(unsaved: Unsaved) -> impl IntoView {
+    let discard = move || {
+        unsaved.forget();
+        let (saved, version) = unsaved.saved.get_value();
+        unsaved.based_on.set(version);
+        if let Some(form) = unsaved.node.get_untracked() {
+            fill(&form, &saved);
+        }
+    };
+    let action = move || view! { <Button size=ButtonSize::Small on_click=discard>"Discard it"</Button> };
+    move || {
+        unsaved.back.get().then(|| {
+            view! { <Notice title="Not saved yet" action>"What you had changed here is back in the form."</Notice> }
+        })
+    }
+}
+
+fn fill(form: &HtmlFormElement, wanted: &RoleForm) {
+    let texts = [
+        &wanted.name,
+        &wanted.key,
+        &wanted.base_prompt,
+        &wanted.model,
+        &wanted.temperature,
+        &wanted.max_tokens,
+    ];
+    for (field, text) in FIELDS.into_iter().zip(texts) {
+        let Ok(Some(field)) = form.query_selector(&format!("[name=\"role[{field}]\"]")) else { continue };
+        if let Some(area) = field.dyn_ref::<HtmlTextAreaElement>() {
+            if area.value() != *text {
+                area.set_value(text);
+            }
+        } else if let Some(select) = field.dyn_ref::<HtmlSelectElement>() {
+            let before = select.value();
+            select.set_value(text);
+            // It offers something else by now.
+            if select.value() != *text {
+                select.set_value(&before);
+            }
+        } else if let Some(input) = field.dyn_ref::<HtmlInputElement>()
+            && input.value() != *text
+        {
+            input.set_value(text);
+        }
+    }
+}
+
+fn storage() -> Option<web_sys::Storage> {
+    window().local_storage().ok().flatten()
+}
