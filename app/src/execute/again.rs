@@ -15,11 +15,7 @@ use domain::{
     schema::{FieldKind, FormField},
 };
 use leptos::{html, prelude::*};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-    params::ParamsMap,
-};
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
@@ -115,7 +111,6 @@ pub fn AsLastTime(
     let kept = RwSignal::new(Texts::new());
     let filled = RwSignal::new(false);
     let query = use_query_map();
-    let navigate = use_navigate();
     let fill_in = move || {
         if let Some(form) = form.get_untracked() {
             fields.with_value(|fields| kept.with_untracked(|kept| fill(&form, fields, lists, kept)));
@@ -148,8 +143,13 @@ pub fn AsLastTime(
     // Whoever comes back to this address later wants what they have made of it since.
     Effect::new(move |_| {
         if draft.written.get() && query.with_untracked(|query| query.get("again").is_some()) {
-            let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
-            navigate(&answered(query.get_untracked()), options);
+            // Past the router, which would draw the form anew.
+            if let Ok(history) = window().history()
+                && let Ok(state) = history.state()
+            {
+                let address = answered(query.get_untracked());
+                _ = history.replace_state_with_url(&state, "", Some(&address));
+            }
         }
     });
     view! {

@@ -80,11 +80,11 @@ impl Draft {
 
     /// The form is filled in with something else, which needs no draft either.
     pub fn give_way(self) {
-        self.looked_at.set_value(true);
-        // Lists are drawn by then.
+        // Lists are drawn by then. Whoever leaves before has written nothing that was worth a draft.
         request_animation_frame(move || {
             if let Some(form) = self.form.try_get_untracked().flatten() {
                 self.settled.set_value(self.now(&form));
+                self.looked_at.set_value(true);
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use super::form::ExecuteForm;
 use crate::project::use_project;
-use domain::{id::TaskId, key::TemplateKey, view::Launched};
+use domain::{key::TemplateKey, view::Launched};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
 
@@ -12,11 +12,6 @@ pub fn ExecutePage() -> impl IntoView {
     let params = use_params_map();
     let query = use_query_map();
     let key = Memo::new(move |_| TemplateKey::from_title(&params.read().get("key").unwrap_or_default()));
-    let task = Memo::new(move |_| query.read().get("task").and_then(|task| task.parse::<TaskId>().ok()));
-    // The form takes `?again` out of the address once somebody types; asked once more, it begins anew.
-    let asked = Memo::new(move |before: Option<&u32>| {
-        before.copied().unwrap_or_default() + u32::from(query.read().get("again").is_some())
-    });
     let navigate = use_navigate();
     let launched = Callback::new(move |launched: Launched| {
         let project = project.get_untracked();
@@ -25,8 +20,8 @@ pub fn ExecutePage() -> impl IntoView {
     view! {
         {move || {
             let (project, template) = (project.get(), key.get());
-            asked.track();
-            view! { <ExecuteForm project template task=task.get() page=true on_launched=launched/> }
+            let task = query.read().get("task").and_then(|task| task.parse().ok());
+            view! { <ExecuteForm project template task page=true on_launched=launched/> }
         }}
     }
     .into_any()

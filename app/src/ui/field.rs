@@ -61,7 +61,7 @@ fn described_by(
     error: MaybeProp<String>,
 ) -> impl Fn() -> Option<String> + Send + Sync + use<> {
     let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-error"));
-    move || match (is_said(hint), is_said(error)) {
+    move || match (hint.with(|hint| hint.is_some()), error.with(|error| error.is_some())) {
         (true, true) => Some(format!("{error_id} {hint_id}")),
         (true, false) => Some(hint_id.clone()),
         (false, true) => Some(error_id.clone()),
@@ -70,12 +70,7 @@ fn described_by(
 }
 
 fn invalid(error: MaybeProp<String>) -> impl Fn() -> Option<&'static str> + Send + Sync + Copy {
-    move || is_said(error).then_some("true")
-}
-
-/// The attributes of a row in a list may be looked at once more when the row's own signals are gone.
-fn is_said(words: MaybeProp<String>) -> bool {
-    words.try_with(Option::is_some).unwrap_or(false)
+    move || error.with(|error| error.is_some()).then_some("true")
 }
 
 /// The frame of any field: label above, hint and error below. `for_id` is the id of the control among the children,
