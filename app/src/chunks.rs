@@ -22,9 +22,10 @@ use crate::{
     form::reload,
     gallery::GalleryPage,
     layout::PageHeader,
+    project::NewProjectPage,
     role::{EditRolePage, NewRolePage, RolesPage},
     router,
-    run::{ComparePage, RunPage},
+    run::{ComparePage, RunPage, RunsPage},
     search::SearchPage,
     settings::{MembersPage, ModelsPage, TokensPage},
     template::{EditTemplatePage, NewTemplatePage, TemplatePage, TemplatesPage},
@@ -99,6 +100,7 @@ chunk! {
         Models => ModelsPage,
         Members => MembersPage,
         Tokens => TokensPage,
+        NewProject => NewProjectPage,
         Gallery => GalleryPage,
     }
 }
@@ -118,9 +120,10 @@ chunk! {
 }
 
 chunk! {
-    /// A look over everything: what is live, what is found.
+    /// A look over everything: what is live, what ran, what is found.
     survey, fetch_survey: Survey {
         Live => DashboardPage,
+        Runs => RunsPage,
         Found => SearchPage,
     }
 }

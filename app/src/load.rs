@@ -108,6 +108,8 @@ where
     T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     let answer = loaded.await;
+    #[cfg(not(feature = "ssr"))]
+    crate::project::permission_known().await;
     untrack(|| view(answer))
 }
 

@@ -14,8 +14,7 @@ use crate::{
     execute::ExecutePage,
     inbox::InboxPage,
     layout::{BareFrame, Frame, PageHeader, Section},
-    project::{HomePage, NewProjectPage, ProjectSwitcher},
-    run::RunsPage,
+    project::{HomePage, ProjectSwitcher},
     search::{Palette, PaletteButton},
     sign_in::{AccountMenu, FirstRunPage, SignInPage},
     standing::{SectionCount, StandingHere},
@@ -34,7 +33,7 @@ pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
         <Route path=path!("/first-run") view=FirstRunPage ssr=SsrMode::Async/>
         <ParentRoute path=path!("") view=Framed>
             <Route path=path!("/") view=HomePage ssr=SsrMode::Async/>
-            <Route path=path!("/projects/new") view=NewProjectPage/>
+            <Route path=path!("/projects/new") view=Admin::NewProject/>
             <Route path=path!("/p/:project") view=HomePage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/dashboard") view=Survey::Live ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/inbox") view=InboxPage ssr=SsrMode::Async/>
@@ -42,7 +41,7 @@ pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
             <Route path=path!("/p/:project/conversations") view=ConversationsPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations/new") view=NewConversationPage ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/conversations/:task") view=ConversationPage ssr=SsrMode::Async/>
-            <Route path=path!("/p/:project/runs") view=RunsPage ssr=SsrMode::Async/>
+            <Route path=path!("/p/:project/runs") view=Survey::Runs ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/runs/:number") view=Inspect::Run ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/compare") view=Compare::Runs ssr=SsrMode::Async/>
             <Route path=path!("/p/:project/templates") view=Design::List ssr=SsrMode::Async/>

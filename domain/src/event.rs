@@ -253,6 +253,15 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cut: bool,
     },
+    /// What the model had said in an attempt that ends now without an output, and what that cost as far as it is known.
+    Said {
+        step: StepRunId,
+        attempt: u32,
+        /// At most [`SAID_LIMIT`] bytes of it.
+        text: TextRef,
+        #[serde(default, skip_serializing_if = "Usage::is_none")]
+        usage: Usage,
+    },
     StepFailed {
         step: StepRunId,
         attempt: u32,
@@ -304,6 +313,9 @@ pub enum EventKind {
 /// How much of a run's output its message's metadata holds, in bytes (DESIGN section 4).
 pub const OUTPUT_LIMIT: usize = 16 * 1024;
 
+/// How much is kept of what a model said in vain, in bytes.
+pub const SAID_LIMIT: usize = 1024 * 1024;
+
 impl EventKind {
     /// The kind's name on the wire, for filters and logs.
     pub fn name(&self) -> &'static str {
@@ -324,6 +336,7 @@ impl EventKind {
             Self::Waiting { .. } => "waiting",
             Self::Answered { .. } => "answered",
             Self::Finished { .. } => "finished",
+            Self::Said { .. } => "said",
             Self::StepFailed { .. } => "stepFailed",
             Self::TimedOut { .. } => "timedOut",
             Self::Interrupted { .. } => "interrupted",
@@ -351,6 +364,7 @@ impl EventKind {
             | Self::Waiting { step, .. }
             | Self::Answered { step, .. }
             | Self::Finished { step, .. }
+            | Self::Said { step, .. }
             | Self::StepFailed { step, .. }
             | Self::TimedOut { step, .. }
             | Self::Interrupted { step, .. }
@@ -365,7 +379,8 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-/// Text of an open attempt, as it streams. Never stored: a finished attempt's text is its output.
+/// Text of an open attempt, as it streams. Never stored as it comes: the text of an attempt that ended is its output, or
+/// what it [said](EventKind::Said) in vain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delta {

@@ -31,6 +31,10 @@ impl Usage {
         Self { cost, ..self }
     }
 
+    pub fn is_none(&self) -> bool {
+        self.total() == 0
+    }
+
     pub fn total(self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }

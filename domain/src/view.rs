@@ -195,7 +195,7 @@ pub struct TaskSummary {
     pub last_run: Option<RunNumber>,
     /// Of its newest run.
     pub last_status: Option<RunStatus>,
-    /// How its newest message begins.
+    /// How its newest message begins, as one line without Markdown.
     pub excerpt: String,
     /// Something happened in it since the one who asks last looked at it.
     pub unread: bool,

@@ -77,6 +77,7 @@ fn log() -> Vec<EventKind> {
         started(item(1), 2),
         EventKind::Interrupted { step: item(1), attempt: 2, error: error(ErrorClass::Interrupted), retry_at },
         started(item(1), 3),
+        EventKind::Said { step: item(1), attempt: 3, text: text("no"), usage: Usage::new(2, 1) },
         EventKind::StepFailed { step: item(1), attempt: 3, error: error(ErrorClass::Auth), retry_at: None },
         EventKind::Gathered { step: id(0), output: text("[null]"), failed: 1 },
         EventKind::ConditionEvaluated { step: id(3), holds: false },
@@ -107,6 +108,7 @@ fn log() -> Vec<EventKind> {
         finished(id(4), false),
         EventKind::Ready { step: id(6) },
         started(id(6), 1),
+        EventKind::Said { step: id(6), attempt: 1, text: text("Once upon"), usage: Usage::default() },
         EventKind::StepCancelled { step: id(6) },
         EventKind::Cancelled { by: "Ada".to_owned() },
     ]

@@ -269,6 +269,9 @@ impl World {
             Verdict::Final => None,
         };
         let error = Failure::new(class, "it failed");
+        if class == ErrorClass::Truncated {
+            self.record(EventKind::Said { step, attempt, text: text("half"), usage: Usage::new(1, 1) });
+        }
         self.record(match class {
             ErrorClass::Interrupted => EventKind::Interrupted { step, attempt, error, retry_at },
             _ => EventKind::StepFailed { step, attempt, error, retry_at },

@@ -41,7 +41,7 @@ function section(page: Page, name: string) {
 
 test("a page loads its own chunk and no other, and says in its head which", async ({ member }) => {
   const chunks = chunksOf(member);
-  await member.goto("/p/work/runs");
+  await member.goto("/p/work/conversations");
   await expectAlive(member);
   expect([...chunks]).toEqual([]);
 

@@ -113,11 +113,16 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await expect(member.getByText("Nothing to compare yet")).toBeVisible();
   await isClean(member);
   const first = await workspace.launch("rivers");
-  const second = await workspace.launch("rivers");
+  const second = await workspace.launch("**Lakes**");
   for (const { run } of [first, second]) {
     await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
   }
   await member.goto(`/p/${PROJECT}/compare`);
+  // Runs of one template are told apart by what they were given.
+  await expect(member.getByText("topic: rivers", { exact: true })).toBeVisible();
+  const choice = member.getByLabel(`Run ${second.run}`, { exact: true });
+  await expect(choice).toHaveAccessibleDescription("topic: Lakes");
+  await isClean(member);
   await member.getByLabel(`Run ${first.run}`, { exact: true }).check();
   await member.getByLabel(`Run ${second.run}`, { exact: true }).check();
   await member.getByRole("button", { name: "Compare" }).click();

@@ -4,7 +4,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { ADMIN, awake, expect, fillSignIn, PROJECT, test } from "../fixtures";
+import { ADMIN, awake, expect, fillSignIn, PROJECT, signIn, test } from "../fixtures";
 import { fill } from "../fixtures/long";
 
 const MESSAGES = 5_000;
@@ -163,6 +163,99 @@ test("what one asked is edited and sent again as a branch beside what was said",
   await versions.getByRole("link", { name: "Version after" }).click();
   await expect(answer("The second answer.")).toBeVisible();
   await expect(articles(page).filter({ hasText: "Onwards" })).toHaveCount(0);
+});
+
+async function isClean(page: Page): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
+  }
+}
+
+test("a long message shows its beginning, and the whole of it where somebody asks", async ({ browse, member: page, models }) => {
+  await models.script([{ text: "Said." }]);
+  const text = Array.from({ length: 2_000 }, (_, line) => `Line ${line} of it.`).join("\n");
+  const task = await ask(page, text);
+  await page.reload();
+  const mine = articles(page).first();
+  await expect(mine).toContainText("Line 19 of it.");
+  await expect(mine).not.toContainText("Line 20 of it.");
+  const more = mine.getByRole("link", { name: /^Show all \(\d+ kB\)$/ });
+  await expect(more).toHaveAttribute("aria-expanded", "false");
+  await isClean(page);
+
+  // By keyboard, and nothing moves above it.
+  await more.focus();
+  const top = () => mine.evaluate((article) => article.getBoundingClientRect().top);
+  const before = await top();
+  await page.keyboard.press("Enter");
+  const less = mine.getByRole("link", { name: "Show less" });
+  await expect(less).toHaveAttribute("aria-expanded", "true");
+  await expect(mine).toContainText("Line 1999 of it.");
+  await expect.poll(async () => Math.abs((await top()) - before), "how far the message went").toBeLessThan(2);
+  await less.focus();
+  await page.keyboard.press("Enter");
+  await expect(mine).not.toContainText("Line 1999 of it.");
+  await expect(more, "one stays where one was").toBeInViewport();
+
+  // Folded or not, it is found, named and edited as a whole.
+  await expect(async () => {
+    await page.getByRole("searchbox", { name: "Find in conversation" }).fill("");
+    await page.getByRole("searchbox", { name: "Find in conversation" }).fill("1500");
+    await expect(page.getByRole("search").getByRole("status")).toHaveText("1 of 1", { timeout: 2_000 });
+  }).toPass({ timeout: 40_000 });
+  await expect(mine).toBeInViewport();
+  await mine.getByTitle("Link to this message").click();
+  await expect(page).toHaveURL(/\?message=/);
+  await expect(mine).toBeInViewport();
+  await expect(more).toBeVisible();
+  await mine.hover();
+  await mine.getByRole("link", { name: "Edit and resend" }).click();
+  await expect(page.getByRole("textbox", { name: "Edit the message" })).toHaveValue(text);
+
+  const plain = await browse({ javaScriptEnabled: false });
+  await plain.goto(`/sign-in?next=/p/${PROJECT}/conversations/${task}`);
+  await fillSignIn(plain, ADMIN.password);
+  await expect(articles(plain).first()).not.toContainText("Line 1999 of it.");
+  await plain.getByRole("link", { name: /^Show all/ }).click();
+  await expect(articles(plain).first()).toContainText("Line 1999 of it.");
+});
+
+test("a conversation is renamed where one reads it, and lists show it at once, without marks", async ({
+  browse,
+  consoles,
+  member: page,
+  models,
+}) => {
+  consoles.allow(/status of 4\d\d/);
+  await models.script([{ text: "It is **so**, says `git log`." }]);
+  await ask(page, "# The **first** name\n\nof it");
+  const heading = page.getByRole("heading", { level: 1 });
+  await expect(heading).toHaveText("The first name");
+  const other = await browse();
+  await signIn(other);
+  await other.goto(`/p/${PROJECT}/conversations`);
+  await expect(other.getByRole("link", { name: /The first name/ })).toContainText("It is so, says git log.");
+
+  await page.getByText("Rename", { exact: true }).click();
+  const title = page.getByRole("textbox", { name: "Title" });
+  await expect(title).toBeFocused();
+  await expect(title).toHaveValue("The first name");
+  await isClean(page);
+  await page.keyboard.press("Escape");
+  await expect(title).toBeHidden();
+  await page.keyboard.press("Enter");
+  await expect(title, "the focus was given back").toBeFocused();
+  await title.fill("  ");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Must not be empty.")).toBeVisible();
+  await title.fill("Rivers and lakes");
+  await page.keyboard.press("Enter");
+  await expect(heading).toHaveText("Rivers and lakes");
+  await expect(title).toBeHidden();
+  await expect(page).toHaveTitle(/Rivers and lakes/);
+  await expect(other.getByRole("link", { name: /Rivers and lakes/ })).toBeVisible();
 });
 
 test("code is coloured and taken along", async ({ member: page, models, context }) => {

@@ -193,8 +193,40 @@ test("a template that was deleted in the meantime is made anew", async ({ consol
   await workspace.rest.delete(`/projects/${PROJECT}/templates/two-steps`);
   await member.getByRole("button", { name: /^Save as version/ }).click();
   await member.getByRole("button", { name: "Save as a new template" }).click();
+  // One goes on with the new one where one is.
+  await expect(member.getByRole("button", { name: "Save as version 2" })).toBeVisible();
+  await expect(member.getByRole("button", { name: "Save as a new template" })).toHaveCount(0);
+  await expect(member).toHaveURL(/templates\/two-steps\/edit$/);
+  await expect(inspector(member).getByLabel("Description")).toHaveValue("Still here");
+  await inspector(member).getByLabel("Description").fill("Still here, and more");
+  await settled(member);
+  await member.getByRole("button", { name: "Save as version 2" }).click();
   await expect(member).toHaveURL(/templates\/two-steps$/);
-  await expect(member.getByRole("main")).toContainText("Still here");
+  await expect(member.getByRole("main")).toContainText("Still here, and more");
+});
+
+test("likely slips are hinted at and keep nobody from saving", async ({ member }) => {
+  const problems = member.getByRole("region", { name: "Problems" });
+  await open(member, EDIT);
+  await choose(member, "Polish");
+  const prompt = inspector(member).getByLabel("Prompt");
+  await prompt.fill("");
+  await expect(problems).toContainText("No problems, 1 hint");
+  await expect(problems.getByRole("button", { name: /^Hint, line \d+\s*There is no prompt/ })).toBeVisible();
+  await expect(step(member, "Polish")).toHaveAttribute("aria-label", /has a hint/);
+  await expect(step(member, "Draft")).not.toHaveAttribute("aria-label", /has a/);
+
+  await prompt.fill("Polish {{ context.input.tropic }}");
+  await expect(inspector(member)).toContainText("Hint: The input has no field 'tropic': declare it in the input");
+  const hint = problems.getByRole("button", { name: /did you mean 'topic'/ });
+  await expect(problems).toContainText("No problems, 1 hint");
+  await member.getByRole("button", { name: "YAML", exact: true }).click();
+  await hint.click();
+  await expect(yaml(member)).toBeFocused();
+  await expect(yaml(member)).not.toHaveAttribute("aria-invalid");
+  await expect(member.locator(".yaml-hinted")).toHaveCount(1);
+  await member.getByRole("button", { name: "Save as version 2" }).click();
+  await expect(member).toHaveURL(/templates\/two-steps$/);
 });
 
 test("the text keeps its comments, and its cursor chooses the step", async ({ member }) => {
@@ -264,7 +296,15 @@ test("five hundred steps are drawn and moved without a complaint", async ({ memb
   await expect(canvas(member).getByRole("option")).toHaveCount(500);
   const drawing = canvas(member).locator("g[transform]").first();
   const at = () => drawing.getAttribute("transform");
-  // All of it is seen at first; what is seen as a whole does not move.
+  // It opens at its first wave, large enough to be read.
+  const zoom = async () => Number(/scale\(([\d.]+)\)/.exec((await at()) ?? "")?.[1]);
+  await expect.poll(zoom).toBe(0.4);
+  const frame = await canvas(member).boundingBox();
+  if (!frame) throw new Error("it is not drawn");
+  const firsts = await Promise.all(Array.from({ length: 11 }, (_, number) => middle(step(member, `Step ${number}`))));
+  const seen = firsts.filter(({ y }) => y > frame.y && y < frame.y + frame.height);
+  expect(seen.length).toBeGreaterThan(0);
+  expect(seen.every(({ x }) => x > frame.x && x < frame.x + frame.width / 2)).toBe(true);
   for (let times = 0; times < 10; times += 1) await canvas(member).press("+");
   const before = await at();
   await canvas(member).hover();
@@ -277,6 +317,7 @@ test("five hundred steps are drawn and moved without a complaint", async ({ memb
   await expect.poll(at).not.toBe(wheeled);
   await member.getByRole("button", { name: "Show all of it (0)" }).click();
   const fitted = await at();
+  expect(await zoom()).toBeLessThan(0.4);
   await canvas(member).press("+");
   await expect.poll(at).not.toBe(fitted);
   await canvas(member).press("End");

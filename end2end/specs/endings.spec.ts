@@ -58,6 +58,27 @@ test("Stop ends the run, hangs up on the model, and says so (B5)", async ({ memb
 
   await member.reload();
   await conversation.isSaidToBe(run, "Cancelled");
+  await conversation.unfold(run);
+  const draft = conversation.step(run, "Draft");
+  await expect(draft).toContainText("Said before it was stopped");
+  await expect(draft).toContainText(TEXT.slice(0, 3 * 8));
+});
+
+test("an answer that is stopped stays as far as it came, live and for good (B5)", async ({ member, models }) => {
+  const long = numbered(100);
+  await models.script([{ text: long, chunkSize: 300, hold: 2 }]);
+  await member.goto("/p/work/conversations/new");
+  await member.getByLabel("Message", { exact: true }).fill("Count");
+  await member.getByRole("button", { name: "Send" }).click();
+  const response = new Conversation(member).responses.first();
+  await expect(response).toContainText(long.slice(0, 600));
+  await response.getByRole("button", { name: "Stop" }).click();
+  await expect(response).toContainText("Stopped here.");
+  await expect(response).toContainText(long.slice(0, 600));
+
+  await member.reload();
+  await expect(response).toContainText("Stopped here.");
+  await expect(response).toContainText(long.slice(0, 600));
 });
 
 test("a provider that fails ends the run as failed, with the step named and what was kept (D9)", async ({

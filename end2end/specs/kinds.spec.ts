@@ -122,7 +122,43 @@ test("values are changed as JSON, and what is none is said where it stands; a re
   await asked.getByRole("button", { name: "Reject" }).click();
   await expect(asked).toBeHidden();
   await ends(workspace, run, "failed");
-  await expect(member.getByRole("group", { name: "What went wrong" })).toContainText("rejected by Ada Admin: too long");
+  await expect(member.getByRole("group", { name: "What went wrong" })).toContainText("Rejected by Ada Admin: too long");
+});
+
+test("a question without words of its own shows what came before; who rejected it is said, and what helps (F5)", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([{ text: "A first draft." }]);
+  const steps: Step[] = [
+    { name: "Draft", prompt: "Draft" },
+    { name: "Check", uses: "approval", timeout: 3_600_000 },
+  ];
+  const { run } = await launch(workspace, "unasked", steps);
+  await ends(workspace, run, "waiting");
+  for (const path of [`/p/${PROJECT}/inbox`, runPage(run)]) {
+    await member.goto(path);
+    const asked = question(member, "Check");
+    await expect(asked).toContainText("It asks nothing in particular");
+    await expect(asked).toContainText("Draft gave");
+    await expect(asked.getByText("A first draft.", { exact: true })).toBeVisible();
+    await expect(asked).toContainText("Rejects by itself in 59 m");
+    await isClean(member);
+  }
+  await question(member, "Check").getByLabel("Note").fill("not yet");
+  await question(member, "Check").getByRole("button", { name: "Reject" }).click();
+  await ends(workspace, run, "failed");
+  const told = member.getByRole("group", { name: "What went wrong" });
+  await expect(told).toContainText("Check: Rejected by Ada Admin: not yet");
+  await expect(told).not.toContainText("role");
+  await isClean(member);
+  await told.getByRole("button", { name: "Rerun from a step…" }).click();
+  const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
+  await expect(dialog.getByLabel("From step")).toHaveValue("Check");
+  await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
+  await expect(member.getByRole("heading", { name: `Run ${run + 1}` })).toBeVisible();
+  await ends(workspace, run + 1, "waiting");
 });
 
 test("a step runs for every item; failed ones run again alone (E4, E7, F2)", async ({ member, models, workspace }) => {

@@ -1,7 +1,7 @@
 //! Runs side by side: launched as one, put together by hand, and judged by people.
 
 use crate::{
-    Engine, Error, Launch, Result, Subject as Launched, User, given,
+    Engine, Error, Launch, Result, Subject as Launched, User, given, plain_line,
     runs::checked_key,
     store::{
         self,
@@ -13,6 +13,7 @@ use crate::{
 use domain::{
     access::Permission,
     comparison::{ComparisonSummary, MOST_COMPARED, Scores, Verdict},
+    event::head,
     id::{ProjectId, RunNumber},
     key::{ProjectKey, RoleKey, TemplateKey},
     problem::Problem,
@@ -25,6 +26,8 @@ use std::collections::BTreeMap;
 const PAGE: usize = 50;
 /// In bytes.
 const NOTE_LIMIT: usize = 4_000;
+/// How much of an input stands beside its run, in bytes.
+const INPUT_LINE: usize = 300;
 /// How many lines each kind of total has at most.
 const SCORES: u32 = 500;
 
@@ -277,6 +280,24 @@ impl Engine {
         let before = given::after(cursor, (i64::MAX, String::new()))?;
         let found = rows::list(self.0.store.read(), id, before, PAGE as u32 + 1).await?;
         given::page(found, PAGE, |one| (one.created_at.0, rows::written(&one.runs)), Ok)
+    }
+
+    /// What the runs were given, a line each, in the order of `runs`.
+    pub async fn input_lines(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        runs: &[RunNumber],
+    ) -> Result<Vec<String>> {
+        let id = self.authorise(user, project, Permission::Viewer).await?;
+        let db = self.0.store.read();
+        let mut lines = Vec::with_capacity(runs.len());
+        for &run in runs {
+            let row = runs::by_number(db, id, run).await?.ok_or_else(|| Error::not_found("run", run))?;
+            let line = runs::input_line(db, row.id(), row.snapshot.input).await?;
+            lines.push(head(&plain_line(&line), INPUT_LINE).to_owned());
+        }
+        Ok(lines)
     }
 
     /// What all verdicts come to; of one template, or of all.

@@ -37,6 +37,7 @@ pub use conversations::Place;
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
 pub use live::{Cursor, LiveStream};
+pub use markdown::plain_line;
 pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
 pub use runs::{AnswerDraft, Expression, Fork, Launch, RunFilter, Subject};

@@ -12,8 +12,7 @@ use domain::{
     access::Permission,
     id::{ProjectId, TemplateId},
     key::{ProjectKey, TemplateKey},
-    problem::Problem,
-    template::{self, Template},
+    template::{self, Checked, Template},
     view::{Page, Subject, TemplateDetail, TemplateSummary},
 };
 use uuid::Uuid;
@@ -164,10 +163,10 @@ impl Engine {
             .await
     }
 
-    /// What is wrong with a document as it stands in an editor; also the document if it can be read. Stores nothing.
-    pub fn check_template(&self, source: &str, format: Format) -> (Option<Template>, Vec<Problem>) {
-        let checked = template::check(source, format);
-        (checked.template, checked.problems)
+    /// What is wrong with a document as it stands in an editor, and what is likely a slip; also the document if it can
+    /// be read. Stores nothing.
+    pub fn check_template(&self, source: &str, format: Format) -> Checked {
+        template::check(source, format)
     }
 
     async fn insert_template(

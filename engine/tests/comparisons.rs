@@ -47,6 +47,9 @@ async fn one_input_and_two_assignments_are_launched_as_one_and_judged() {
     let stage = Stage::new().await;
     let runs = two(&stage).await;
     let Stage { engine, admin, project, .. } = &stage;
+    // What tells runs of one template apart, where one chooses.
+    let inputs = engine.input_lines(admin, project, &runs).await.unwrap();
+    assert_eq!(inputs, ["code: fn main() {}", "code: fn main() {}"]);
     let list = engine.comparisons(admin, project, None).await.unwrap().items;
     assert_eq!((list.len(), list[0].runs.as_slice(), list[0].verdicts), (1, runs.as_slice(), 0));
 

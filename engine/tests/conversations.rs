@@ -31,7 +31,7 @@ async fn an_answer_is_shown_as_safe_html_with_its_run() {
 
     let task = engine.task(admin, project, launched.task_id).await.unwrap();
     assert_eq!((task.messages, task.live_runs, task.last_status), (2, 0, Some(RunStatus::Completed)));
-    assert_eq!(task.excerpt, "# Found **one** <script>alert(1)</script>");
+    assert_eq!(task.excerpt, "Found one <script>alert(1)</script>");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ const GOOD: &str = r#"{"score": 9, "reasons": ["short", "clear"]}"#;
 async fn an_answer_that_breaks_its_schema_is_asked_for_again_with_the_reason() {
     let stage = Stage::new().await;
     stage.models.script(vec![
-        Rule::text("I give it a nine.").last_user("GRADE").times(1),
+        Rule::text("I give it a nine.").last_user("GRADE").times(1).usage(100, 10),
         Rule::text(r#"{"score": 90, "reasons": []}"#).last_user("GRADE").times(1),
         Rule::text(format!("Here you are:\n```json\n{GOOD}\n```")).last_user("GRADE"),
         Rule::text("well done: {{last_user}}"),
@@ -73,6 +73,18 @@ async fn an_answer_that_breaks_its_schema_is_asked_for_again_with_the_reason() {
     let (error, retry_at) = refused.unwrap();
     assert_eq!(error.class, ErrorClass::InvalidOutput);
     assert!(retry_at.is_some());
+
+    // The answers that were refused can be read, and what they cost is counted.
+    let said = detail.state.steps[0].attempts[0].said.as_ref().unwrap();
+    assert_eq!(stage.content(detail.summary.number, said.id).await, "I give it a nine.");
+    let spent = |kind: &EventKind| match kind {
+        EventKind::Said { usage, .. } => Some(usage.total()),
+        EventKind::Finished { usage, .. } => Some(usage.total()),
+        _ => None,
+    };
+    let spent: Vec<_> = events.iter().filter_map(|event| spent(&event.kind)).collect();
+    assert_eq!((spent.len(), spent[0]), (4, 110));
+    assert_eq!(detail.state.usage.total(), spent.iter().sum::<u64>());
 }
 
 #[tokio::test]

@@ -103,6 +103,7 @@ async fn every_command_of_a_project_asks_for_its_permission() {
             ContentId(uuid::Uuid::nil()),
             None
         )),
+        command!(Viewer, |engine, user| engine.input_lines(&user, &lab(), &[RUN])),
         command!(Viewer, |engine, user| engine.live(&user, &lab(), Cursor::default())),
         command!(Viewer, |engine, user| engine.project_cursor(&user, &lab())),
     ];

@@ -2,9 +2,15 @@
 
 mod staff;
 
-use domain::access::Permission::{self, Admin, Editor, Viewer};
-use engine::{Engine, Error};
+use domain::{
+    access::Permission::{self, Admin, Editor, Viewer},
+    view::{LiveFrame, Subject, TaskSummary},
+};
+use engine::{Cursor, Engine, Error};
+use futures::StreamExt;
 use staff::{Staff, config, project_key};
+use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn everybody_sees_their_own_projects() {
@@ -110,5 +116,51 @@ async fn tasks_are_named_and_listed() {
     let elsewhere = project_key("other");
     engine.create_project(&root, elsewhere.clone(), "Other").await.unwrap();
     let foreign = engine.task(&root, &elsewhere, id).await.unwrap_err();
+    assert_eq!(foreign.to_string(), format!("there is no task '{id}'"));
+}
+
+/// The title alone changes, and whoever shows it hears so.
+#[tokio::test]
+async fn editors_rename_conversations() {
+    let Staff { engine, root, editor, viewer, stranger, project, data: _data, .. } = Staff::new().await;
+    let before = engine.create_task(&editor, &project, "# A **first** question").await.unwrap();
+    let id = before.id;
+    let from = engine.project_cursor(&viewer, &project).await.unwrap();
+
+    let refused = engine.rename_task(&viewer, &project, id, "Mine").await.unwrap_err();
+    assert!(matches!(refused, Error::Forbidden(_)), "{refused}");
+    let refused = engine.rename_task(&stranger, &project, id, "Mine").await.unwrap_err();
+    assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
+    for (title, why) in [
+        ("", "title: must not be empty"),
+        (" \t ", "title: must not be empty"),
+        ("Two\nlines", "title: must not have line breaks or control characters"),
+        (&"x".repeat(201), "title: has at most 200 characters, this has 201"),
+    ] {
+        let refused = engine.rename_task(&editor, &project, id, title).await.unwrap_err();
+        assert_eq!(refused.to_string(), why);
+    }
+    assert_eq!(engine.task(&viewer, &project, id).await.unwrap(), before);
+    assert_eq!(engine.project_cursor(&viewer, &project).await.unwrap(), from, "nothing happened");
+
+    let longest = "ä".repeat(200);
+    engine.rename_task(&editor, &project, id, &format!(" {longest} ")).await.unwrap();
+    let after = engine.task(&viewer, &project, id).await.unwrap();
+    assert_eq!(after, TaskSummary { title: longest, ..before });
+    let cursor = Cursor { project: Some(from), ..Cursor::default() };
+    let mut changes = engine.live(&viewer, &project, cursor).await.unwrap();
+    let heard = async {
+        loop {
+            if let (_, LiveFrame::Change { change }) = changes.next().await.unwrap().unwrap() {
+                return change.subject;
+            }
+        }
+    };
+    let heard = timeout(Duration::from_secs(60), heard).await.expect("lists are told");
+    assert_eq!(heard, Subject::Task { id });
+
+    let elsewhere = project_key("other");
+    engine.create_project(&root, elsewhere.clone(), "Other").await.unwrap();
+    let foreign = engine.rename_task(&root, &elsewhere, id, "Mine").await.unwrap_err();
     assert_eq!(foreign.to_string(), format!("there is no task '{id}'"));
 }

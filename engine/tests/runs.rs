@@ -189,6 +189,37 @@ async fn cancelling_hangs_up_and_is_recorded() {
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
 }
 
+/// B5: what a model has said when it is stopped, or when it breaks off, is there to be read, and what it cost is counted.
+#[tokio::test]
+async fn what_was_said_in_vain_is_kept() {
+    let stage = Stage::new().await;
+    let text = "Once upon a time there was";
+    stage.models.script(vec![Rule::text(text).chunk_size(5).hold(2)]);
+    let key = stage.template(THREE_STEPS).await;
+    let launched = stage.launch(&key, code()).await;
+    stage.until_streamed(launched.run, &text[..10]).await;
+    stage.cancel(launched.run).await;
+    let detail = stage.detail(launched.run).await;
+    let said = detail.state.steps[0].said().unwrap().clone();
+    assert_eq!(stage.content(launched.run, said.id).await, text[..10]);
+    assert_eq!(detail.state.bytes_generated, 10);
+    let kinds = stage.kinds(launched.run).await;
+    assert_eq!(kinds[kinds.len() - 3..], ["said", "stepCancelled", "cancelled"]);
+    assert_eq!(detail.state.steps[1].said(), None);
+
+    // Broken off, and tried again: the attempt keeps its text, the step has its output.
+    let broken = Rule { text: Some(text.to_owned()), ..Rule::fault(Fault::Cut { after: 2 }) };
+    stage.models.script(vec![broken.chunk_size(5).times(1), Rule::text("whole").usage(7, 3)]);
+    let retried = "{apiVersion: troupe/v1, key: t, name: T, steps: [{name: A, prompt: go, maxRetries: 1}]}";
+    let detail = stage.run(retried, json!({})).await;
+    assert_eq!(status(&detail), RunStatus::Completed);
+    let [broken, whole] = &detail.state.steps[0].attempts[..] else { panic!("two attempts") };
+    let said = broken.said.as_ref().unwrap();
+    assert_eq!(stage.content(detail.summary.number, said.id).await, text[..10]);
+    assert_eq!((&whole.said, detail.state.steps[0].said()), (&None, None));
+    assert_eq!(detail.state.usage.total(), 10);
+}
+
 /// D9: whatever goes wrong on the wire, the run ends truthfully, with the class and the step.
 #[tokio::test]
 async fn faults_end_the_run_truthfully() {

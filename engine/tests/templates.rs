@@ -107,13 +107,13 @@ async fn what_is_wrong_is_said_and_nothing_is_kept() {
     let Staff { engine, editor, viewer, project, data: _data, .. } = Staff::new().await;
     let with_role = SOURCE.replace("    prompt", "    role: mentor\n    prompt");
     for bad in [with_role.as_str(), "", "steps: [", "apiVersion: troupe/v2"] {
-        let (_, problems) = engine.check_template(bad, Format::Yaml);
+        let problems = engine.check_template(bad, Format::Yaml).problems;
         assert!(!problems.is_empty(), "{bad}");
         let refused = engine.create_template(&editor, &project, bad, Format::Yaml).await.unwrap_err();
         assert!(matches!(&refused, Error::Invalid(said) if *said == problems), "{refused}");
     }
-    let (template, problems) = engine.check_template(SOURCE, Format::Yaml);
-    assert!(template.is_some() && problems.is_empty());
+    let checked = engine.check_template(SOURCE, Format::Yaml);
+    assert!(checked.template.is_some() && checked.problems.is_empty());
     let large = format!("{SOURCE}#{}", "x".repeat(1_100_000));
     let refused = engine.create_template(&editor, &project, &large, Format::Yaml).await.unwrap_err();
     assert!(matches!(refused, Error::TooLarge(_)), "{refused}");

@@ -1,13 +1,19 @@
 //! The pages: Leptos' routes and server functions, each with the engine in its context.
 
 use crate::{AppState, headers, problem::ProblemDetails};
-use app::{App, ShowGallery, shell};
+use app::{
+    App, ShowGallery,
+    project::{MayEdit, project_of},
+    shell,
+};
 use axum::{
     Router,
     extract::{Request, State},
     http::{Method, StatusCode},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use domain::{access::Permission, view::User};
 use leptos::prelude::provide_context;
 use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list};
 
@@ -22,6 +28,18 @@ pub fn router(state: &AppState) -> Router<AppState> {
     Router::new()
         .leptos_routes_with_context(state, list(), context(state), move || shell(options.clone()))
         .fallback(nowhere)
+        .layer(middleware::from_fn_with_state(state.clone(), permission))
+}
+
+/// Puts beside a page's request whether its sender may write in the page's project.
+async fn permission(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let user = request.extensions().get::<User>();
+    if let (Some(user), Some(key)) = (user, project_of(request.uri().path()))
+        && let Ok(project) = state.engine.project(user, &key).await
+    {
+        request.extensions_mut().insert(MayEdit(project.permission >= Permission::Editor));
+    }
+    next.run(request).await
 }
 
 fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {

@@ -17,6 +17,8 @@ pub const LEAST: f64 = 0.05;
 const MOST: f64 = 2.0;
 /// A first look makes nothing smaller than can be read.
 const READABLE: f64 = 0.7;
+/// Below this zoom words cannot be read at all and are left out; no drawing opens smaller, however large it is.
+pub const FAR: f64 = 0.4;
 
 pub type Size = (f64, f64);
 
@@ -32,17 +34,29 @@ impl Camera {
         Self { zoom, ..Self::START }.held(room, drawing)
     }
 
-    /// As [`fit`](Self::fit), where that can be read; else the beginning.
-    pub fn first(room: Size, drawing: Size) -> Self {
-        let fit = Self::fit(room, drawing);
-        if fit.zoom >= READABLE { fit } else { Self { zoom: READABLE, ..Self::START }.held(room, drawing) }
+    /// As [`fit`](Self::fit), where that can be read; else the beginning. `beginning`: from where to where the drawing's
+    /// first column stands.
+    pub fn first(room: Size, drawing: Size, beginning: (f64, f64)) -> Self {
+        Self::no_smaller(READABLE, room, drawing, beginning)
     }
 
-    /// As [`first`](Self::first), but all columns of the drawing are seen, however small. Whoever edits needs to know that
-    /// there are more.
-    pub fn whole(room: Size, drawing: Size) -> Self {
-        let first = Self::first(room, drawing);
-        if drawing.0 * first.zoom + 2.0 * MARGIN > room.0 + 0.5 { Self::fit(room, drawing) } else { first }
+    /// As [`first`](Self::first), but all columns of the drawing are seen, as long as any word of them can be read.
+    /// Whoever edits needs to know that there are more.
+    pub fn whole(room: Size, drawing: Size, beginning: (f64, f64)) -> Self {
+        let first = Self::first(room, drawing, beginning);
+        let is_wider = drawing.0 * first.zoom + 2.0 * MARGIN > room.0 + 0.5;
+        if is_wider { Self::no_smaller(FAR, room, drawing, beginning) } else { first }
+    }
+
+    fn no_smaller(zoom: f64, room: Size, drawing: Size, (top, bottom): (f64, f64)) -> Self {
+        let fit = Self::fit(room, drawing);
+        if fit.zoom >= zoom {
+            return fit;
+        }
+        // The first column may stand anywhere beside what fans out of it: in the middle, or, taller than the room, from
+        // its top.
+        let slack = (room.1 - HEAD - FOOT - (bottom - top) * zoom).max(0.0);
+        Self { x: MARGIN, y: HEAD + slack / 2.0 - top * zoom, zoom }.held(room, drawing)
     }
 
     /// Still all of the drawing, now that it is larger, as far as it can be read or was no larger before.
@@ -106,25 +120,43 @@ mod tests {
 
     #[test]
     fn small_drawings_stay_where_the_server_drew_them() {
-        assert_eq!(Camera::first(ROOM, (300.0, 100.0)), Camera::START);
+        assert_eq!(Camera::first(ROOM, (300.0, 100.0), (0.0, 84.0)), Camera::START);
         assert_eq!(Camera::START.moved(-90.0, 40.0).held(ROOM, (300.0, 100.0)), Camera::START);
     }
 
     #[test]
     fn large_ones_are_made_smaller_while_they_can_be_read() {
-        assert_eq!(Camera::first(ROOM, (1_000.0, 100.0)).zoom, 752.0 / 1_000.0);
-        assert_eq!(Camera::first(ROOM, (9_000.0, 100.0)).zoom, READABLE);
+        assert_eq!(Camera::first(ROOM, (1_000.0, 100.0), (0.0, 84.0)).zoom, 752.0 / 1_000.0);
+        assert_eq!(Camera::first(ROOM, (9_000.0, 100.0), (0.0, 84.0)).zoom, READABLE);
         assert!(Camera::fit(ROOM, (9_000.0, 100.0)).zoom < 0.1);
     }
 
     #[test]
     fn all_columns_are_seen_where_one_edits() {
-        let wide = (3_000.0, 100.0);
-        assert_eq!(Camera::whole(ROOM, wide), Camera::fit(ROOM, wide));
-        assert_eq!(Camera::whole(ROOM, (300.0, 100.0)), Camera::START);
-        assert_eq!(Camera::whole(ROOM, (300.0, 9_000.0)).zoom, READABLE);
+        let (wide, top) = ((1_500.0, 100.0), (0.0, 84.0));
+        assert_eq!(Camera::whole(ROOM, wide, top), Camera::fit(ROOM, wide));
+        assert_eq!(Camera::whole(ROOM, (300.0, 100.0), top), Camera::START);
+        assert_eq!(Camera::whole(ROOM, (300.0, 9_000.0), top).zoom, READABLE);
         assert_eq!(Camera::START.grown(ROOM, wide).zoom, READABLE);
-        assert_eq!(Camera::fit(ROOM, wide).grown(ROOM, (3_300.0, 100.0)).zoom, 752.0 / 3_000.0);
+        assert_eq!(Camera::fit(ROOM, wide).grown(ROOM, (1_650.0, 100.0)).zoom, 752.0 / 1_500.0);
+    }
+
+    #[test]
+    fn the_largest_open_at_their_beginning() {
+        let large = (13_000.0, 1_300.0);
+        let opened = |beginning| Camera::whole(ROOM, large, beginning);
+        assert!(Camera::fit(ROOM, large).zoom < 0.1);
+        // The first column begins at the top: so does what is seen.
+        assert_eq!(opened((0.0, 84.0)), Camera { zoom: FAR, ..Camera::START });
+        assert_eq!(opened((0.0, 1_300.0)), Camera { zoom: FAR, ..Camera::START });
+        // One step from which all else fans out stands in the middle of what is seen.
+        let camera = opened((608.0, 692.0));
+        assert_eq!((camera.x, camera.zoom), (MARGIN, FAR));
+        assert!((650.0 * FAR + camera.y - (HEAD + ROOM.1 - FOOT) / 2.0).abs() < 1.0, "{camera:?}");
+        // What is taller than the room is seen from its top.
+        assert!((200.0 * FAR + opened((200.0, 1_200.0)).y - HEAD).abs() < 1e-9);
+        // The drawing does not leave the room.
+        assert_eq!(opened((1_216.0, 1_300.0)).y, ROOM.1 - 1_300.0 * FAR - MARGIN);
     }
 
     #[test]

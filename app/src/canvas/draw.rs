@@ -2,7 +2,7 @@
 
 use super::{
     layout::{COLUMN_GAP, Edge, NODE_HEIGHT, NODE_WIDTH},
-    scene::{Group, Node, Scene, breadth},
+    scene::{Flaw, Group, Node, Scene, breadth},
 };
 use crate::ui::{Glyph, Status};
 use leptos::prelude::*;
@@ -104,7 +104,7 @@ pub fn NodeView(
         let words = [
             (chosen.get(), " canvas-chosen"),
             (marked.get(), " canvas-marked"),
-            (node.flawed, " canvas-flawed"),
+            (node.flaw == Some(Flaw::Problem), " canvas-flawed"),
         ];
         words.iter().filter(|(is, _)| *is).for_each(|(_, word)| class.push_str(word));
         if let Some(look) = look {
@@ -119,8 +119,11 @@ pub fn NodeView(
             let look = look.read();
             format!("{said}: {} {}", look.status.label(), look.line)
         }
-        None if node.flawed => format!("{said}; has a problem"),
-        None => said.clone(),
+        None => match node.flaw {
+            Some(Flaw::Problem) => format!("{said}; has a problem"),
+            Some(Flaw::Hint) => format!("{said}; has a hint"),
+            None => said.clone(),
+        },
     };
     let (glyph, line) = (node.glyph, node.line.clone());
     let icon = move || look.map_or(glyph, |look| look.read().status.glyph()).path();
@@ -137,8 +140,12 @@ pub fn NodeView(
             <text class="canvas-condition" x="2" y="-7">{text}</text>
         }
     });
-    let flaw = node.flawed.then(|| {
-        view! { <path class="canvas-flaw" transform=format!("translate({} 10)", NODE_WIDTH - 26) d=Glyph::Warning.path()></path> }
+    let flaw = node.flaw.map(|flaw| {
+        let (class, glyph) = match flaw {
+            Flaw::Problem => ("canvas-flaw", Glyph::Warning),
+            Flaw::Hint => ("canvas-flaw canvas-hint", Glyph::Info),
+        };
+        view! { <path class=class transform=format!("translate({} 10)", NODE_WIDTH - 26) d=glyph.path()></path> }
     });
     let role = look.map(|look| {
         view! {

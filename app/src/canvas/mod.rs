@@ -12,5 +12,5 @@ mod scene;
 mod view;
 
 pub use draw::Look;
-pub use scene::Scene;
+pub use scene::{Flaw, Scene};
 pub use view::{Canvas, Editing, Joint};

@@ -41,10 +41,18 @@ pub struct Node {
     pub condition: Option<String>,
     /// It runs once per item of a list.
     pub many: bool,
-    /// Something is wrong with it.
-    pub flawed: bool,
+    pub flaw: Option<Flaw>,
     /// All of it, in words.
     pub label: String,
+}
+
+/// What is said of a step that is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Something is wrong with it.
+    Problem,
+    /// It likely has a slip, and works all the same.
+    Hint,
 }
 
 /// Room for texts, in units of an average letter.
@@ -53,13 +61,15 @@ const LINE: f32 = 28.0;
 const CONDITION: f32 = 30.0;
 
 impl Scene {
-    /// A template as it stands, though it may have problems. `flawed`: the steps that have some.
-    pub fn of_template(template: &Template, flawed: &[usize]) -> Self {
+    /// A template as it stands, though it may have problems. `flaws`: the steps that have some; the first of a
+    /// step's is shown.
+    pub fn of_template(template: &Template, flaws: &[(usize, Flaw)]) -> Self {
         let waits = waits(template);
         let node = |(index, step): (usize, &Step)| {
             let before = waits[index].iter().filter_map(|&other| template.steps.get(other as usize));
             let before: Vec<_> = before.map(|step| step.name.as_str()).collect();
-            Node { flawed: flawed.contains(&index), ..node(step, &before) }
+            let flaw = flaws.iter().find(|(step, _)| *step == index).map(|(_, flaw)| *flaw);
+            Node { flaw, ..node(step, &before) }
         };
         let nodes: Vec<_> = template.steps.iter().enumerate().map(node).collect();
         let mut layout = layout::layout(&waits);
@@ -79,7 +89,7 @@ impl Scene {
             badges: Vec::new(),
             condition: step.condition.then(|| "conditional".to_owned()),
             many: step.for_each,
-            flawed: false,
+            flaw: None,
             label: step.name.clone(),
         };
         let nodes = plan.steps.iter().map(node).collect();
@@ -88,6 +98,13 @@ impl Scene {
 
     pub fn size(&self) -> (f64, f64) {
         (f64::from(self.layout.width), f64::from(self.layout.height))
+    }
+
+    /// From where to where the first wave stands.
+    pub fn beginning(&self) -> (f64, f64) {
+        let first = || self.layout.steps.iter().filter(|spot| spot.wave == 0).map(|spot| spot.y);
+        let (top, bottom) = (first().min().unwrap_or_default(), first().max().unwrap_or_default());
+        (f64::from(top), f64::from(bottom + layout::NODE_HEIGHT))
     }
 }
 
@@ -146,7 +163,7 @@ fn node(step: &Step, before: &[&str]) -> Node {
         badges,
         condition: step.condition.as_deref().map(|text| shorten(&format!("if {}", bare(text)), CONDITION)),
         many: step.for_each.is_some(),
-        flawed: false,
+        flaw: None,
         label,
     }
 }

@@ -2,7 +2,7 @@
 //! buttons. Moving it changes one attribute; nothing is drawn anew.
 
 use super::{
-    camera::{Camera, HEAD, MARGIN, Size},
+    camera::{Camera, FAR, HEAD, MARGIN, Size},
     draw::{Look, NodeView, columns, edges, groups},
     keys::{Way, beside},
     layout::{NODE_HEIGHT, NODE_WIDTH},
@@ -18,8 +18,6 @@ const STILL: f64 = 4.0;
 /// How far an arrow moves the view (pixels).
 const NUDGE: f64 = 80.0;
 const ZOOM_STEP: f64 = 1.25;
-/// Below this zoom words cannot be read and are left out.
-const FAR: f64 = 0.4;
 /// How near a port or a plus must be (drawing units).
 const REACH: f64 = 14.0;
 /// The least and the most height of a drawing that is as high as its steps.
@@ -85,6 +83,11 @@ pub fn Canvas(
     // The loose end of a line that is being drawn: from a step, to a point.
     let loose = RwSignal::new(None::<(usize, Size)>);
     let dragging = RwSignal::new(false);
+    let opening = move || {
+        let (room, scene) = (room.get_untracked(), scene.read_untracked());
+        let open = if editing.is_some() { Camera::whole } else { Camera::first };
+        open(room, scene.size(), scene.beginning())
+    };
     let measure = move || -> Option<(Size, Size)> {
         let area = frame.get_untracked()?.get_bounding_client_rect();
         let size = (area.width(), area.height());
@@ -92,13 +95,7 @@ pub fn Canvas(
             let first = room.get_untracked().0 == 0.0;
             room.set(size);
             let drawing = scene.read_untracked().size();
-            camera.update(|camera| {
-                *camera = match (first, editing.is_some()) {
-                    (true, true) => Camera::whole(size, drawing),
-                    (true, false) => Camera::first(size, drawing),
-                    (false, _) => camera.held(size, drawing),
-                };
-            });
+            camera.update(|camera| *camera = if first { opening() } else { camera.held(size, drawing) });
         }
         Some(((area.left(), area.top()), size))
     };
@@ -133,7 +130,12 @@ pub fn Canvas(
         let (room, seen) = (room.get_untracked(), camera.get_untracked());
         if let Some(before) = before.filter(|before| *before != drawing && room.0 > 0.0) {
             let was_whole = before.0 * seen.zoom <= room.0 && before.1 * seen.zoom <= room.1;
-            camera.set(if was_whole { seen.grown(room, drawing) } else { seen.held(room, drawing) });
+            camera.set(match was_whole {
+                // There was nothing to see before.
+                true if before.0 == 0.0 => opening(),
+                true => seen.grown(room, drawing),
+                false => seen.held(room, drawing),
+            });
         }
         drawing
     });

@@ -7,7 +7,7 @@ use crate::{
     layout::PageHeader,
     live::{Refresh, use_live},
     load::{draw, load},
-    project::use_project,
+    project::{use_may_edit, use_project},
     ui::{
         ButtonLink, ButtonVariant, EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status,
         StatusBadge,
@@ -70,23 +70,23 @@ fn Conversations(
     });
     let base = format!("/p/{}/conversations", project.get_value());
     let new_href = StoredValue::new(format!("{base}/new"));
+    let may_edit = use_may_edit();
     let new = move || {
-        view! {
-            <ButtonLink href=new_href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                "New conversation"
-            </ButtonLink>
-        }
+        may_edit.then(|| {
+            view! {
+                <ButtonLink href=new_href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                    "New conversation"
+                </ButtonLink>
+            }
+        })
     };
-    let navigate = use_navigate();
-    use_shortcut("n", "New conversation", move || navigate(&new_href.get_value(), Default::default()));
+    if may_edit {
+        let navigate = use_navigate();
+        use_shortcut("n", "New conversation", move || navigate(&new_href.get_value(), Default::default()));
+    }
     let newest = (!first).then(|| base.clone());
     let base = StoredValue::new(base);
     let older = move || next.get().map(|cursor| format!("{}?cursor={cursor}", base.get_value()));
-    let begin = move || {
-        view! {
-            <ButtonLink href=new_href.get_value() variant=ButtonVariant::Primary>"New conversation"</ButtonLink>
-        }
-    };
     // A conversation that moved has another summary; its row is drawn anew, the others stay.
     let key = |task: &TaskSummary| {
         (task.id, task.updated_at, task.last_status, task.live_runs, task.unread, task.title.clone())
@@ -98,7 +98,7 @@ fn Conversations(
                 when=move || !tasks.read().is_empty()
                 fallback=move || {
                     view! {
-                        <EmptyState title="No conversations yet" glyph=Glyph::Conversations action=begin>
+                        <EmptyState title="No conversations yet" glyph=Glyph::Conversations action=new>
                             "A conversation keeps what was asked, which template ran, and every answer. Begin one by asking a question."
                         </EmptyState>
                     }

@@ -1,9 +1,15 @@
 //! One message. An assistant's message is one run: its status stands in the message's details, exactly once.
 
-use super::{draft::Draft, edit::EditForm, scroll::stay_at_end, server::Entry};
+use super::{
+    draft::Draft,
+    edit::EditForm,
+    long::{Long, LongText},
+    scroll::stay_at_end,
+    server::Entry,
+};
 use crate::{
     live::{LiveRun, use_live},
-    run::{ASK, Status},
+    run::{ASK, Status, read_whole},
     ui::{Glyph, Icon, Markdown, RelativeTime},
 };
 use domain::{
@@ -11,6 +17,7 @@ use domain::{
     event::TemplateVersion,
     id::{MessageId, StepRunId, TaskId, Timestamp, UserId},
     key::{ProjectKey, RoleKey},
+    run::Phase,
     view::{Author, Message},
 };
 use leptos::prelude::*;
@@ -89,10 +96,23 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
             }
         });
     }
-    let is_open = Memo::new(move |_| mine && editing.get() == Some(id));
+    let long = row.entry.whole.map(|bytes| Long::new(around.clone(), id, bytes));
+    if let Some(long) = long.filter(|_| mine) {
+        Effect::new(move |_| {
+            if editing.get() == Some(id) {
+                long.read(|| {});
+            }
+        });
+    }
+    let is_open = Memo::new(move |_| {
+        mine && editing.get() == Some(id) && long.is_none_or(|long| long.whole.read().is_some())
+    });
     let edit = StoredValue::new((around, message.content.clone(), row.role));
     let body = match &row.launched {
-        None => view! { <div class="message-text">{message.content}</div> }.into_any(),
+        None => match long {
+            None => view! { <div class="message-text">{message.content}</div> }.into_any(),
+            Some(long) => view! { <LongText long beginning=message.content/> }.into_any(),
+        },
         Some(template) => {
             // The first line names the template, which the chip does; the rest is its input.
             let input = message.content.split_once('\n').map(|(_, rest)| rest.trim_start().to_owned());
@@ -144,6 +164,7 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
             <div hidden=move || is_open.get()>{body}</div>
             {move || is_open.get().then(|| {
                 let (around, text, role) = edit.get_value();
+                let text = long.and_then(|long| long.whole.get_untracked()).unwrap_or(text);
                 view! { <EditForm around id text role/> }
             })}
         </article>
@@ -200,7 +221,7 @@ fn Response(around: Around, row: Row) -> impl IntoView {
                 <a class="message-time" href=permalink(id) title="Link to this message"><RelativeTime at=created/></a>
             </header>
             {run.map(|run| view! { <Status project=project.clone() run text_elsewhere=alone may_edit/> })}
-            <Body message run alone/>
+            <Body project message run alone/>
         </article>
     }
     .into_any()
@@ -213,11 +234,18 @@ enum Shown {
     /// The run has ended; its output is here before its HTML is.
     Output,
     Streaming,
+    /// What was said before the run was stopped or failed.
+    Said,
     Nothing,
 }
 
 #[component]
-fn Body(message: ArcRwSignal<Message>, run: Option<LiveRun>, alone: bool) -> impl IntoView {
+fn Body(
+    project: ProjectKey,
+    message: ArcRwSignal<Message>,
+    run: Option<LiveRun>,
+    alone: bool,
+) -> impl IntoView {
     let message = RwSignal::from(message);
     let shown = Memo::new(move |_| {
         if message.read().html.is_some() {
@@ -229,6 +257,8 @@ fn Body(message: ArcRwSignal<Message>, run: Option<LiveRun>, alone: bool) -> imp
                 Shown::Output
             } else if alone && state.open > 0 {
                 Shown::Streaming
+            } else if alone && state.steps.first().is_some_and(|step| step.said().is_some()) {
+                Shown::Said
             } else {
                 Shown::Nothing
             }
@@ -245,6 +275,7 @@ fn Body(message: ArcRwSignal<Message>, run: Option<LiveRun>, alone: bool) -> imp
             view! { <div class="message-body message-text">{text}</div> }.into_any()
         }
         Shown::Streaming => run.map(|run| view! { <Streaming run/> }).into_any(),
+        Shown::Said => run.map(|run| view! { <Said project=project.clone() run/> }).into_any(),
         Shown::Nothing => ().into_any(),
     }
 }
@@ -261,4 +292,33 @@ fn Streaming(run: LiveRun) -> impl IntoView {
             {move || text.with(|live| if Some(live.attempt) == open.get() { live.text.clone() } else { String::new() })}
         </div>
     }
+}
+
+/// The answer as far as it came. A browser that saw it stream has it at hand; another asks for what is beyond its head.
+#[component]
+fn Said(project: ProjectKey, run: LiveRun) -> impl IntoView {
+    let id = StepRunId::of(0);
+    let (said, attempt, stopped) = run.state.with_untracked(|state| {
+        let step = state.step_run(id)?;
+        Some((step.said()?.clone(), step.attempts.last()?.number, state.phase == Phase::Cancelled))
+    })?;
+    let streamed = run.text(id).with_untracked(|live| {
+        (live.attempt == attempt && live.text.len() as u64 >= said.bytes).then(|| live.text.clone())
+    });
+    let text = match streamed {
+        Some(text) => text.into_any(),
+        None => {
+            let read = read_whole(project, run.number, &said);
+            let head = said.head;
+            let text = move || match read.get() {
+                Some(Ok(content)) => content.text,
+                None | Some(Err(_)) => format!("{head}…"),
+            };
+            text.into_any()
+        }
+    };
+    Some(view! {
+        <div class="message-body message-text">{text}</div>
+        <p class="message-cut">{if stopped { "Stopped here." } else { "Not taken as the answer." }}</p>
+    })
 }

@@ -9,6 +9,7 @@ use super::{
     files::{FilesLink, FilesPanel},
     find::Find,
     message::{Around, MessageView, Row},
+    rename::Rename,
     scroll::{Scroller, show_soon},
     server::{self, Part, composer_choices, mark_seen, open_conversation},
     thread::{FRAMES, Thread},
@@ -18,7 +19,7 @@ use crate::{
     layout::{PageHeader, use_crumb},
     live::{Refresh, use_live},
     load::{draw, load},
-    project::use_project,
+    project::{ReadOnly, use_may_edit, use_project},
     ui::{Button, ButtonLink, ButtonSize, ButtonVariant, Glyph, Skeleton},
 };
 use domain::{
@@ -45,6 +46,8 @@ pub fn ConversationPage() -> impl IntoView {
         message: named(query, "message"),
         before: named(query, "before"),
         after: named(query, "after"),
+        // What is edited is edited as a whole.
+        whole: named(query, "whole").or_else(|| named(query, "edit")),
     });
     let drawn = load(
         move || (project.get(), task.get(), part.get()),
@@ -96,6 +99,7 @@ pub fn NewConversationPage() -> impl IntoView {
             />
             <Suspense fallback=|| view! { <Skeleton count=8/> }>
                 {draw(choices, move |answer| match answer {
+                    Ok(_) if !use_may_edit() => view! { <ReadOnly can="begin conversations"/> }.into_any(),
                     Ok(choices) => {
                         view! {
                             <Composer
@@ -191,6 +195,7 @@ fn Conversation(
         view! {
             <Find thread/>
             <FilesLink thread/>
+            {may_edit.then(|| view! { <Rename thread/> })}
             <ButtonLink
                 href=export_href
                 title="What you read here, as Markdown"
@@ -203,6 +208,22 @@ fn Conversation(
             </ButtonLink>
             {export_all}
         }
+    };
+    let composer = if may_edit {
+        let project = project.clone();
+        view! {
+            <Composer
+                project
+                task=Some(id)
+                branch=thread.branch
+                choices
+                last_role
+                on_launched=launched
+            />
+        }
+        .into_any()
+    } else {
+        view! { <p class="field-hint">"You may read along here; editors write."</p> }.into_any()
     };
     view! {
         <div class="conversation">
@@ -232,14 +253,7 @@ fn Conversation(
                         }}
                     </Button>
                 </div>
-                <Composer
-                    project=project.clone()
-                    task=Some(id)
-                    branch=thread.branch
-                    choices
-                    last_role
-                    on_launched=launched
-                />
+                {composer}
             </div>
             <FilesPanel project thread/>
         </div>

@@ -76,7 +76,12 @@ impl Scroller {
 
     /// Makes a change without moving what is read.
     pub fn keep_place(self, change: impl FnOnce()) {
-        let held = self.first_seen().map(|element| {
+        self.hold(self.first_seen(), change);
+    }
+
+    /// Makes a change that leaves `element` where it is seen.
+    pub fn hold(self, element: Option<Element>, change: impl FnOnce()) {
+        let held = element.map(|element| {
             let top = element.get_bounding_client_rect().top();
             (element, top)
         });

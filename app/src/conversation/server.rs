@@ -2,7 +2,10 @@
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
-use domain::{access::Permission, view::FileVersion};
+use domain::{
+    access::Permission,
+    view::{Author, FileVersion},
+};
 use domain::{
     branch::Branch,
     file::FilePath,
@@ -35,6 +38,8 @@ pub struct Part {
     pub message: Option<MessageId>,
     pub before: Option<MessageId>,
     pub after: Option<MessageId>,
+    /// Of this message the whole text is wanted, however long it is.
+    pub whole: Option<MessageId>,
 }
 
 /// A part of a conversation, as it was drawn.
@@ -72,6 +77,9 @@ pub struct FileHere {
 pub struct Entry {
     pub message: Message,
     pub run: Option<RunDetail>,
+    /// How long its text is, in bytes, where the message has only the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<u64>,
 }
 
 /// What the composer offers.
@@ -91,7 +99,10 @@ pub async fn list_conversations(
     let (engine, user) = crate::session::caller().await?;
     // Before the list: a change in between is heard again rather than missed.
     let changes = engine.project_cursor(&user, &project).await?;
-    let page = engine.tasks(&user, &project, cursor.as_deref()).await?;
+    let mut page = engine.tasks(&user, &project, cursor.as_deref()).await?;
+    for task in &mut page.items {
+        task.title = engine::plain_line(&task.title);
+    }
     Ok(ConversationList { page, changes, now: crate::live::server_time() })
 }
 
@@ -104,7 +115,8 @@ pub async fn open_conversation(
     let (engine, user) = crate::session::caller().await?;
     let changes = engine.project_cursor(&user, &project).await?;
     let may_edit = engine.project(&user, &project).await?.permission >= Permission::Editor;
-    let summary = engine.task(&user, &project, task).await?;
+    let mut summary = engine.task(&user, &project, task).await?;
+    summary.title = engine::plain_line(&summary.title);
     let seen = engine.seen(&user, &project, task).await?;
     let place = match part {
         Part { message: Some(message), .. } => engine::Place::Around(message),
@@ -119,13 +131,26 @@ pub async fn open_conversation(
         FileHere { path, version, bytes, run }
     });
     let mut messages = Vec::with_capacity(read.messages.len());
-    for mut message in read.messages {
+    let mut read_messages = read.messages.into_iter().peekable();
+    while let Some(mut message) = read_messages.next() {
         message.metadata = None;
+        // What a template was given is folded anyway.
+        let launches = read_messages.peek().and_then(|next| next.run.as_ref());
+        let launches = launches.is_some_and(|run| run.template.key.as_ref() != crate::run::ASK);
+        let mut whole = None;
+        if message.author == Author::User
+            && !launches
+            && part.whole != Some(message.id)
+            && let Some(beginning) = super::long::beginning(&message.content)
+        {
+            whole = Some(message.content.len() as u64);
+            message.content = beginning.to_owned();
+        }
         let run = match message.run.take() {
             Some(run) => Some(engine.run(&user, &project, run.number).await?),
             None => None,
         };
-        messages.push(Entry { message, run });
+        messages.push(Entry { message, run, whole });
     }
     Ok(ConversationPage {
         task: summary,

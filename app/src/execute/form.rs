@@ -20,6 +20,7 @@ use crate::{
     keyboard::send_form,
     layout::{PageHeader, use_crumb},
     load::{draw, load},
+    project::{ReadOnly, use_may_edit},
     run::letter,
     ui::{
         Button, ButtonKind, ButtonLink, ButtonSize, ButtonVariant, EmptyState, Glyph, Kbd, Notice, Skeleton,
@@ -68,6 +69,7 @@ pub fn ExecuteForm(
                     view! { <Title name href=format!("/p/{project}/templates/{template}")/> }
                 });
                 let form = match ready {
+                    Ok(_) if !use_may_edit() => view! { <ReadOnly can="run templates"/> }.into_any(),
                     Ok(ready) if ready.roles.is_empty() => view! { <NoRoles project/> }.into_any(),
                     Ok(ready) => view! { <Filled project template ready task branch on_launched/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),

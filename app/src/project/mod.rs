@@ -1,11 +1,17 @@
 //! The project that a page belongs to, read from its address; how to get to another.
 
+mod access;
 mod home;
 #[cfg(feature = "ssr")]
 mod last;
 mod server;
 mod switcher;
 
+#[cfg(feature = "ssr")]
+pub use access::MayEdit;
+#[cfg(not(feature = "ssr"))]
+pub use access::permission_known;
+pub use access::{ReadOnly, use_may_edit};
 pub use home::{HomePage, NewProjectPage};
 pub use server::{home_project, list_projects};
 pub use switcher::{ProjectItems, ProjectSwitcher, Projects};
@@ -29,7 +35,8 @@ pub fn use_project_here() -> Memo<Option<ProjectKey>> {
     Memo::new(move |_| project_of(&pathname.read()))
 }
 
-fn project_of(pathname: &str) -> Option<ProjectKey> {
+/// The project that an address names.
+pub fn project_of(pathname: &str) -> Option<ProjectKey> {
     let mut parts = pathname.trim_start_matches('/').split('/');
     (parts.next() == Some("p")).then(|| parts.next()).flatten().and_then(|key| ProjectKey::parse(key).ok())
 }

@@ -13,10 +13,10 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// What the menus of projects show. The frame provides it, once for all of them.
+/// What the menus of projects show, and what the one who looks may do in each. The frame provides it, once for all.
 #[derive(Clone, Copy)]
 pub struct Projects {
-    list: Loaded<Result<Vec<Project>>>,
+    pub(super) list: Loaded<Result<Vec<Project>>>,
     user: Loaded<Result<Option<User>>>,
 }
 

@@ -12,10 +12,10 @@ use crate::{
     form::{FaultNotice, FaultPage, error_at, fault_of},
     layout::{PageHeader, use_crumb},
     load::{Loaded, draw, load},
-    project::use_project,
+    project::{ReadOnly, use_may_edit, use_project},
     ui::{
-        Badge, Button, ButtonKind, ButtonVariant, ConfirmDialog, Glyph, InputKind, RelativeTime, RoleChip,
-        Skeleton, SkeletonShape, TextArea, TextField, use_toasts,
+        Badge, Button, ButtonKind, ButtonVariant, CodeBlock, ConfirmDialog, Glyph, InputKind, RelativeTime,
+        RoleChip, Skeleton, SkeletonShape, TextArea, TextField, use_toasts,
     },
 };
 use domain::{
@@ -39,7 +39,12 @@ pub fn NewRolePage() -> impl IntoView {
     let offered = load(|| (), |()| offered_models());
     view! {
         <PageHeader title="New role"/>
-        <RoleEditor project offered form version=None on_saved=Callback::new(|_| {})/>
+        {if use_may_edit() {
+            let on_saved = Callback::new(|_| {});
+            view! { <RoleEditor project offered form version=None on_saved/> }.into_any()
+        } else {
+            view! { <ReadOnly can="make roles"/> }.into_any()
+        }}
     }
     .into_any()
 }
@@ -68,6 +73,7 @@ fn SavedRole(
     offered: Loaded<fault::Result<Offered>>,
     role: Role,
 ) -> impl IntoView {
+    let may_edit = use_may_edit();
     let form = RoleForm::of(&role);
     let version = Some(role.version);
     let key = role.key.clone();
@@ -76,19 +82,44 @@ fn SavedRole(
     let name = Signal::derive(move || saved.with(|role| role.name.clone()));
     use_crumb(move || Some(name.get()));
     let delete = key.clone();
-    let actions = move || view! { <Delete project key=delete name/> };
+    let actions = move || may_edit.then(|| view! { <Delete project key=delete name/> });
     let toasts = use_toasts();
     let on_saved = Callback::new(move |role: Role| {
         toasts.success(format!("Saved as version {}", role.version));
         saved.set(role);
     });
+    let body = if may_edit {
+        view! { <RoleEditor project offered form version on_saved/> }.into_any()
+    } else {
+        view! { <RoleAsItIs form/> }.into_any()
+    };
     view! {
         <PageHeader title=name actions>
             <RoleChip role=key.to_string()/>
             <Badge>{move || format!("version {}", saved.read().version)}</Badge>
             <span class="page-fact">"saved " <RelativeTime at=Signal::derive(move || saved.read().updated_at)/></span>
         </PageHeader>
-        <RoleEditor project offered form version on_saved/>
+        {body}
+    }
+}
+
+/// For those who may only read.
+#[component]
+fn RoleAsItIs(form: RoleForm) -> impl IntoView {
+    let RoleForm { base_prompt, model, temperature, max_tokens, tools, .. } = form;
+    let facts = [
+        ("Model", model),
+        ("Temperature", temperature),
+        ("Most tokens per answer", max_tokens),
+        ("Tools", tools),
+    ];
+    let fact = |(term, said): (&'static str, String)| view! { <div><dt>{term}</dt><dd>{said}</dd></div> };
+    let facts = facts.into_iter().filter(|(_, said)| !said.is_empty()).map(fact).collect_view();
+    view! {
+        <div class="stack">
+            <dl class="run-facts">{facts}</dl>
+            <CodeBlock text=base_prompt title="Base prompt" wrap=true/>
+        </div>
     }
 }
 

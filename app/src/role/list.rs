@@ -6,7 +6,7 @@ use crate::{
     keyboard::use_shortcut,
     layout::PageHeader,
     load::{draw, load},
-    project::use_project,
+    project::{use_may_edit, use_project},
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, Notice, Pager, RelativeTime, RoleChip, RowLink,
         Skeleton, SkeletonShape, Table, Tone,
@@ -26,31 +26,46 @@ pub fn RolesPage() -> impl IntoView {
     let query = use_query_map();
     let cursor = Memo::new(move |_| query.read().get("cursor"));
     let roles = load(move || (project.get(), cursor.get()), |(project, cursor)| list_roles(project, cursor));
-    let navigate = use_navigate();
-    use_shortcut("n", "New role", move || {
-        navigate(&format!("/p/{}/roles/new", project.get_untracked()), Default::default());
-    });
-    let actions = move || {
-        let href = Signal::derive(move || format!("/p/{}/roles/new", project.get()));
-        view! {
-            <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                "New role"
-            </ButtonLink>
-        }
-    };
     view! {
-        <PageHeader title="Roles" actions/>
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
                 {draw(roles, move |answer| match answer {
-                    Ok(page) if page.items.is_empty() && cursor.get_untracked().is_none() => {
-                        view! { <NoRoles project=project.get_untracked()/> }.into_any()
+                    Ok(page) => {
+                        let first = cursor.get_untracked().is_none();
+                        view! { <Roles project=project.get_untracked() first page/> }.into_any()
                     }
-                    Ok(page) => view! { <RoleTable project=project.get_untracked() page/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 })}
             </Transition>
     }
     .into_any()
+}
+
+#[component]
+fn Roles(project: ProjectKey, first: bool, page: Page<Role>) -> impl IntoView {
+    let may_edit = use_may_edit();
+    let href = StoredValue::new(format!("/p/{project}/roles/new"));
+    if may_edit {
+        let navigate = use_navigate();
+        use_shortcut("n", "New role", move || navigate(&href.get_value(), Default::default()));
+    }
+    let actions = move || {
+        may_edit.then(|| {
+            view! {
+                <ButtonLink href=href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                    "New role"
+                </ButtonLink>
+            }
+        })
+    };
+    let list = if first && page.items.is_empty() {
+        view! { <NoRoles project may_edit/> }.into_any()
+    } else {
+        view! { <RoleTable project page/> }.into_any()
+    };
+    view! {
+        <PageHeader title="Roles" actions/>
+        {list}
+    }
 }
 
 #[component]
@@ -100,14 +115,16 @@ fn RoleTable(project: ProjectKey, page: Page<Role>) -> impl IntoView {
 }
 
 #[component]
-fn NoRoles(project: ProjectKey) -> impl IntoView {
+fn NoRoles(project: ProjectKey, may_edit: bool) -> impl IntoView {
     let href = format!("/p/{project}/roles/new?key={GENERAL_WORKER}&name=General%20worker");
     let action = move || {
-        view! {
-            <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                "Make the general worker"
-            </ButtonLink>
-        }
+        may_edit.then(|| {
+            view! {
+                <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                    "Make the general worker"
+                </ButtonLink>
+            }
+        })
     };
     view! {
         <EmptyState title="No roles yet" glyph=Glyph::Roles action>

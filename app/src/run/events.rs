@@ -205,6 +205,7 @@ pub(super) fn what(kind: &EventKind) -> String {
         EventKind::Finished { output, usage, .. } => {
             format!("{} bytes, {} tokens", output.bytes, usage.total())
         }
+        EventKind::Said { text, .. } => format!("{} bytes, not taken as the output", text.bytes),
         EventKind::StepFailed { error, retry_at, .. }
         | EventKind::TimedOut { error, retry_at, .. }
         | EventKind::Interrupted { error, retry_at, .. } => {

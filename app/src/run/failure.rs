@@ -1,13 +1,27 @@
 //! A failed run in plain words: what happened, where, what was kept, and what to do next.
 
-use super::words::kept_words;
-use crate::ui::{ButtonLink, ButtonSize};
-use domain::{error::ErrorClass, key::ProjectKey, run::RunState};
+use super::words::{answer_words, kept_words};
+use crate::{
+    project::use_may_edit,
+    ui::{Button, ButtonLink, ButtonSize},
+};
+use domain::{
+    error::ErrorClass,
+    event::Decision,
+    key::ProjectKey,
+    run::{Answer, RunState, StepState},
+};
 use leptos::prelude::*;
 
 #[component]
-pub fn Failure(project: ProjectKey, #[prop(into)] state: Signal<RunState>) -> impl IntoView {
+pub fn Failure(
+    project: ProjectKey,
+    #[prop(into)] state: Signal<RunState>,
+    /// Opens the dialog that runs a part of the run again, for those who may.
+    rerun: Option<RwSignal<bool>>,
+) -> impl IntoView {
     let told = Memo::new(move |_| state.with(Told::from_state));
+    let may_edit = use_may_edit();
     move || {
         let project = project.clone();
         told.get().map(|told| {
@@ -21,7 +35,20 @@ pub fn Failure(project: ProjectKey, #[prop(into)] state: Signal<RunState>) -> im
                     <p class="run-failure-kept">{told.kept}</p>
                     <p class="run-failure-advice">
                         <span>{told.advice}</span>
-                        <ButtonLink href size=ButtonSize::Small>{label}</ButtonLink>
+                        {if told.rejected {
+                            let again = |open: RwSignal<bool>| {
+                                view! {
+                                    <Button size=ButtonSize::Small on_click=move || open.set(true)>
+                                        "Rerun from a step…"
+                                    </Button>
+                                }
+                            };
+                            rerun.map(again).into_any()
+                        } else {
+                            may_edit
+                                .then(|| view! { <ButtonLink href size=ButtonSize::Small>{label}</ButtonLink> })
+                                .into_any()
+                        }}
                     </p>
                 </div>
             }
@@ -38,6 +65,8 @@ struct Told {
     message: String,
     kept: String,
     advice: &'static str,
+    /// A person, or the time limit, decided so: there is nothing to mend in models and roles.
+    rejected: bool,
     template: Option<String>,
     task_role: Option<String>,
 }
@@ -52,16 +81,37 @@ impl Told {
             (Some(name), None) => format!("{name}: "),
             (None, _) => String::new(),
         };
+        let rejection = step.and_then(rejection);
+        let (message, advice) = match rejection {
+            Some(answer) => (
+                answer_words(answer),
+                if answer.by.is_some() {
+                    "Rerun from the step that is to do better, or from this one to be asked again."
+                } else {
+                    "Nobody answered in time. A rerun from this step asks again."
+                },
+            ),
+            None => (failure.error.message.clone(), advice(failure.error.class)),
+        };
         Some(Self {
             class: failure.error.class,
             place,
-            message: failure.error.message.clone(),
+            message,
             kept: kept_words(state),
-            advice: advice(failure.error.class),
+            advice,
+            rejected: rejection.is_some(),
             template: state.template.as_ref().map(|template| template.key.to_string()),
             task_role: step.and_then(|step| step.role.as_ref()).map(|role| role.key.to_string()),
         })
     }
+}
+
+/// Who said no, to the step itself or to one of its items.
+fn rejection(step: &StepState) -> Option<&Answer> {
+    fn rejected(step: &StepState) -> Option<&Answer> {
+        step.question.as_ref()?.answer.as_ref().filter(|answer| answer.decision == Decision::Reject)
+    }
+    rejected(step).or_else(|| step.item_runs().iter().find_map(rejected))
 }
 
 /// What helps, by class.

@@ -32,11 +32,10 @@ pub fn Graph(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -> i
             looked_at.set(Some(step.index()));
         }
     });
-    let navigate = StoredValue::new_local(use_navigate());
+    let navigate = use_navigate();
     let open = Callback::new(move |index: usize| {
         let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-        navigate
-            .with_value(|navigate| navigate(&format!("?tab=graph&step={}", StepRunId::of(index)), options));
+        navigate(&format!("?tab=graph&step={}", StepRunId::of(index)), options);
     });
     let look = Callback::new(move |index: usize| -> Signal<Look> {
         let id = StepRunId::of(index);

@@ -38,6 +38,7 @@ pub use page::RunPage;
 pub use question::Questions;
 pub use rerun::Rerun;
 pub use status::Status;
+pub use text::read_whole;
 #[cfg(test)]
 pub use words::{run_status, step_status};
 

@@ -209,6 +209,13 @@ fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Times
             </p>
             {failure}
             {attempt
+                .said
+                .filter(|said| said.bytes > 0)
+                .map(|text| {
+                    let project = project.clone();
+                    view! { <StoredText project run=run.number label="What it said" text kind=TextKind::Plain/> }
+                })}
+            {attempt
                 .prompt
                 .map(|text| {
                     view! { <StoredText project run=run.number label="Exact prompt" text kind=TextKind::Prompt/> }

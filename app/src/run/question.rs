@@ -13,7 +13,14 @@ use crate::{
     load::parse,
     ui::{Button, ButtonKind, ButtonVariant, RelativeTime, TextArea, TimeLeft, use_toasts},
 };
-use domain::{event::Decision, id::StepRunId, key::ProjectKey, view::Content};
+use domain::{
+    event::{Decision, TextRef},
+    id::StepRunId,
+    key::ProjectKey,
+    plan::PlannedStep,
+    run::RunState,
+    view::Content,
+};
 use leptos::{form::ActionForm, prelude::*};
 use serde_json::Value;
 use std::sync::Arc;
@@ -52,27 +59,32 @@ pub fn Questions(
 fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard_by: Owner) -> impl IntoView {
     let asked = run.state.with_untracked(|state| {
         let question = state.step_run(id)?.question.clone()?;
-        Some((state.label(id), question))
+        let planned = state.plan.steps.get(id.index())?;
+        // Nothing is proposed but to go on: one decides about what came before.
+        let before = if question.proposal.head == "true" { before(state, planned) } else { Vec::new() };
+        // A step without words of its own asks with its name.
+        let wordless = question.question.head == planned.name;
+        Some((state.label(id), question, wordless, before))
     });
-    let Some((label, question)) = asked else { return ().into_any() };
+    let Some((label, question, wordless, before)) = asked else { return ().into_any() };
     let words = read_whole(project.clone(), run.number, &question.question);
     let proposal = read_whole(project.clone(), run.number, &question.proposal);
+    let shown = (question.proposal.head != "true").then(|| to_read(proposal, &question.proposal.head, true));
+    let before = before.into_iter().map(|(name, text)| {
+        let read = read_whole(project.clone(), run.number, &text);
+        view! {
+            <div>
+                <p class="muted">{name}</p>
+                {to_read(read, &text.head, text.json)}
+            </div>
+        }
+    });
+    let before = before.collect_view();
     let limit = question.until.map(|until| {
         let words =
             if question.on_timeout == Decision::Reject { "Rejects by itself" } else { "Approves by itself" };
         view! { <TimeLeft at=until words/> }
     });
-    let shown = move || match proposal.get() {
-        None => {
-            view! { <pre class="run-text" tabindex="0">{question.proposal.head.clone()} "…"</pre> }.into_any()
-        }
-        // Nothing is proposed but to go on.
-        Some(Ok(content)) if content.text == "true" => ().into_any(),
-        Some(Ok(content)) => drawn(&content.text, TextKind::Json, true),
-        Some(Err(fault)) => {
-            view! { <p class="run-text-fault" role="alert">{fault.to_string()}</p> }.into_any()
-        }
-    };
     let (title, head) = (format!("{label} waits for a person"), question.question.head.clone());
     view! {
         <section class="question" aria-label=title>
@@ -83,11 +95,13 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard
             </p>
             <p class="question-words">
                 {move || match words.get() {
+                    _ if wordless => "It asks nothing in particular: once it is approved, the run goes on.".to_owned(),
                     Some(Ok(content)) => content.text,
                     _ => head.clone(),
                 }}
             </p>
             {shown}
+            {before}
             {if may_edit {
                 view! { <AnswerForm project run id proposal heard_by/> }.into_any()
             } else {
@@ -96,6 +110,46 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard
         </section>
     }
     .into_any()
+}
+
+/// What a step follows: the outputs of the steps before it, or what the run was given.
+fn before(state: &RunState, planned: &PlannedStep) -> Vec<(String, TextRef)> {
+    let outputs = planned.depends_on.iter().filter_map(|on| {
+        let output = state.steps.get(*on as usize)?.output.clone()?;
+        Some((format!("{} gave", state.plan.steps[*on as usize].name), output))
+    });
+    let mut before: Vec<_> = outputs.take(SHOWN).collect();
+    if before.is_empty() {
+        // An empty input says nothing.
+        let input = state.input.clone().filter(|input| input.head != "{}");
+        before.extend(input.map(|input| ("The run was given".to_owned(), input)));
+    }
+    before
+}
+
+/// A text to decide about: how it begins, until all that a page shows of it is here.
+fn to_read(
+    read: ReadSignal<Option<fault::Result<Content>>>,
+    head: &str,
+    json: bool,
+) -> impl Fn() -> AnyView + Send + use<> {
+    let head = if json { beginning(head) } else { head.to_owned() };
+    move || match read.get() {
+        None => view! { <pre class="run-text" tabindex="0">{head.clone()} "…"</pre> }.into_any(),
+        Some(Ok(content)) => drawn(&content.text, TextKind::Plain, json),
+        Some(Err(fault)) => {
+            view! { <p class="run-text-fault" role="alert">{fault.to_string()}</p> }.into_any()
+        }
+    }
+}
+
+/// The head of a JSON value, readable where that is a text: without its quotes and escapes.
+fn beginning(head: &str) -> String {
+    // It may end within an escape.
+    let ends = (0..6).filter_map(|less| head.get(..head.len().checked_sub(less)?));
+    ends.filter_map(|head| parse::<String>(&format!("{head}\"")).ok())
+        .next()
+        .unwrap_or_else(|| head.to_owned())
 }
 
 #[component]
@@ -188,4 +242,22 @@ fn AnswerForm(
         </ActionForm>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_a_text_is_read_without_its_quotes() {
+        for (head, shown) in [
+            (r#""A bridge.\nOf st"#, "A bridge.\nOf st"),
+            (r#""It ends within \"#, "It ends within "),
+            (r#""or within \u00"#, "or within "),
+            (r#"{"score": "a"#, r#"{"score": "a"#),
+            ("tru", "tru"),
+        ] {
+            assert_eq!(beginning(head), shown, "{head}");
+        }
+    }
 }

@@ -22,10 +22,11 @@ const ALL: usize = 1_000_000;
 /// How many step runs are printed.
 const STEPS: usize = 1_000;
 
-/// A part of the report: a step run's line, and its output.
+/// A part of the report: a step run's line, and its output, or what was said in it instead.
 struct Line {
     id: StepRunId,
     output: Option<String>,
+    said: Option<String>,
 }
 
 /// The texts that one report prints.
@@ -77,7 +78,11 @@ pub async fn report_html(
             Some(text) => Some(texts.read(text).await?),
             None => None,
         };
-        lines.push(Line { id, output });
+        let said = match state.step_run(id).and_then(StepState::said) {
+            Some(text) => Some(texts.read(text).await?),
+            None => None,
+        };
+        lines.push(Line { id, output, said });
     }
     Ok(drawn(&detail, input, output, lines))
 }
@@ -207,9 +212,20 @@ fn told(state: &RunState, line: Line) -> AnyView {
         .collect();
     let answer = step.question.as_ref().and_then(|question| question.answer.as_ref()).map(answer_words);
     let skipped = step.skipped.clone();
-    if failures.is_empty() && answer.is_none() && skipped.is_none() && line.output.is_none() {
+    if failures.is_empty()
+        && answer.is_none()
+        && skipped.is_none()
+        && line.output.is_none()
+        && line.said.is_none()
+    {
         return ().into_any();
     }
+    let said = line.said.map(|said| {
+        view! {
+            <p>"Said, but not taken as its output:"</p>
+            {text(Some(said), "")}
+        }
+    });
     view! {
         <section class="report-step">
             <h4>{state.label(line.id)}</h4>
@@ -217,6 +233,7 @@ fn told(state: &RunState, line: Line) -> AnyView {
             {answer.map(|answer| view! { <p>{answer}</p> })}
             {failures.into_iter().map(|failure| view! { <p class="report-error">{failure}</p> }).collect_view()}
             {line.output.map(|output| text(Some(output), ""))}
+            {said}
         </section>
     }
     .into_any()

@@ -31,16 +31,19 @@ const FAILED: &str = "failed";
 
 /// The button, once the run has ended. `leave`: go to the page of the new run.
 #[component]
-pub fn Rerun(project: ProjectKey, run: LiveRun, leave: bool) -> impl IntoView {
+pub fn Rerun(
+    project: ProjectKey,
+    run: LiveRun,
+    leave: bool,
+    /// For whoever else opens its dialog.
+    #[prop(default = RwSignal::new(false))]
+    open: RwSignal<bool>,
+) -> impl IntoView {
     let live = run.is_live();
     // Made when it is first asked for: a conversation has many runs.
-    let wanted = RwSignal::new(false);
-    let open = RwSignal::new(false);
+    let wanted = Memo::new(move |wanted: Option<&bool>| wanted == Some(&true) || open.get());
     let project = StoredValue::new(project);
-    let ask = move || {
-        wanted.set(true);
-        open.set(true);
-    };
+    let ask = move || open.set(true);
     view! {
         {move || {
             (!live.get())

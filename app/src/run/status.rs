@@ -60,6 +60,7 @@ pub fn Status(
         open.set(event_target::<web_sys::Element>(&event).has_attribute("open"));
     };
     look_at_failure(&project, run, compact);
+    let rerun = RwSignal::new(false);
     let status = Memo::new(move |_| state.with(run_status));
     let warnings = Memo::new(move |_| state.read().warnings.clone());
     let bytes = Memo::new(move |_| run.bytes_generated());
@@ -70,7 +71,7 @@ pub fn Status(
             <div class="run-status-actions">
                 <a class="link run-status-run" href=href hidden=compact>"run " {number.0}</a>
                 <Stop project=project.clone() run/>
-                {may_edit.then(|| view! { <Rerun project=project.clone() run leave=compact/> })}
+                {may_edit.then(|| view! { <Rerun project=project.clone() run leave=compact open=rerun/> })}
                 <CompareLink project=project.clone() run/>
                 <CopyOutput project=project.clone() run/>
             </div>
@@ -113,7 +114,7 @@ pub fn Status(
             </details>
             <Questions project=project.clone() run may_edit/>
             {(!compact).then(|| view! { <FileLine project=project.clone() run/> })}
-            <Failure project=project.clone() state/>
+            <Failure project=project.clone() state rerun=may_edit.then_some(rerun)/>
         </section>
     }
     .into_any()

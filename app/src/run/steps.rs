@@ -13,7 +13,7 @@ use crate::{
     ui::{RoleChip, StatusBadge, format_count, format_duration},
 };
 use domain::{
-    id::StepRunId,
+    id::{RunNumber, StepRunId},
     key::ProjectKey,
     run::{StepState, StepStatus},
 };
@@ -90,6 +90,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
             {move || notice(&step.read())}
             <Nested project=project.get_value() step/>
             {(!text_elsewhere).then(|| view! { <LiveOutput run id step/> })}
+            {(!text_elsewhere).then(|| view! { <Said project=project.get_value() run=number step/> })}
             <div class="run-step-texts">
                 {move || {
                     output
@@ -147,6 +148,20 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
         <Show when=move || open.get().is_some()>
             <Following label=label.clone() text=shown/>
         </Show>
+    }
+}
+
+/// What was said last in a step that has ended without an output.
+#[component]
+fn Said(project: ProjectKey, run: RunNumber, step: Memo<StepState>) -> impl IntoView {
+    let said = Memo::new(move |_| step.read().said().cloned());
+    let stopped = move || step.read_untracked().status == StepStatus::Cancelled;
+    move || {
+        let (project, stopped) = (project.clone(), stopped());
+        said.get().map(|text| {
+            let label = if stopped { "Said before it was stopped" } else { "Said in vain" };
+            view! { <StoredText project run label text kind=TextKind::Plain open=stopped/> }
+        })
     }
 }
 

@@ -3,13 +3,18 @@
 use super::server::StopRun;
 use crate::{
     live::LiveRun,
+    project::use_may_edit,
     ui::{Button, ButtonKind, ButtonSize, Glyph},
 };
 use domain::key::ProjectKey;
 use leptos::{form::ActionForm, prelude::*};
 
+/// Not for those who may only read.
 #[component]
 pub fn Stop(project: ProjectKey, run: LiveRun) -> impl IntoView {
+    if !use_may_edit() {
+        return ().into_any();
+    }
     let stop = ServerAction::<StopRun>::new();
     let live = run.is_live();
     let project = StoredValue::new(project.to_string());

@@ -50,9 +50,10 @@ pub fn StoredText(
     let loaded = RwSignal::new(None::<Result<Content, Fault>>);
     let href = content_url(&project, run, &text);
     let id = text.id;
+    let whole_is_head = text.bytes as usize <= text.head.len();
     let load = move || {
         let project = project.clone();
-        if loaded.with_untracked(|loaded| !matches!(loaded, Some(Ok(_)))) {
+        if !whole_is_head && loaded.with_untracked(|loaded| !matches!(loaded, Some(Ok(_)))) {
             spawn_local(async move {
                 let read = read_text(project, run, id).await;
                 _ = loaded.try_set(Some(read));
@@ -68,7 +69,6 @@ pub fn StoredText(
             load();
         }
     };
-    let whole_is_head = text.bytes as usize <= text.head.len();
     let (head, length, json) = (text.head, text.bytes, text.json);
     view! {
         <details class="stored-text" open=open on:toggle=toggled>
@@ -146,7 +146,7 @@ pub(super) fn indented(value: &Value) -> String {
 }
 
 /// A stored text, as much of it as a page shows: at hand where its head is all of it, else read by the browser.
-pub(super) fn read_whole(
+pub fn read_whole(
     project: ProjectKey,
     run: RunNumber,
     text: &TextRef,

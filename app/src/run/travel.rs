@@ -152,7 +152,7 @@ fn Slider(log: Arc<Log>, shown: LiveRun, past: RwSignal<Option<LiveRun>>) -> imp
     let playing = StoredValue::new(None::<IntervalHandle>);
     let plays = RwSignal::new(false);
     let (navigate, query) = (use_navigate(), use_query_map());
-    let address = StoredValue::new_local(move |at: Option<usize>| {
+    let address = StoredValue::new(move |at: Option<usize>| {
         let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
         let mut here = query.get_untracked();
         match at {

@@ -32,25 +32,33 @@ pub fn of_nowhere() -> Vec<Entry> {
     entries
 }
 
-pub fn of_project(project: &ProjectKey, templates: Vec<TemplateSummary>, roles: Vec<Role>) -> Vec<Entry> {
+/// What writes is there for those who may.
+pub fn of_project(
+    project: &ProjectKey,
+    may_edit: bool,
+    templates: Vec<TemplateSummary>,
+    roles: Vec<Role>,
+) -> Vec<Entry> {
     let base = format!("/p/{project}");
     let mut entries: Vec<_> = Section::EVERY
         .into_iter()
         .filter(|section| *section != Section::Settings)
         .map(|section| entry(EntryKind::Page, section.label(), "", section.href(project)))
         .collect();
-    for (label, path) in [
-        ("New conversation", "conversations/new"),
-        ("New template", "templates/new"),
-        ("New role", "roles/new"),
-    ] {
-        entries.push(entry(EntryKind::Action, label, "", format!("{base}/{path}")));
-    }
-    for template in &templates {
-        // With what was put in last time: who comes this way is in a hurry.
-        let href = format!("{base}/templates/{}/execute?again=1", template.key);
-        let label = format!("Execute {}…", template.name);
-        entries.push(entry(EntryKind::Execute, label, template.key.as_str(), href));
+    if may_edit {
+        for (label, path) in [
+            ("New conversation", "conversations/new"),
+            ("New template", "templates/new"),
+            ("New role", "roles/new"),
+        ] {
+            entries.push(entry(EntryKind::Action, label, "", format!("{base}/{path}")));
+        }
+        for template in &templates {
+            // With what was put in last time: who comes this way is in a hurry.
+            let href = format!("{base}/templates/{}/execute?again=1", template.key);
+            let label = format!("Execute {}…", template.name);
+            entries.push(entry(EntryKind::Execute, label, template.key.as_str(), href));
+        }
     }
     for template in templates {
         let href = format!("{base}/templates/{}", template.key);
@@ -89,10 +97,11 @@ pub fn kind(what: &FoundThing) -> EntryKind {
 
 pub fn found(project: &ProjectKey, found: Found) -> Entry {
     let href = href(project, &found.what);
+    let title = engine::plain_line(&found.title);
     let excerpt: String = found.excerpt.iter().map(|piece| piece.text.as_str()).collect();
     match kind(&found.what) {
         // A message is known by what it says.
-        EntryKind::Message => entry(EntryKind::Message, excerpt, found.title, href),
-        kind => entry(kind, found.title, "", href),
+        EntryKind::Message => entry(EntryKind::Message, excerpt, title, href),
+        kind => entry(kind, title, "", href),
     }
 }

@@ -99,7 +99,7 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
         lines
     });
     let (keyboard, preferences, navigate) = (use_keyboard(), expect_context::<Preferences>(), use_navigate());
-    let choose = StoredValue::new_local(move |entry: Entry| {
+    let choose = StoredValue::new(move |entry: Entry| {
         open.set(false);
         recent::remember(project.get_untracked().as_ref(), &entry);
         match entry.href.strip_prefix(DO) {

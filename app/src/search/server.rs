@@ -64,9 +64,10 @@ impl EntryKind {
 pub async fn palette_entries(project: Option<ProjectKey>) -> Result<Vec<Entry>, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let Some(project) = project else { return Ok(super::entries::of_nowhere()) };
+    let may_edit = engine.project(&user, &project).await?.permission >= domain::access::Permission::Editor;
     let templates = engine.templates(&user, &project, None).await?.items;
     let roles = engine.roles(&user, &project, None).await?.items;
-    Ok(super::entries::of_project(&project, templates, roles))
+    Ok(super::entries::of_project(&project, may_edit, templates, roles))
 }
 
 /// What a search finds, as lines of the palette.

@@ -10,11 +10,16 @@ use crate::{
     form::FaultPage,
     layout::{PageHeader, use_crumb},
     load::{draw, load},
-    project::use_project,
+    project::{ReadOnly, use_may_edit, use_project},
     ui::{Badge, ButtonLink, Skeleton, SkeletonShape},
 };
+use domain::key::TemplateKey;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{
+    NavigateOptions,
+    components::Redirect,
+    hooks::{use_navigate, use_query_map},
+};
 
 /// `/templates/new`: what to begin with, then the editor (`?from=blank`).
 #[component]
@@ -38,6 +43,7 @@ pub fn NewTemplatePage() -> impl IntoView {
         <PageHeader title="New template"/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
             {draw(begun, move |answer| match answer {
+                Ok(_) if !use_may_edit() => view! { <ReadOnly can="make templates"/> }.into_any(),
                 Ok(None) => view! { <Choose/> }.into_any(),
                 Ok(Some((source, checked))) => {
                     view! { <TemplateEditor project key=None source checked version=None/> }.into_any()
@@ -69,6 +75,7 @@ fn Choose() -> impl IntoView {
     }
 }
 
+/// Who may only read sees the template's page instead.
 #[component]
 pub fn EditTemplatePage() -> impl IntoView {
     let (project, at) = (use_project(), use_template());
@@ -80,9 +87,26 @@ pub fn EditTemplatePage() -> impl IntoView {
             Ok((detail, checked))
         },
     );
+    let navigate = use_navigate();
+    let on_made_anew = Callback::new(move |key: TemplateKey| {
+        if key == at.get_untracked().key {
+            loaded.refetch();
+            return;
+        }
+        // The same side and step of it; no way leads back to what is gone.
+        let looked_at = window().location().search().unwrap_or_default();
+        let to = format!("/p/{}/templates/{key}/edit{looked_at}", project.get_untracked());
+        let options = NavigateOptions { replace: true, ..NavigateOptions::default() };
+        navigate(&to, options);
+    });
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
             {draw(loaded, move |answer| match answer {
+                Ok((detail, _)) if !use_may_edit() => {
+                    let path = format!("/p/{}/templates/{}", project.get_untracked(), detail.key);
+                    let options = NavigateOptions { replace: true, ..NavigateOptions::default() };
+                    view! { <Redirect path options/> }.into_any()
+                }
                 Ok((detail, checked)) => {
                     let version = detail.version;
                     let name = detail.document.name.clone();
@@ -99,6 +123,7 @@ pub fn EditTemplatePage() -> impl IntoView {
                             source=detail.source
                             checked
                             version=Some(version)
+                            on_made_anew
                         />
                     }
                         .into_any()

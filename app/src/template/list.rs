@@ -6,7 +6,7 @@ use crate::{
     keyboard::use_shortcut,
     layout::PageHeader,
     load::{draw, load},
-    project::use_project,
+    project::{use_may_edit, use_project},
     ui::{
         ButtonLink, ButtonVariant, Column, EmptyState, Glyph, IconLink, Pager, RelativeTime, RowLink,
         Skeleton, SkeletonShape, Table, format_count,
@@ -26,26 +26,13 @@ pub fn TemplatesPage() -> impl IntoView {
     let cursor = Memo::new(move |_| query.read().get("cursor"));
     let templates =
         load(move || (project.get(), cursor.get()), |(project, cursor)| list_templates(project, cursor));
-    let navigate = use_navigate();
-    use_shortcut("n", "New template", move || {
-        navigate(&format!("/p/{}/templates/new", project.get_untracked()), Default::default());
-    });
-    let actions = move || {
-        let href = Signal::derive(move || format!("/p/{}/templates/new", project.get()));
-        view! {
-            <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                "New template"
-            </ButtonLink>
-        }
-    };
     view! {
-        <PageHeader title="Templates" actions/>
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Rows count=6/> }>
             {draw(templates, move |answer| match answer {
-                Ok(page) if page.items.is_empty() && cursor.get_untracked().is_none() => {
-                    view! { <NoTemplates project=project.get_untracked()/> }.into_any()
+                Ok(page) => {
+                    let first = cursor.get_untracked().is_none();
+                    view! { <Templates project=project.get_untracked() first page/> }.into_any()
                 }
-                Ok(page) => view! { <TemplateTable project=project.get_untracked() page/> }.into_any(),
                 Err(fault) => view! { <FaultPage fault/> }.into_any(),
             })}
         </Transition>
@@ -54,7 +41,40 @@ pub fn TemplatesPage() -> impl IntoView {
 }
 
 #[component]
-fn TemplateTable(project: ProjectKey, page: Page<TemplateSummary>) -> impl IntoView {
+fn Templates(project: ProjectKey, first: bool, page: Page<TemplateSummary>) -> impl IntoView {
+    let may_edit = use_may_edit();
+    let href = StoredValue::new(format!("/p/{project}/templates/new"));
+    if may_edit {
+        let navigate = use_navigate();
+        use_shortcut("n", "New template", move || navigate(&href.get_value(), Default::default()));
+    }
+    let new = move || {
+        may_edit.then(|| {
+            view! {
+                <ButtonLink href=href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                    "New template"
+                </ButtonLink>
+            }
+        })
+    };
+    let list = if first && page.items.is_empty() {
+        view! {
+            <EmptyState title="No templates yet" glyph=Glyph::Templates action=new>
+                "A template is a workflow: steps, what each asks, and what flows between them. Who does a step, the role, is chosen each time it is executed."
+            </EmptyState>
+        }
+            .into_any()
+    } else {
+        view! { <TemplateTable project may_edit page/> }.into_any()
+    };
+    view! {
+        <PageHeader title="Templates" actions=new/>
+        {list}
+    }
+}
+
+#[component]
+fn TemplateTable(project: ProjectKey, may_edit: bool, page: Page<TemplateSummary>) -> impl IntoView {
     let next = page.next.map(|cursor| format!("?cursor={cursor}"));
     let row = move |template: TemplateSummary| {
         let href = format!("/p/{project}/templates/{}", template.key);
@@ -73,13 +93,18 @@ fn TemplateTable(project: ProjectKey, page: Page<TemplateSummary>) -> impl IntoV
                     <RelativeTime at=template.updated_at/>
                 </td>
                 <td class="muted clip wide-only">{template.updated_by}</td>
-                <td class="tight">
-                    <IconLink glyph=Glyph::Play href=execute label/>
-                </td>
+                {may_edit
+                    .then(|| {
+                        view! {
+                            <td class="tight">
+                                <IconLink glyph=Glyph::Play href=execute label/>
+                            </td>
+                        }
+                    })}
             </tr>
         }
     };
-    let columns = vec![
+    let mut columns = vec![
         Column::new("Name"),
         Column::new("Key").wide_only(),
         Column::new("Steps").num(),
@@ -87,29 +112,14 @@ fn TemplateTable(project: ProjectKey, page: Page<TemplateSummary>) -> impl IntoV
         Column::new("Runs").num(),
         Column::new("Updated").tight().wide_only(),
         Column::new("By").wide_only(),
-        Column::new("Execute").hidden(),
     ];
+    if may_edit {
+        columns.push(Column::new("Execute").hidden());
+    }
     view! {
         <Table label="Templates" columns>
             {page.items.into_iter().map(row).collect_view()}
         </Table>
         <Pager next/>
-    }
-}
-
-#[component]
-fn NoTemplates(project: ProjectKey) -> impl IntoView {
-    let href = format!("/p/{project}/templates/new");
-    let action = move || {
-        view! {
-            <ButtonLink href variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                "New template"
-            </ButtonLink>
-        }
-    };
-    view! {
-        <EmptyState title="No templates yet" glyph=Glyph::Templates action>
-            "A template is a workflow: steps, what each asks, and what flows between them. Who does a step, the role, is chosen each time it is executed."
-        </EmptyState>
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     form::{FaultNotice, FaultPage, fault_of, sentence},
     layout::{PageHeader, use_crumb},
     load::{Loaded, draw, load},
-    project::use_project,
+    project::{use_may_edit, use_project},
     ui::{
         Badge, ButtonLink, ButtonVariant, CodeBlock, ConfirmDialog, Glyph, Menu, MenuItem, Notice, Skeleton,
         SkeletonShape, Tab, Tabs, Tone,
@@ -88,7 +88,8 @@ fn One(
     ];
     let actions = {
         let (base, project, detail) = (base.clone(), project.clone(), detail.clone());
-        move || view! { <Actions base project detail/> }
+        let may_edit = use_may_edit();
+        move || may_edit.then(|| view! { <Actions base project detail/> })
     };
     let newest = base.clone();
     let number = detail.newest;

@@ -19,6 +19,9 @@ pub struct Checked {
     /// None while the text cannot be read as a template.
     pub document: Option<Template>,
     pub problems: Vec<Problem>,
+    /// Likely slips, which keep it from nothing.
+    #[serde(default)]
+    pub hints: Vec<Problem>,
     /// The line on which each step begins, from 1.
     pub lines: Vec<u32>,
 }
@@ -134,17 +137,20 @@ pub async fn render_template(document: Template, before: String) -> Result<Rende
 
 #[cfg(feature = "ssr")]
 fn checked(engine: &engine::Engine, source: &str) -> Checked {
-    let (document, problems) = engine.check_template(source, engine::Format::Yaml);
-    Checked { document, problems, lines: domain::template::step_lines(source) }
+    let domain::template::Checked { template, problems, hints, .. } =
+        engine.check_template(source, engine::Format::Yaml);
+    Checked { document: template, problems, hints, lines: domain::template::step_lines(source) }
 }
 
-/// Makes a template (`key` none), or its next version. A form posted without script goes on to the template's page.
+/// Makes a template (`key` none), or its next version, and goes on to the template's page; with `stay`, who asks goes
+/// where they like.
 #[server]
 pub async fn save_template(
     project: ProjectKey,
     #[server(default)] key: Option<TemplateKey>,
     source: String,
     #[server(default)] based_on: Option<u32>,
+    #[server(default)] stay: bool,
 ) -> Result<TemplateDetail> {
     let (engine, user) = caller().await?;
     // A form sends its texts with CRLF; a document has plain line ends.
@@ -154,7 +160,9 @@ pub async fn save_template(
         None => engine.create_template(&user, &project, &source, yaml).await?,
         Some(key) => engine.update_template(&user, &project, &key, &source, yaml, based_on).await?,
     };
-    leptos_axum::redirect(&format!("/p/{project}/templates/{}", saved.key));
+    if !stay {
+        leptos_axum::redirect(&format!("/p/{project}/templates/{}", saved.key));
+    }
     Ok(saved)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     fault::Result,
     form::{FaultNotice, FaultPage, fault_of},
     load::{Loaded, draw_in_place},
+    project::use_may_edit,
     ui::{
         Badge, Button, ButtonKind, ButtonSize, ButtonVariant, Column, ConfirmDialog, RelativeTime, RowLink,
         Select, SelectOption, Skeleton, SkeletonShape, Table, Tone,
@@ -36,6 +37,7 @@ pub fn Versions(
     changes: Loaded<Option<Result<String>>>,
 ) -> impl IntoView {
     let (shown, newest) = (detail.version, detail.newest);
+    let may_edit = use_may_edit();
     let restore = ServerAction::<RestoreTemplate>::new();
     let fault = fault_of(restore);
     let wanted = RwSignal::new(None::<u32>);
@@ -58,7 +60,7 @@ pub fn Versions(
                 let href = format!("{base}?tab=versions&from={}&to={number}", number - 1);
                 view! { <a class="link" href=href data-noscroll="true">"What changed"</a> }
             });
-            let back = (number != newest).then(|| {
+            let back = (may_edit && number != newest).then(|| {
                 let ask = move || {
                     wanted.set(Some(number));
                     open.set(true);
@@ -87,19 +89,21 @@ pub fn Versions(
                     <td class="muted tight wide-only">{version.by}</td>
                     <td class="tight">{used}</td>
                     <td class="tight">{changed}</td>
-                    <td class="tight">{back}</td>
+                    {may_edit.then(|| view! { <td class="tight">{back}</td> })}
                 </tr>
             }
         }
     };
-    let columns = vec![
+    let mut columns = vec![
         Column::new("Version"),
         Column::new("Saved").tight(),
         Column::new("By").tight().wide_only(),
         Column::new("Used by").tight(),
         Column::new("Changes").hidden(),
-        Column::new("Restore").hidden(),
     ];
+    if may_edit {
+        columns.push(Column::new("Restore").hidden());
+    }
     let text = Signal::derive(move || {
         let number = wanted.get().unwrap_or_default();
         format!("Version {} will have the text of version {number}. Every version stays.", newest + 1)

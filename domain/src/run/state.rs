@@ -27,7 +27,7 @@ use std::{
 pub const LOG_LIMIT: usize = 200;
 /// Which shape and meaning a stored state has: one that was folded under another version is folded again. Raise it with
 /// every change of [`RunState`] or of what its events do to it.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 /// How many requested paths a run remembers, and how many files its message lists.
 pub const FILE_LIMIT: usize = 200;
 
@@ -293,6 +293,13 @@ impl RunState {
                     self.warn(at, format!("'{name}' stopped at its token limit: its output may be cut off"));
                 }
             }
+            EventKind::Said { step, text, usage, .. } => {
+                self.spend(*step, *usage);
+                self.bytes_generated += text.bytes;
+                if let Some(open) = self.at(*step).attempts.last_mut() {
+                    open.said = Some(text.clone());
+                }
+            }
             EventKind::StepFailed { step, attempt, error, retry_at } => {
                 self.fail_attempt(at, *step, *attempt, AttemptEnd::Failed(error.clone()), *retry_at);
             }
@@ -488,6 +495,7 @@ impl RunState {
             finished_at: None,
             prompt: None,
             child: None,
+            said: None,
             end: None,
         });
         let text = match attempt {

@@ -77,6 +77,9 @@ pub struct Attempt {
     /// The run that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<RunNumber>,
+    /// What the model said in it, where that did not become the step's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<TextRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<AttemptEnd>,
 }
@@ -192,6 +195,12 @@ impl StepState {
             settled_at: self.settled_at,
             usage: self.usage,
         }
+    }
+
+    /// What was said in its last attempt, where it has ended without an output.
+    pub fn said(&self) -> Option<&TextRef> {
+        let said = self.attempts.last()?.said.as_ref();
+        said.filter(|said| self.status.is_end() && self.output.is_none() && said.bytes > 0)
     }
 
     /// The attempt that is open, if one is.

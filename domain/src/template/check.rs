@@ -26,6 +26,8 @@ pub struct Checked {
     pub plan: Option<Plan>,
     /// From top to bottom, each with its line.
     pub problems: Vec<Problem>,
+    /// Likely slips. They keep no document from being stored or executed.
+    pub hints: Vec<Problem>,
 }
 
 /// Reads and checks a document.
@@ -38,8 +40,8 @@ pub fn check(source: &str, format: Format) -> Checked {
     let template = fields::template(&document.value, &mut problems);
     let plan = template.as_ref().and_then(|template| plan(template, &mut problems));
     let sound = problems.is_empty();
-    let problems = problems.into_vec();
-    Checked { template, plan: plan.filter(|_| sound), problems }
+    let (problems, hints) = problems.into_problems_and_hints();
+    Checked { template, plan: plan.filter(|_| sound), problems, hints }
 }
 
 /// Reads a document: its shape, its fields and their limits. Flow and expressions are not looked at.

@@ -89,8 +89,31 @@ struct Scope<'t> {
     writers: HashMap<&'t str, Vec<usize>>,
     /// Per step a set of bits: its ancestors. Absent where the flow is unsound; then nothing is said about "upstream".
     upstream: Option<Vec<Vec<u64>>>,
-    /// Where the input's schema allows no other fields: those it has.
-    input_fields: Option<HashSet<&'t str>>,
+    input_fields: Option<InputFields<'t>>,
+}
+
+/// The fields that the input's schema names.
+struct InputFields<'t> {
+    names: HashSet<&'t str>,
+    /// It allows no others: what reads one cannot work. Else it is likely a slip.
+    closed: bool,
+}
+
+impl<'t> InputFields<'t> {
+    /// None where the schema leaves open which fields there are.
+    fn of(schema: &'t Value) -> Option<Self> {
+        // Combined and referred schemas may add fields of their own.
+        let plain = ["patternProperties", "allOf", "anyOf", "oneOf", "$ref"]
+            .iter()
+            .all(|word| schema.get(word).is_none());
+        let fields = schema.get("properties").and_then(Value::as_object)?;
+        let names: HashSet<_> = fields.keys().map(String::as_str).collect();
+        let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+        // Who says something of other fields expects some.
+        let expects_others =
+            ["additionalProperties", "if", "dependentSchemas"].iter().any(|word| schema.get(word).is_some());
+        (plain && (closed || !expects_others && !names.is_empty())).then_some(Self { names, closed })
+    }
 }
 
 impl<'t> Scope<'t> {
@@ -113,7 +136,7 @@ impl<'t> Scope<'t> {
             positions,
             writers,
             upstream: flow.map(ancestors),
-            input_fields: template.input.as_ref().and_then(closed_fields),
+            input_fields: template.input.as_ref().and_then(InputFields::of),
         }
     }
 
@@ -162,10 +185,20 @@ impl<'t> Scope<'t> {
             problems.add(path, format!("reads context['{shown}'], but {message}"));
         }
         if let Some(fields) = &self.input_fields {
-            for field in reads.input_fields.iter().filter(|field| !fields.contains(field.as_str())) {
-                let near = problems.nearest(field, fields.iter().copied());
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
-                problems.add(path, format!("the input has no field '{}'{hint}", shorten(field, 80)));
+            for field in reads.input_fields.iter().filter(|field| !fields.names.contains(field.as_str())) {
+                let unheard = !fields.closed && problems.enough_hints();
+                let names = fields.names.iter().copied();
+                let near = if unheard { None } else { problems.nearest(field, names) };
+                let meant = |before: &str, after: &str| {
+                    near.map_or_else(String::new, |near| format!("{before}did you mean '{near}'?{after}"))
+                };
+                let message = format!("the input has no field '{}'", shorten(field, 80));
+                if fields.closed {
+                    problems.add(path, message + &meant("; ", ""));
+                } else {
+                    let way_out = ": declare it in the input, or check the name";
+                    problems.hint(path, message + way_out + &meant(" (", ")"));
+                }
             }
         }
     }
@@ -186,16 +219,6 @@ fn ancestors(flow: &Flow) -> Vec<Vec<u64>> {
         upstream[index as usize] = bits;
     }
     upstream
-}
-
-fn closed_fields(schema: &Value) -> Option<HashSet<&str>> {
-    let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-    // Combined and referred schemas may add fields of their own.
-    let plain = ["patternProperties", "allOf", "anyOf", "oneOf", "$ref"]
-        .iter()
-        .all(|word| schema.get(word).is_none());
-    let fields = schema.get("properties").and_then(Value::as_object)?;
-    (closed && plain).then(|| fields.keys().map(String::as_str).collect())
 }
 
 fn check_step(step: &Step, index: usize, scope: &Scope<'_>, path: &Path<'_>, problems: &mut Problems<'_>) {
@@ -234,6 +257,7 @@ fn check_step(step: &Step, index: usize, scope: &Scope<'_>, path: &Path<'_>, pro
     }
     check_arguments(step, path, problems);
     check_prompt(step, reader, scope, &sees(&["context"]), path, problems);
+    check_task(step, path, problems);
 
     let mapping = path.key("outputMapping");
     for (key, value) in &step.output_mapping {
@@ -306,6 +330,32 @@ fn check_prompt(
         let sees: Vec<&str> = sees.iter().copied().chain(mapped).collect();
         check_names(&reads, &sees, "a prompt", &path, problems);
     }
+}
+
+/// A model that is called gets something to do. An aggregate without a text of its own has its standing one.
+fn check_task(step: &Step, path: &Path<'_>, problems: &mut Problems<'_>) {
+    let is_blank = |text: &String| text.trim().is_empty();
+    let (field, message) = match (&step.uses, &step.prompt, &step.description) {
+        (None | Some(Uses::Aggregate), Some(prompt), described) if is_blank(prompt) => {
+            let message = match described {
+                Some(text) if !is_blank(text) => {
+                    "the prompt is empty, and goes before the description: write what the model is to do, or leave \
+                     'prompt' out"
+                }
+                _ => "the prompt is empty: write what the model is to do",
+            };
+            ("prompt", message)
+        }
+        (None | Some(Uses::Aggregate), None, Some(description)) if is_blank(description) => {
+            ("description", "the description is empty, and there is no prompt: write what the model is to do")
+        }
+        (None, None, None) => (
+            "prompt",
+            "there is no prompt, so the step's name is all that the model is asked: write what it is to do",
+        ),
+        _ => return,
+    };
+    problems.hint(&path.key(field), message);
 }
 
 /// Checks every text inside a value: lists and objects may hold expressions at any depth.

@@ -101,12 +101,34 @@ impl Located {
     }
 }
 
-/// Collects what is wrong, each with its place where the document's text is known.
+/// Collects what is wrong, each with its place where the document's text is known; and, apart from that, hints, which
+/// stand in nobody's way.
 #[derive(Debug, Default)]
 pub(crate) struct Problems<'d> {
     document: Option<&'d Located>,
-    found: Vec<Problem>,
+    found: Listed,
+    hints: Listed,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    problems: Vec<Problem>,
     unlisted: usize,
+}
+
+impl Listed {
+    fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
+    /// From top to bottom, where their lines are known. `kind`: what many of them are called.
+    fn into_vec(mut self, kind: &str) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| problem.line);
+        if self.unlisted > 0 {
+            self.problems.push(Problem::new("", format!("and {} more {kind}", self.unlisted)));
+        }
+        self.problems
+    }
 }
 
 impl<'d> Problems<'d> {
@@ -120,10 +142,30 @@ impl<'d> Problems<'d> {
 
     /// A problem inside a text, `line` counted from 1 within it.
     pub fn add_in_text(&mut self, path: &Path<'_>, line: Option<u32>, message: impl Into<String>) {
-        if self.found.len() >= MAX_PROBLEMS {
-            self.unlisted += 1;
+        if self.found.is_full() {
+            self.found.unlisted += 1;
             return;
         }
+        let problem = self.placed(path, line, message);
+        self.found.problems.push(problem);
+    }
+
+    /// A slip that the document works in spite of.
+    pub fn hint(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        if self.hints.is_full() {
+            self.hints.unlisted += 1;
+            return;
+        }
+        let hint = self.placed(path, None, message);
+        self.hints.problems.push(hint);
+    }
+
+    /// No more of them are listed.
+    pub fn enough_hints(&self) -> bool {
+        self.hints.is_full()
+    }
+
+    fn placed(&self, path: &Path<'_>, line: Option<u32>, message: impl Into<String>) -> Problem {
         let mut problem = Problem::new(path.to_string(), message);
         if let Some(document) = self.document {
             let (_, place, exact) = document.find(path);
@@ -134,17 +176,18 @@ impl<'d> Problems<'d> {
                 problem.column = None;
             }
         }
-        self.found.push(problem);
+        problem
     }
 
+    /// Whether nothing is wrong, whatever hints there are.
     pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
+        self.found.problems.is_empty()
     }
 
     /// The candidate that was probably meant: at most a third of its letters differ. `None`, too, once enough
     /// problems are listed: comparing names is the dear part of reporting.
     pub fn nearest<'c>(&self, word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-        if self.found.len() >= MAX_PROBLEMS || word.len() > MAX_COMPARED {
+        if self.found.is_full() || word.len() > MAX_COMPARED {
             return None;
         }
         let lower = word.to_lowercase();
@@ -157,12 +200,11 @@ impl<'d> Problems<'d> {
             .map(|(_, candidate)| candidate)
     }
 
-    /// The problems from top to bottom, where their lines are known.
-    pub fn into_vec(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|problem| problem.line);
-        if self.unlisted > 0 {
-            self.found.push(Problem::new("", format!("and {} more problems", self.unlisted)));
-        }
-        self.found
+    pub fn into_vec(self) -> Vec<Problem> {
+        self.into_problems_and_hints().0
+    }
+
+    pub fn into_problems_and_hints(self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.found.into_vec("problems"), self.hints.into_vec("hints"))
     }
 }

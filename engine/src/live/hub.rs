@@ -107,6 +107,13 @@ impl RunChannel {
         self.wake();
     }
 
+    /// What the attempt has said by now.
+    pub fn said(&self, step: StepRunId, attempt: u32) -> String {
+        let texts = lock(&self.texts);
+        let live = texts.of.get(&step).filter(|live| live.attempt == attempt);
+        live.map(|live| live.text.clone()).unwrap_or_default()
+    }
+
     /// The attempt is over. Its text stays for those who are watching now; nobody else will be given it.
     pub fn end(&self, step: StepRunId, attempt: u32) {
         let mut texts = lock(&self.texts);

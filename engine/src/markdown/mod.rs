@@ -4,6 +4,9 @@
 //! `http`, `https` and `mailto` only. HTML that a model writes is shown as the text that it is.
 
 mod highlight;
+mod line;
+
+pub use line::plain_line;
 
 use ammonia::{Builder, UrlRelative};
 use domain::id::MessageId;

@@ -31,8 +31,9 @@ pub(super) struct Answer {
 pub(super) struct CallFailure {
     pub failure: Failure,
     pub retry_after: Option<Duration>,
-    /// Some of it came before it failed; what it cost is not known.
     pub timed_out: bool,
+    /// What the provider says that it cost nevertheless.
+    pub usage: Usage,
 }
 
 impl From<ModelError> for CallFailure {
@@ -41,6 +42,7 @@ impl From<ModelError> for CallFailure {
             failure: Failure::new(error.class, error.message.clone()),
             retry_after: error.retry_after,
             timed_out: error.class == ErrorClass::Timeout,
+            usage: Usage::default(),
         }
     }
 }
@@ -56,6 +58,7 @@ impl CallFailure {
             failure: Failure::new(class, message),
             retry_after: None,
             timed_out: class == ErrorClass::Timeout,
+            usage: Usage::default(),
         }
     }
 }
@@ -105,18 +108,16 @@ pub(super) async fn call(
             ModelEvent::Reasoning(_) | ModelEvent::Alive => {}
         }
     }
+    let in_vain = |class, why: &str| Err(CallFailure { usage: answer.usage, ..CallFailure::new(class, why) });
     match finish {
-        None => Err(CallFailure::new(ErrorClass::Truncated, "the answer broke off before its end")),
+        None => in_vain(ErrorClass::Truncated, "the answer broke off before its end"),
         Some(FinishReason::ContentFilter) => {
-            Err(CallFailure::new(ErrorClass::Refused, "the provider's filter withheld the answer"))
+            in_vain(ErrorClass::Refused, "the provider's filter withheld the answer")
         }
-        Some(FinishReason::ToolCalls) => Err(CallFailure::new(
-            ErrorClass::InvalidOutput,
-            "the model asked for a tool that it was not given",
-        )),
-        Some(_) if answer.text.trim().is_empty() => {
-            Err(CallFailure::new(ErrorClass::Empty, "the model answered nothing"))
+        Some(FinishReason::ToolCalls) => {
+            in_vain(ErrorClass::InvalidOutput, "the model asked for a tool that it was not given")
         }
+        Some(_) if answer.text.trim().is_empty() => in_vain(ErrorClass::Empty, "the model answered nothing"),
         Some(FinishReason::Length) => Ok(Answer { cut: true, ..answer }),
         Some(FinishReason::Stop | FinishReason::Other(_)) => Ok(answer),
     }

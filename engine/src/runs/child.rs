@@ -200,7 +200,9 @@ impl Conductor {
                         return self.fail(step, attempt, failure, None, false, turn);
                     }
                     let output = form.of_value(value);
-                    self.finish(step, attempt, output, summary.usage, false, turn);
+                    if let Err(failure) = self.finish(step, attempt, output, summary.usage, false, turn) {
+                        self.fail(step, attempt, failure, None, false, turn);
+                    }
                 }
                 Err(error) => self.look_later(step, attempt, &error),
             },

@@ -11,7 +11,7 @@ use super::{
 use crate::{Result, models::Slot, store::files};
 use domain::{
     error::ErrorClass,
-    event::{EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
+    event::{EventKind, Failure, OUTPUT_LIMIT, SAID_LIMIT, TextRef, head},
     expression::{Context, Evaluator, Item},
     file::{FileChange, FilePath, MAX_CHANGES, apply_changes},
     id::{StepRunId, Timestamp},
@@ -36,22 +36,41 @@ impl Conductor {
             return;
         }
         self.open.remove(&step);
-        self.channel.end(step, attempt);
         let answer = match outcome {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                self.channel.end(step, attempt);
+                answer
+            }
             Err(error) => {
+                let said = self.channel.said(step, attempt);
+                self.channel.end(step, attempt);
+                self.say(step, attempt, &said, error.usage, turn);
                 return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn);
             }
         };
+        let usage = answer.usage.at(self.price_of(step));
         let form = &self.recipe.outputs[step.index()];
-        match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
+        let taken = match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
             Ok(output) => {
                 self.look_at_files(&output.changes, turn).await;
-                let usage = answer.usage.at(self.price_of(step));
-                self.finish(step, attempt, output, usage, answer.cut, turn);
+                self.finish(step, attempt, output, usage, answer.cut, turn)
             }
-            Err(failure) => self.fail(step, attempt, failure, None, false, turn),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = taken {
+            self.say(step, attempt, &answer.text, answer.usage, turn);
+            self.fail(step, attempt, failure, None, false, turn);
         }
+    }
+
+    /// Keeps what the model said in an attempt that ends without an output: a person may want it, and it has cost.
+    fn say(&mut self, step: StepRunId, attempt: u32, said: &str, usage: Usage, turn: &mut Turn) {
+        if said.is_empty() && usage.is_none() {
+            return;
+        }
+        let text = self.keep(turn, head(said, SAID_LIMIT).to_owned());
+        let usage = usage.at(self.price_of(step));
+        self.record(turn, EventKind::Said { step, attempt, text, usage });
     }
 
     /// Brings the files that are to be edited up to date: another run on the branch may have written since this one
@@ -75,7 +94,7 @@ impl Conductor {
         self.state().steps.get(step.index())?.role.as_ref()?.price
     }
 
-    /// The attempt has succeeded, if what it gives can be taken.
+    /// The attempt has succeeded, if what it gives can be taken; if not, nothing is recorded.
     pub(super) fn finish(
         &mut self,
         step: StepRunId,
@@ -84,21 +103,14 @@ impl Conductor {
         usage: Usage,
         cut: bool,
         turn: &mut Turn,
-    ) {
+    ) -> Result<(), Failure> {
         let bytes = output.changes.iter().map(FileChange::bytes).sum();
         let apply = || apply_changes(&output.changes, |path| self.files.get(path).cloned());
-        let written = match self.recipe.aside(bytes, apply) {
-            Ok(written) => written,
-            Err(error) => {
-                let failure = Failure::new(ErrorClass::InvalidOutput, error.to_string());
-                return self.fail(step, attempt, failure, None, false, turn);
-            }
-        };
+        let written = self.recipe.aside(bytes, apply);
+        let written = written.map_err(|error| Failure::new(ErrorClass::InvalidOutput, error.to_string()))?;
         // The items' outputs are mapped when they are all there.
-        if step.item.is_none()
-            && let Err(failure) = self.map_output(step, &output.value)
-        {
-            return self.fail(step, attempt, failure, None, false, turn);
+        if step.item.is_none() {
+            self.map_output(step, &output.value)?;
         }
         for file in written {
             let content = self.keep(turn, file.content.clone());
@@ -110,6 +122,7 @@ impl Conductor {
         let reference = self.keep_output(turn, &output);
         self.hold(step, output.value);
         self.record(turn, EventKind::Finished { step, attempt, output: reference, usage, cut });
+        Ok(())
     }
 
     /// Puts into the context what the step's `outputMapping` says.
@@ -298,10 +311,13 @@ impl Conductor {
     }
 
     pub(super) fn cancel(&mut self, by: String, turn: &mut Turn) {
-        let open = self.state().step_runs().filter(|(_, run)| run.open_attempt().is_some());
-        for step in open.map(|(step, _)| step).collect::<Vec<_>>() {
+        let open = self.state().step_runs();
+        let open = open.filter_map(|(step, run)| Some((step, run.open_attempt()?.number)));
+        for (step, attempt) in open.collect::<Vec<_>>() {
             if let Some(abort) = self.open.remove(&step) {
                 abort.cancel();
+                let said = self.channel.said(step, attempt);
+                self.say(step, attempt, &said, Usage::default(), turn);
             }
             self.record(turn, EventKind::StepCancelled { step });
         }

@@ -5,7 +5,7 @@ use super::{
     runs::RunRow,
     seen::has_news,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, plain_line};
 use domain::{
     id::{MessageId, ProjectId, RunNumber, TaskId, Timestamp, UserId},
     run::{MessageMetadata, RunStatus},
@@ -47,7 +47,7 @@ impl TaskRow {
             live_runs: self.live_runs,
             last_run: self.last_run.map(RunNumber),
             unread: self.unread,
-            excerpt: self.excerpt.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
+            excerpt: plain_line(&self.excerpt.unwrap_or_default()),
         })
     }
 }

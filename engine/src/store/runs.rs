@@ -213,6 +213,20 @@ pub async fn content_head(
     Ok(row.map(|(text, bytes)| (text, bytes as u64)))
 }
 
+/// What a run was given, as one line: each value's beginning after its name.
+pub async fn input_line(db: &SqlitePool, run: RunId, input: ContentId) -> Result<String> {
+    let line: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT group_concat(concat_ws(': ', e.key, \
+         CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE substr(e.value, 1, 200) END), ', ') \
+         FROM content c CROSS JOIN json_each(c.body) e WHERE c.id = $1 AND c.run_id = $2",
+    )
+    .bind(input.0)
+    .bind(run.0)
+    .fetch_optional(db)
+    .await?;
+    Ok(line.flatten().unwrap_or_default())
+}
+
 pub async fn by_id(db: &SqlitePool, id: RunId) -> Result<Option<RunRow>> {
     Ok(sqlx::query_as("SELECT * FROM run WHERE id = $1").bind(id.0).fetch_optional(db).await?)
 }

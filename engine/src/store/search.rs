@@ -4,7 +4,7 @@
 //! the two differ, the subject is right: results are read from it.
 
 use super::runs::RunRow;
-use crate::{Error, Result, given};
+use crate::{Error, Result, given, plain_line};
 use domain::{
     id::{MessageId, ProjectId, TaskId, Timestamp},
     key::{RoleKey, TemplateKey},
@@ -167,7 +167,9 @@ impl Words {
     }
 }
 
+/// What an index found, as one line.
 fn pieces(snippet: &str) -> Vec<Piece> {
+    let snippet = plain_line(snippet);
     let mut pieces = Vec::new();
     let mut marked = false;
     for part in snippet.split_inclusive([MARK.0, MARK.1]) {

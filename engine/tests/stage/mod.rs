@@ -143,6 +143,22 @@ impl Stage {
         tokio::time::timeout(PATIENCE, found).await.expect("nothing of the kind came")
     }
 
+    /// Waits until so much text has streamed, of whichever steps.
+    pub async fn until_streamed(&self, run: RunNumber, wanted: &str) {
+        let cursor = Cursor { runs: BTreeMap::from([(run, 0)]), project: None };
+        let mut stream = self.engine.live(&self.admin, &self.project, cursor).await.unwrap();
+        let came = async {
+            let mut text = String::new();
+            while text != wanted {
+                let (_, frame) = stream.next().await.expect("the stream ended").unwrap();
+                if let LiveFrame::Delta { delta, .. } = frame {
+                    text.push_str(&delta.text);
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, came).await.expect("the text did not come");
+    }
+
     pub async fn detail(&self, run: RunNumber) -> RunDetail {
         self.engine.run(&self.admin, &self.project, run).await.unwrap()
     }

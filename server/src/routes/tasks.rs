@@ -4,7 +4,7 @@ use super::{From, Items, json};
 use crate::{
     AppState,
     browser::transcript::{branch_of, transcript},
-    extract::{Caller, Path, Query},
+    extract::{Caller, Json, Path, Query},
     problem::Result,
     rest,
     router::Route,
@@ -17,6 +17,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/projects/{project}/tasks", list),
         Route::get("/api/v1/projects/{project}/tasks/{task}", show),
+        Route::patch("/api/v1/projects/{project}/tasks/{task}", rename),
         Route::get("/api/v1/projects/{project}/tasks/{task}/messages", messages),
         Route::get("/api/v1/projects/{project}/tasks/{task}/files", files),
         Route::get("/api/v1/projects/{project}/tasks/{task}/transcript", transcript),
@@ -38,6 +39,22 @@ async fn show(
     Path((project, task)): Path<(ProjectKey, TaskId)>,
     Caller(user): Caller,
 ) -> Result<Response> {
+    Ok(json(StatusCode::OK, rest::Task::from(state.engine.task(&user, &project, task).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Renamed {
+    title: String,
+}
+
+async fn rename(
+    State(state): State<AppState>,
+    Path((project, task)): Path<(ProjectKey, TaskId)>,
+    Caller(user): Caller,
+    Json(renamed): Json<Renamed>,
+) -> Result<Response> {
+    state.engine.rename_task(&user, &project, task, &renamed.title).await?;
     Ok(json(StatusCode::OK, rest::Task::from(state.engine.task(&user, &project, task).await?)))
 }
 

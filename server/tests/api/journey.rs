@@ -139,6 +139,12 @@ async fn a_run_is_two_messages_of_its_task() {
     let authors: Vec<_> =
         messages["items"].as_array().unwrap().iter().map(|message| &message["author"]).collect();
     assert_eq!(authors, ["user", "assistant", "user", "assistant"]);
+    let path = format!("/api/v1/projects/lab/tasks/{task}");
+    let rename = |title: &str| stage.api(Method::PATCH, &path).json(&json!({ "title": title }));
+    let renamed: Value = rename(" Bridges ").send().await.unwrap().json().await.unwrap();
+    assert_eq!((&renamed["id"], &renamed["title"]), (&task.into(), &"Bridges".into()));
+    let (status, problem) = stage.refused(rename("")).await;
+    assert_eq!((status, &problem["problems"][0]["path"]), (422, &"title".into()), "{problem}");
     let tasks = stage.get("/api/v1/projects/lab/tasks").await;
     assert_eq!((tasks["items"].as_array().unwrap().len(), &tasks["items"][0]["id"]), (1, &task.into()));
 }

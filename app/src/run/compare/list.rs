@@ -87,7 +87,12 @@ fn Before(project: ProjectKey, one: ComparisonSummary) -> impl IntoView {
 }
 
 #[component]
-fn Choose(project: ProjectKey, base: String, runs: Vec<RunSummary>, chosen: Vec<RunNumber>) -> impl IntoView {
+fn Choose(
+    project: ProjectKey,
+    base: String,
+    runs: Vec<(RunSummary, String)>,
+    chosen: Vec<RunNumber>,
+) -> impl IntoView {
     if runs.len() < 2 {
         let href = format!("/p/{project}/templates");
         let action = move || {
@@ -100,9 +105,10 @@ fn Choose(project: ProjectKey, base: String, runs: Vec<RunSummary>, chosen: Vec<
         }
         .into_any();
     }
-    let rows = runs.into_iter().map(|run| {
+    let rows = runs.into_iter().map(|(run, input)| {
         let number = run.number;
         let id = format!("run-{number}");
+        let input_id = format!("{id}-input");
         view! {
             <tr>
                 <td class="tight">
@@ -111,12 +117,16 @@ fn Choose(project: ProjectKey, base: String, runs: Vec<RunSummary>, chosen: Vec<
                         name="run"
                         value=number.to_string()
                         id=id.clone()
+                        aria-describedby=input_id.clone()
                         checked=chosen.contains(&number)
                     />
                 </td>
                 <td class="mono tight"><label for=id>"Run " {number.0}</label></td>
                 <td class="tight"><StatusBadge status=Status::from(run.status) plain=true/></td>
-                <td class="clip">{run.template.name} " v" {run.template.version}</td>
+                <td class="clip">
+                    {run.template.name} " v" {run.template.version}
+                    <span class="compare-input" id=input_id title=input.clone()>{input.clone()}</span>
+                </td>
                 <td class="num wide-only">{format_count(run.usage.total())}</td>
                 <td class="tight muted"><RelativeTime at=run.created_at/></td>
             </tr>
@@ -132,7 +142,7 @@ fn Choose(project: ProjectKey, base: String, runs: Vec<RunSummary>, chosen: Vec<
                     Column::new("Chosen").hidden(),
                     Column::new("Run").tight(),
                     Column::new("Status").tight(),
-                    Column::new("Template"),
+                    Column::new("Template and input"),
                     Column::new("Tokens").num().wide_only(),
                     Column::new("When").tight(),
                 ]

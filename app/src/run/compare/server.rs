@@ -24,8 +24,8 @@ pub struct Compared {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Overview {
     pub comparisons: Page<ComparisonSummary>,
-    /// The newest ones, to choose from.
-    pub runs: Vec<RunSummary>,
+    /// The newest ones, to choose from, each with how its input begins.
+    pub runs: Vec<(RunSummary, String)>,
     pub scores: Scores,
     /// What the scores are of; none: all templates.
     pub template: Option<TemplateKey>,
@@ -62,6 +62,9 @@ pub async fn list_comparisons(
     // Those that were called by others are parts of them.
     runs.retain(|run| run.caller.is_none());
     runs.truncate(20);
+    let numbers: Vec<_> = runs.iter().map(|run| run.number).collect();
+    let inputs = engine.input_lines(&user, &project, &numbers).await?;
+    let runs = runs.into_iter().zip(inputs).collect();
     let scores = engine.scores(&user, &project, template.as_ref()).await?;
     Ok(Overview { comparisons, runs, scores, template })
 }

@@ -6,9 +6,10 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    canvas::{Canvas, Editing, Scene},
+    canvas::{Canvas, Editing, Flaw, Scene},
     ui::{ButtonSize, Glyph, IconButton, Kbd},
 };
+use domain::problem::Problem;
 use leptos::{ev, prelude::*};
 
 /// The id that the canvas's steps begin with; the canvas itself is found by it, too.
@@ -17,16 +18,19 @@ const STEPS: &str = "designer-step";
 #[component]
 pub fn CanvasPane(tools: Tools) -> impl IntoView {
     let editor = tools.editor;
-    let flawed = Memo::new(move |_| {
-        let problems = editor.problems.read();
-        let mut steps: Vec<_> = problems.iter().filter_map(|problem| step_of(&problem.path)).collect();
-        steps.dedup();
-        steps
+    let flaws = Memo::new(move |_| {
+        let steps = |flaw: Flaw, found: &[Problem]| {
+            found.iter().filter_map(|found| Some((step_of(&found.path)?, flaw))).collect::<Vec<_>>()
+        };
+        let mut flaws = steps(Flaw::Problem, &editor.problems.read());
+        flaws.extend(steps(Flaw::Hint, &editor.hints.read()));
+        flaws.dedup();
+        flaws
     });
     let scene = Memo::new(move |_| {
         editor.drawn.track();
-        let flawed = flawed.read();
-        editor.with_document(|template| Scene::of_template(template, &flawed)).unwrap_or_default()
+        let flaws = flaws.read();
+        editor.with_document(|template| Scene::of_template(template, &flaws)).unwrap_or_default()
     });
     let editing = Editing {
         on_connect: Callback::new(move |joint| tools.connect(joint)),

@@ -10,7 +10,10 @@ use crate::{
         SelectOption, Tone,
     },
 };
-use domain::template::{upstream, waits};
+use domain::{
+    problem::Problem,
+    template::{upstream, waits},
+};
 use leptos::prelude::*;
 use std::collections::BTreeSet;
 
@@ -78,18 +81,22 @@ fn StepHead(editor: Editor, index: usize) -> impl IntoView {
 #[component]
 fn StepProblems(editor: Editor, index: usize) -> impl IntoView {
     let own = Memo::new(move |_| {
-        let problems = editor.problems.read();
-        let own = problems.iter().filter(|problem| step_of(&problem.path) == Some(index));
-        own.map(|problem| sentence(&problem.message)).collect::<Vec<_>>()
+        let said = |is_hint: bool, found: &[Problem]| {
+            let own = found.iter().filter(|problem| step_of(&problem.path) == Some(index));
+            own.map(|problem| (is_hint, sentence(&problem.message))).collect::<Vec<_>>()
+        };
+        let mut own = said(false, &editor.problems.read());
+        own.extend(said(true, &editor.hints.read()));
+        own
     });
+    let item = |(is_hint, text): (bool, String)| {
+        let glyph = if is_hint { Glyph::Info } else { Glyph::Warning };
+        let kind = is_hint.then(|| view! { <strong>"Hint: "</strong> });
+        view! { <li class:inspector-hint=is_hint><Icon glyph/><span>{kind}{text}</span></li> }
+    };
     view! {
         <ul class="inspector-problems" role="list">
-            {move || {
-                own.get()
-                    .into_iter()
-                    .map(|problem| view! { <li><Icon glyph=Glyph::Warning/><span>{problem}</span></li> })
-                    .collect_view()
-            }}
+            {move || own.get().into_iter().map(item).collect_view()}
         </ul>
     }
 }

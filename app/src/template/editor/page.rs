@@ -4,7 +4,7 @@ use super::{
     address::follow_address,
     designer::{CanvasPane, ToolBar},
     draft::{self, Draft},
-    hear_loose_keys,
+    forget_draft, hear_loose_keys,
     input::InputPane,
     inspector::Inspector,
     presence::Presence,
@@ -35,6 +35,9 @@ pub fn TemplateEditor(
     checked: Checked,
     /// The version that is being changed.
     version: Option<u32>,
+    /// The template was gone, and what was written is now a template of this key.
+    #[prop(optional, into)]
+    on_made_anew: Option<Callback<TemplateKey>>,
 ) -> impl IntoView {
     let editor = Editor::new(source.clone(), checked);
     follow_address(editor);
@@ -59,6 +62,22 @@ pub fn TemplateEditor(
             if let Some(form) = form.get_untracked() {
                 let _ = form.request_submit();
             }
+        }
+    });
+    // Whoever saves what was gone goes on with it here.
+    let stays = move || fresh.get() && on_made_anew.is_some();
+    Effect::new(move |_| {
+        let made = action.value().with(|value| match value {
+            Some(Ok(made)) => Some((made.key.clone(), made.source.clone())),
+            _ => None,
+        });
+        if let (Some((made, source)), Some(on_made_anew), true) = (made, on_made_anew, fresh.get_untracked())
+        {
+            // The draft of the one that is gone, whose key may have been another.
+            if let Some(gone) = key.get_value() {
+                forget_draft(&project.get_untracked(), &gone, &source);
+            }
+            on_made_anew.run(made);
         }
     });
     let save = move || wanted.set(true);
@@ -150,6 +169,7 @@ pub fn TemplateEditor(
                                     view! { <input type="hidden" name="based_on" value=version.to_string()/> }
                                 })
                         }}
+                        {move || stays().then(|| view! { <input type="hidden" name="stay" value="true"/> })}
                         <YamlPane editor area/>
                     </ActionForm>
                     <Problems editor area/>

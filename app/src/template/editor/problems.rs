@@ -1,4 +1,4 @@
-//! What is wrong with the document, each line of it a way to its place.
+//! What is wrong with the document, and below that what is likely a slip; each line of it a way to its place.
 
 use super::{
     designer::step_of,
@@ -14,30 +14,44 @@ use leptos::{html, prelude::*};
 
 #[component]
 pub fn Problems(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView {
-    let problems = editor.problems;
-    let state = move || match (editor.settling.get(), editor.unchecked.get(), problems.read().len()) {
-        (_, Some(fault), _) => format!("Not checked. {fault}"),
-        (true, None, _) => "Checking…".to_owned(),
-        (false, None, 0) => "No problems".to_owned(),
-        (false, None, 1) => "1 problem".to_owned(),
-        (false, None, count) => format!("{count} problems"),
+    let (problems, hints) = (editor.problems, editor.hints);
+    let state = move || match (editor.settling.get(), editor.unchecked.get()) {
+        (_, Some(fault)) => format!("Not checked. {fault}"),
+        (true, None) => "Checking…".to_owned(),
+        (false, None) => {
+            let mut counted = match problems.read().len() {
+                0 => "No problems".to_owned(),
+                1 => "1 problem".to_owned(),
+                count => format!("{count} problems"),
+            };
+            match hints.read().len() {
+                0 => {}
+                1 => counted.push_str(", 1 hint"),
+                count => counted.push_str(&format!(", {count} hints")),
+            }
+            counted
+        }
     };
     let later = Memo::new(move |_| {
         editor.source.track();
         problems.track();
         editor.with_document(unsupported).flatten()
     });
-    let item = move |problem: Problem| {
+    let item = move |(is_hint, problem): (bool, Problem)| {
         let (line, step) = (problem.line, step_of(&problem.path));
-        let place = match (line, problem.path.as_str()) {
-            (Some(line), _) => format!("Line {line}"),
-            (None, path) => path.to_owned(),
+        let place = match (is_hint, line, problem.path.as_str()) {
+            (true, Some(line), _) => format!("Hint, line {line}"),
+            (true, None, _) => "Hint".to_owned(),
+            (false, Some(line), _) => format!("Line {line}"),
+            (false, None, path) => path.to_owned(),
         };
+        let glyph = if is_hint { Glyph::Info } else { Glyph::Failed };
         view! {
             <li>
                 <button
                     type="button"
                     class="problem"
+                    class:problem-hint=is_hint
                     on:click=move |_| {
                         editor.chosen.set(step);
                         // The canvas shows its step; what belongs to no step stands in the text alone.
@@ -49,7 +63,7 @@ pub fn Problems(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
                         }
                     }
                 >
-                    <Icon glyph=Glyph::Failed/>
+                    <Icon glyph/>
                     <span class="problem-place mono">{place}</span>
                     <span class="problem-text">{sentence(&problem.message)}</span>
                     <span class="problem-path mono">{line.and(Some(problem.path))}</span>
@@ -67,7 +81,10 @@ pub fn Problems(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
                 {state}
             </p>
             <ul class="problems-list" role="list">
-                {move || problems.get().into_iter().map(item).collect_view()}
+                {move || {
+                    let of = |is_hint: bool, found: Vec<Problem>| found.into_iter().map(move |one| (is_hint, one));
+                    of(false, problems.get()).chain(of(true, hints.get())).map(item).collect_view()
+                }}
             </ul>
             {move || {
                 later

@@ -59,6 +59,8 @@ pub struct Editor {
     /// Whether the form stands for the text: not while the text cannot be read.
     pub readable: RwSignal<bool>,
     pub problems: RwSignal<Vec<Problem>>,
+    /// Likely slips, which stand in nobody's way.
+    pub hints: RwSignal<Vec<Problem>>,
     /// Why the last check could not be made.
     pub unchecked: RwSignal<Option<Fault>>,
     /// An edit has not reached the other side yet, or is not checked.
@@ -96,6 +98,7 @@ impl Editor {
             document: RwSignal::new(checked.document),
             shape: RwSignal::new(0),
             problems: RwSignal::new(checked.problems),
+            hints: RwSignal::new(checked.hints),
             unchecked: RwSignal::new(None),
             settling: RwSignal::new(false),
             opened: StoredValue::new(BTreeSet::new()),
@@ -241,6 +244,7 @@ impl Editor {
             Ok(checked) => {
                 self.unchecked.set(None);
                 self.problems.set(checked.problems);
+                self.hints.set(checked.hints);
                 let readable = checked.document.is_some();
                 if readable {
                     self.lines.set(checked.lines);

@@ -1,9 +1,10 @@
-//! The text side of the editor: a textarea with the numbers of its lines beside it, marked where a problem is.
+//! The text side of the editor: a textarea with the numbers of its lines beside it, marked where a problem or a hint is.
 
 use super::{
     designer::step_at,
     state::{Editor, Side},
 };
+use domain::problem::Problem;
 use leptos::{html, prelude::*};
 use std::collections::BTreeSet;
 
@@ -15,9 +16,10 @@ pub fn YamlPane(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
     let gutter = NodeRef::<html::Div>::new();
     let source = editor.source;
     let lines = Memo::new(move |_| source.read().split('\n').count());
-    let marked = Memo::new(move |_| {
-        editor.problems.read().iter().filter_map(|problem| problem.line).collect::<BTreeSet<_>>()
-    });
+    let lines_of = |found: RwSignal<Vec<Problem>>| {
+        Memo::new(move |_| found.read().iter().filter_map(|problem| problem.line).collect::<BTreeSet<_>>())
+    };
+    let (marked, hinted) = (lines_of(editor.problems), lines_of(editor.hints));
     let scroll = move |_| {
         if let (Some(area), Some(gutter)) = (area.get_untracked(), gutter.get_untracked()) {
             gutter.set_scroll_top(area.scroll_top());
@@ -56,6 +58,7 @@ pub fn YamlPane(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
                     <span
                         class="yaml-line"
                         class:yaml-own=move || own.get().is_some_and(|(from, to)| (from..=to).contains(&(line as u32)))
+                        class:yaml-hinted=move || hinted.read().contains(&(line as u32))
                         class:yaml-marked=move || marked.read().contains(&(line as u32))
                     >
                         {line}

@@ -2,6 +2,7 @@
 
 mod documents;
 mod flow;
+mod hints;
 mod hostile;
 mod random;
 mod revise;
