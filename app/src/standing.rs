@@ -107,20 +107,21 @@ pub fn use_standing() -> StandingHere {
     expect_context()
 }
 
-/// What stands before the title of every page: "(2) Runs".
-#[derive(Clone, Copy)]
-pub struct TitleBadge(RwSignal<u32>);
+/// What stands before the title of every page: "(2) Runs". The server writes titles when nothing of the page's own may be
+/// read any more: this outlives it.
+#[derive(Clone)]
+pub struct TitleBadge(ArcRwSignal<u32>);
 
 impl TitleBadge {
     /// Once, in `App`.
     pub fn provide() -> Self {
-        let badge = Self(RwSignal::new(0));
-        provide_context(badge);
+        let badge = Self(ArcRwSignal::new(0));
+        provide_context(badge.clone());
         badge
     }
 
     /// The title of the browser's tab.
-    pub fn around(self, title: &str) -> String {
+    pub fn around(&self, title: &str) -> String {
         match self.0.get() {
             0 => format!("{title} · Troupe"),
             waiting => format!("({}) {title} · Troupe", count_words(waiting)),

@@ -121,7 +121,7 @@ test("any runs are put side by side, also without script, and a verdict can be t
   // Runs of one template are told apart by what they were given.
   await expect(member.getByText("topic: rivers", { exact: true })).toBeVisible();
   const choice = member.getByLabel(`Run ${second.run}`, { exact: true });
-  await expect(choice).toHaveAccessibleDescription("topic: Lakes");
+  await expect(choice).toHaveAccessibleDescription("topic: **Lakes**");
   await isClean(member);
   await member.getByLabel(`Run ${first.run}`, { exact: true }).check();
   await member.getByLabel(`Run ${second.run}`, { exact: true }).check();

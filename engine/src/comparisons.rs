@@ -1,7 +1,7 @@
 //! Runs side by side: launched as one, put together by hand, and judged by people.
 
 use crate::{
-    Engine, Error, Launch, Result, Subject as Launched, User, given, plain_line,
+    Engine, Error, Launch, Result, Subject as Launched, User, given,
     runs::checked_key,
     store::{
         self,
@@ -295,7 +295,8 @@ impl Engine {
         for &run in runs {
             let row = runs::by_number(db, id, run).await?.ok_or_else(|| Error::not_found("run", run))?;
             let line = runs::input_line(db, row.id(), row.snapshot.input).await?;
-            lines.push(head(&plain_line(&line), INPUT_LINE).to_owned());
+            let words: Vec<_> = line.split_whitespace().collect();
+            lines.push(head(&words.join(" "), INPUT_LINE).to_owned());
         }
         Ok(lines)
     }

@@ -218,6 +218,11 @@ async fn what_was_said_in_vain_is_kept() {
     assert_eq!(stage.content(detail.summary.number, said.id).await, text[..10]);
     assert_eq!((&whole.said, detail.state.steps[0].said()), (&None, None));
     assert_eq!(detail.state.usage.total(), 10);
+
+    // Nothing was said, and it cost something all the same.
+    stage.models.script(vec![Rule::fault(Fault::Empty).usage(5, 2)]);
+    let detail = stage.run(&retried.replace("key: t,", "key: mute,"), json!({})).await;
+    assert_eq!((status(&detail), detail.state.usage.total()), (RunStatus::Failed, 14));
 }
 
 /// D9: whatever goes wrong on the wire, the run ends truthfully, with the class and the step.

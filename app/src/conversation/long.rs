@@ -37,6 +37,7 @@ pub struct Long {
     bytes: u64,
     /// Once it was read.
     pub whole: RwSignal<Option<String>>,
+    reading: StoredValue<bool>,
     open: RwSignal<bool>,
     toasts: Toasts,
 }
@@ -48,25 +49,34 @@ impl Long {
             id,
             bytes,
             whole: RwSignal::new(None),
+            reading: StoredValue::new(false),
             open: RwSignal::new(false),
             toasts: use_toasts(),
         }
     }
 
-    /// Reads the whole text, unless it is here, and then goes on.
+    /// Reads the whole text, unless it is here, and then goes on. Not while it is being read already.
     pub fn read(self, then: impl FnOnce() + 'static) {
         if self.whole.with_untracked(Option::is_some) {
             return then();
         }
+        if self.reading.get_value() {
+            return;
+        }
+        self.reading.set_value(true);
         let (project, task) = self.around.with_value(|around| (around.project.clone(), around.task));
         let part = Part { message: Some(self.id), whole: Some(self.id), ..Part::default() };
         spawn_local(async move {
-            match open_conversation(project, task, part).await {
+            let read = open_conversation(project, task, part).await;
+            // Nobody looks at it any more when this fails.
+            if self.reading.try_set_value(false).is_some() {
+                return;
+            }
+            match read {
                 Ok(page) => {
                     let mut entries = page.messages.into_iter();
-                    let found = entries.find(|entry| entry.message.id == self.id);
-                    // Nobody looks at it any more when this fails.
-                    if self.whole.try_set(found.map(|entry| entry.message.content)).is_none() {
+                    if let Some(entry) = entries.find(|entry| entry.message.id == self.id) {
+                        self.whole.set(Some(entry.message.content));
                         then();
                     }
                 }

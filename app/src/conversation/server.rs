@@ -99,10 +99,7 @@ pub async fn list_conversations(
     let (engine, user) = crate::session::caller().await?;
     // Before the list: a change in between is heard again rather than missed.
     let changes = engine.project_cursor(&user, &project).await?;
-    let mut page = engine.tasks(&user, &project, cursor.as_deref()).await?;
-    for task in &mut page.items {
-        task.title = engine::plain_line(&task.title);
-    }
+    let page = engine.tasks(&user, &project, cursor.as_deref()).await?;
     Ok(ConversationList { page, changes, now: crate::live::server_time() })
 }
 
@@ -115,8 +112,7 @@ pub async fn open_conversation(
     let (engine, user) = crate::session::caller().await?;
     let changes = engine.project_cursor(&user, &project).await?;
     let may_edit = engine.project(&user, &project).await?.permission >= Permission::Editor;
-    let mut summary = engine.task(&user, &project, task).await?;
-    summary.title = engine::plain_line(&summary.title);
+    let summary = engine.task(&user, &project, task).await?;
     let seen = engine.seen(&user, &project, task).await?;
     let place = match part {
         Part { message: Some(message), .. } => engine::Place::Around(message),
@@ -135,11 +131,11 @@ pub async fn open_conversation(
     while let Some(mut message) = read_messages.next() {
         message.metadata = None;
         // What a template was given is folded anyway.
-        let launches = read_messages.peek().and_then(|next| next.run.as_ref());
-        let launches = launches.is_some_and(|run| run.template.key.as_ref() != crate::run::ASK);
+        let launched = read_messages.peek().and_then(|next| next.run.as_ref());
+        let asks = launched.is_some_and(|run| run.template.key.as_ref() == crate::run::ASK);
         let mut whole = None;
         if message.author == Author::User
-            && !launches
+            && asks
             && part.whole != Some(message.id)
             && let Some(beginning) = super::long::beginning(&message.content)
         {

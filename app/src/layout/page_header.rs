@@ -15,8 +15,13 @@ pub fn PageHeader(
     actions: Option<ViewFnOnce>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
+    // The server writes it when the page's signals cannot be read any more.
+    #[cfg(feature = "ssr")]
+    let text = title.get_untracked();
+    #[cfg(not(feature = "ssr"))]
+    let text = move || title.get();
     view! {
-        <Title text=move || title.get()/>
+        <Title text/>
         <header class="page-header">
             <div class="page-header-row">
                 <div class="page-header-words">

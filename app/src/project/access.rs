@@ -41,8 +41,13 @@ pub fn use_may_edit() -> bool {
 #[cfg(not(feature = "ssr"))]
 pub fn permission_known() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     let list = use_context::<super::Projects>().map(|projects| projects.list);
+    let here = super::project_of(&leptos_router::hooks::use_location().pathname.read_untracked());
+    let is_known = |list: &Option<crate::fault::Result<Vec<domain::view::Project>>>| match (list, &here) {
+        (Some(Ok(list)), Some(here)) => list.iter().any(|project| project.key == *here),
+        (list, _) => list.is_some(),
+    };
     // One that is being read anew is known all the same: nobody waits, least of all a page that comes to life.
-    let unknown = list.filter(|list| list.with_untracked(Option::is_none)).map(|list| list.ready());
+    let unknown = list.filter(|list| !list.with_untracked(is_known)).map(|list| list.ready());
     Box::pin(leptos::reactive::computed::ScopedFuture::new_untracked(async move {
         if let Some(unknown) = unknown {
             unknown.await;

@@ -4,6 +4,7 @@ use crate::fault::Result;
 #[cfg(feature = "ssr")]
 use crate::{fault::Fault, session::caller};
 use domain::{
+    id::UserId,
     key::{ModelName, ProjectKey, ProviderKey, RoleKey},
     view::{Page, Role},
 };
@@ -16,6 +17,8 @@ pub struct Offered {
     pub models: Vec<ModelName>,
     /// Providers that did not answer, and why.
     pub failed: Vec<(ProviderKey, String)>,
+    /// Who asked: drafts are theirs alone.
+    pub me: Option<UserId>,
 }
 
 /// In order of creation.
@@ -38,7 +41,7 @@ pub async fn load_role(project: ProjectKey, key: RoleKey) -> Result<Role> {
 pub async fn offered_models() -> Result<Offered> {
     let (engine, user) = caller().await?;
     let (models, failed) = engine.offered_models(&user).await?;
-    Ok(Offered { models, failed })
+    Ok(Offered { models, failed, me: Some(user.id) })
 }
 
 /// The fields of a role as a form gives them.

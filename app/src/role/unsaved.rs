@@ -1,4 +1,5 @@
-//! What was changed in a role's form and not saved yet, kept in this browser: whoever comes back finds it again.
+//! What was changed in a role's form and not saved yet, kept in this browser under the person: whoever comes back finds it
+//! again.
 
 use super::server::{Offered, RoleForm};
 use crate::{
@@ -24,7 +25,9 @@ struct Kept {
 #[derive(Clone, Copy)]
 pub struct Unsaved {
     node: NodeRef<html::Form>,
-    place: StoredValue<String>,
+    role: StoredValue<String>,
+    /// Where it is kept, once one knows for whom.
+    place: StoredValue<Option<String>>,
     /// What the form shows when nothing was changed, and its version.
     saved: StoredValue<(RoleForm, Option<u32>)>,
     based_on: RwSignal<Option<u32>>,
@@ -43,7 +46,8 @@ impl Unsaved {
         let key = if based_on.get_untracked().is_some() { &saved.key } else { "+new" };
         Self {
             node,
-            place: StoredValue::new(format!("troupe:role-draft:{project}/{key}")),
+            role: StoredValue::new(format!("{project}/{key}")),
+            place: StoredValue::new(None),
             saved: StoredValue::new((saved, based_on.get_untracked())),
             based_on,
             back: RwSignal::new(false),
@@ -54,7 +58,8 @@ impl Unsaved {
     pub fn restore(self, offered: Loaded<fault::Result<Offered>>) {
         Effect::new(move |_| {
             let there = self.node.get().is_some();
-            _ = offered.get();
+            let Some(Ok(Offered { me: Some(me), .. })) = offered.get() else { return };
+            self.place.set_value(Some(format!("troupe:role-draft:{me}:{}", self.role.get_value())));
             if there {
                 request_animation_frame(move || self.fill_in());
             }
@@ -71,7 +76,7 @@ impl Unsaved {
     }
 
     fn kept(self) -> Option<Kept> {
-        let text = storage()?.get_item(&self.place.get_value()).ok().flatten()?;
+        let text = storage()?.get_item(&self.place.get_value()?).ok().flatten()?;
         parse(&text).ok()
     }
 
@@ -83,9 +88,10 @@ impl Unsaved {
             return self.forget();
         }
         let kept = Kept { based_on: self.based_on.get_untracked(), form };
-        if let (Some(storage), Ok(text)) = (storage(), serde_json::to_string(&kept)) {
+        let place = self.place.get_value();
+        if let (Some(storage), Some(place), Ok(text)) = (storage(), place, serde_json::to_string(&kept)) {
             // A full storage costs the draft, nothing else.
-            _ = storage.set_item(&self.place.get_value(), &text);
+            _ = storage.set_item(&place, &text);
         }
     }
 
@@ -99,8 +105,8 @@ impl Unsaved {
 
     fn forget(self) {
         self.back.set(false);
-        if let Some(storage) = storage() {
-            _ = storage.remove_item(&self.place.get_value());
+        if let (Some(storage), Some(place)) = (storage(), self.place.get_value()) {
+            _ = storage.remove_item(&place);
         }
     }
 }

@@ -6,7 +6,6 @@ use domain::{
     key::ProjectKey,
     view::{Found, FoundThing, Page},
 };
-use engine::plain_line;
 use leptos::{prelude::*, tachys::view::RenderHtml};
 
 pub fn found_html(project: &ProjectKey, query: &str, page: Page<Found>) -> String {
@@ -56,7 +55,7 @@ fn row(project: &ProjectKey, found: Found) -> AnyView {
         <li>
             <a class="found-link" href=href(project, &found.what) data-row="true">
                 <span class="found-sign">{sign}</span>
-                <span class="found-title">{plain_line(&found.title)}</span>
+                <span class="found-title">{found.title}</span>
                 <span class="found-kind">{kind.label()}</span>
                 <time class="found-time" datetime=at>{day}</time>
                 <span class="found-excerpt">{excerpt}</span>

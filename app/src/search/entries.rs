@@ -97,11 +97,10 @@ pub fn kind(what: &FoundThing) -> EntryKind {
 
 pub fn found(project: &ProjectKey, found: Found) -> Entry {
     let href = href(project, &found.what);
-    let title = engine::plain_line(&found.title);
     let excerpt: String = found.excerpt.iter().map(|piece| piece.text.as_str()).collect();
     match kind(&found.what) {
         // A message is known by what it says.
-        EntryKind::Message => entry(EntryKind::Message, excerpt, title, href),
-        kind => entry(kind, title, "", href),
+        EntryKind::Message => entry(EntryKind::Message, excerpt, found.title, href),
+        kind => entry(kind, found.title, "", href),
     }
 }

@@ -1,7 +1,7 @@
 //! What is shared between the one who executes a run and those who watch it: a wake-up, and the text of open attempts.
 
 use domain::{
-    event::{Delta, Event},
+    event::{Delta, Event, SAID_LIMIT, head},
     id::{RunId, StepRunId},
 };
 use std::{
@@ -107,11 +107,11 @@ impl RunChannel {
         self.wake();
     }
 
-    /// What the attempt has said by now.
+    /// What the attempt has said by now, as much of it as is kept.
     pub fn said(&self, step: StepRunId, attempt: u32) -> String {
         let texts = lock(&self.texts);
         let live = texts.of.get(&step).filter(|live| live.attempt == attempt);
-        live.map(|live| live.text.clone()).unwrap_or_default()
+        live.map(|live| head(&live.text, SAID_LIMIT).to_owned()).unwrap_or_default()
     }
 
     /// The attempt is over. Its text stays for those who are watching now; nobody else will be given it.

@@ -12,16 +12,14 @@ pub fn plain_line(text: &str) -> String {
             Event::Text(said) | Event::Code(said) | Event::Html(said) | Event::InlineHtml(said) => {
                 line.push_str(&said);
             }
-            // In a line of a list, `__init__` is a name rather than emphasis.
-            Event::Start(Tag::Strong) | Event::End(TagEnd::Strong)
-                if text[place.start..].starts_with('_') =>
-            {
-                line.push_str("__");
+            // In a line of a list, `__init__` is a name rather than emphasis, and `2*3*4` a product.
+            Event::Start(Tag::Strong) | Event::End(TagEnd::Strong) if is_of_a_word(text, &place) => {
+                let marks = place.start..place.start + 2;
+                line.push_str(&text[marks]);
             }
-            Event::Start(Tag::Emphasis) | Event::End(TagEnd::Emphasis)
-                if text[place.start..].starts_with('_') =>
-            {
-                line.push('_');
+            Event::Start(Tag::Emphasis) | Event::End(TagEnd::Emphasis) if is_of_a_word(text, &place) => {
+                let mark = place.start..place.start + 1;
+                line.push_str(&text[mark]);
             }
             Event::Start(Tag::Item) => {
                 line.push(' ');
@@ -43,6 +41,14 @@ pub fn plain_line(text: &str) -> String {
         plain if plain.is_empty() => joined(text),
         plain => plain,
     }
+}
+
+/// Whether what begins and ends with marks stands within a word, or is a name.
+fn is_of_a_word(text: &str, place: &Range<usize>) -> bool {
+    let (before, after) = (&text[..place.start], &text[place.end..]);
+    text[place.start..].starts_with('_')
+        || before.ends_with(char::is_alphanumeric)
+        || after.starts_with(char::is_alphanumeric)
 }
 
 /// Whether it is of the stars of something bold whose other stars are beyond the text. Not those of `2**10`.
@@ -80,6 +86,7 @@ mod tests {
             ("## **\u{2}Marked\u{3}** words", "\u{2}Marked\u{3} words"),
             // What only looks like marks.
             ("2 * 3 * 4 = 24, 2**10 = 1024", "2 * 3 * 4 = 24, 2**10 = 1024"),
+            ("2*3*4, f(x*y, z*w) and a**b**c", "2*3*4, f(x*y, z*w) and a**b**c"),
             ("C#, #42 and 5 > 3", "C#, #42 and 5 > 3"),
             (
                 "What does __init__ do in a_long_name, _really_?",

@@ -90,7 +90,7 @@ pub(super) async fn call(
     let mut finish = None;
     let mut paths = Paths::default();
     while let Some(event) = timeout_at(next(), stream.next()).await.map_err(|_| too_long())? {
-        match event? {
+        match event.map_err(|error| CallFailure { usage: answer.usage, ..error.into() })? {
             ModelEvent::Text(text) => {
                 if answer.text.len() + text.len() > LONGEST {
                     let limit = LONGEST / 1024 / 1024;

@@ -16,6 +16,7 @@ use domain::{
     event::{EventKind, Failure},
     id::{ProjectId, RunId, RunNumber, StepRunId, TaskId, UserId},
     run::RunStatus,
+    usage::Usage,
 };
 use futures::FutureExt;
 use serde_json::Value;
@@ -197,11 +198,11 @@ impl Conductor {
                     if let Some(problem) = form.problems(&value).first() {
                         let failure =
                             failed(ErrorClass::InvalidOutput, format!("gave something else: {problem}"));
-                        return self.fail(step, attempt, failure, None, false, turn);
+                        return self.fail_child(step, attempt, failure, summary.usage, turn);
                     }
                     let output = form.of_value(value);
                     if let Err(failure) = self.finish(step, attempt, output, summary.usage, false, turn) {
-                        self.fail(step, attempt, failure, None, false, turn);
+                        self.fail_child(step, attempt, failure, summary.usage, turn);
                     }
                 }
                 Err(error) => self.look_later(step, attempt, &error),
@@ -212,13 +213,19 @@ impl Conductor {
                     Err(error) => return self.look_later(step, attempt, &error),
                 };
                 let failure = failed(error.class, format!("failed: {}", error.message));
-                self.fail(step, attempt, failure, None, false, turn);
+                self.fail_child(step, attempt, failure, summary.usage, turn);
             }
             RunStatus::Cancelled => {
                 let failure = failed(ErrorClass::Cancelled, "was stopped".to_owned());
-                self.fail(step, attempt, failure, None, false, turn);
+                self.fail_child(step, attempt, failure, summary.usage, turn);
             }
         }
+    }
+
+    /// The attempt's child run gave nothing that can be taken; what it cost, it has cost.
+    fn fail_child(&mut self, step: StepRunId, attempt: u32, failure: Failure, usage: Usage, turn: &mut Turn) {
+        self.say(step, attempt, "", usage, turn);
+        self.fail(step, attempt, failure, None, false, turn);
     }
 
     fn look_later(&mut self, step: StepRunId, attempt: u32, error: &Error) {

@@ -1,6 +1,7 @@
 //! What a launch says in its conversation: the title of a new one, and the user's message.
 
 use super::Subject;
+use crate::plain_line;
 use domain::event::{Parent, TemplateVersion, head};
 use serde_json::Value;
 use std::fmt::Write;
@@ -21,8 +22,8 @@ pub(super) fn title(subject: &Subject, template: &str, input: &Value) -> String 
             return format!("{template}: {}", head(line, TITLE_LIMIT));
         }
     };
-    let line = head(first_line(text), TITLE_LIMIT);
-    if line.is_empty() { "New conversation".to_owned() } else { line.to_owned() }
+    let line = plain_line(first_line(text));
+    if line.is_empty() { "New conversation".to_owned() } else { head(&line, TITLE_LIMIT).to_owned() }
 }
 
 fn first_line(text: &str) -> &str {

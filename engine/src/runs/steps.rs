@@ -44,7 +44,7 @@ impl Conductor {
             Err(error) => {
                 let said = self.channel.said(step, attempt);
                 self.channel.end(step, attempt);
-                self.say(step, attempt, &said, error.usage, turn);
+                self.say(step, attempt, &said, error.usage.at(self.price_of(step)), turn);
                 return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn);
             }
         };
@@ -58,18 +58,17 @@ impl Conductor {
             Err(failure) => Err(failure),
         };
         if let Err(failure) = taken {
-            self.say(step, attempt, &answer.text, answer.usage, turn);
+            self.say(step, attempt, head(&answer.text, SAID_LIMIT), usage, turn);
             self.fail(step, attempt, failure, None, false, turn);
         }
     }
 
     /// Keeps what the model said in an attempt that ends without an output: a person may want it, and it has cost.
-    fn say(&mut self, step: StepRunId, attempt: u32, said: &str, usage: Usage, turn: &mut Turn) {
+    pub(super) fn say(&mut self, step: StepRunId, attempt: u32, said: &str, usage: Usage, turn: &mut Turn) {
         if said.is_empty() && usage.is_none() {
             return;
         }
-        let text = self.keep(turn, head(said, SAID_LIMIT).to_owned());
-        let usage = usage.at(self.price_of(step));
+        let text = self.keep(turn, said.to_owned());
         self.record(turn, EventKind::Said { step, attempt, text, usage });
     }
 

@@ -213,12 +213,13 @@ pub async fn content_head(
     Ok(row.map(|(text, bytes)| (text, bytes as u64)))
 }
 
-/// What a run was given, as one line: each value's beginning after its name.
+/// What a run was given, as one line: the beginnings of its first values, each after its name.
 pub async fn input_line(db: &SqlitePool, run: RunId, input: ContentId) -> Result<String> {
     let line: Option<Option<String>> = sqlx::query_scalar(
         "SELECT group_concat(concat_ws(': ', e.key, \
          CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE substr(e.value, 1, 200) END), ', ') \
-         FROM content c CROSS JOIN json_each(c.body) e WHERE c.id = $1 AND c.run_id = $2",
+         FROM (SELECT e.key, e.type, e.value FROM content c CROSS JOIN json_each(c.body) e \
+         WHERE c.id = $1 AND c.run_id = $2 LIMIT 20) e",
     )
     .bind(input.0)
     .bind(run.0)

@@ -65,6 +65,9 @@ async fn failure_and_cancel_flow_between_caller_and_child() {
     let child = detail.state.steps[1].attempts[0].child.unwrap();
     assert_eq!(error.class, ErrorClass::Auth);
     assert!(error.message.contains(&format!("run {child} failed: step 'B' failed: ")), "{}", error.message);
+    let spent = stage.detail(child).await.summary.usage;
+    assert!(spent.total() > 0, "its first step has been paid for");
+    assert_eq!(detail.state.steps[1].usage, spent);
 
     // From above: the child's call is hung up on.
     let stopped = stage.launch(&key, json!({})).await;

@@ -129,7 +129,7 @@ fn Head(table: Table, column: usize, run: LiveRun, summary: RunSummary) -> impl 
                 <a class="link" href=format!("/p/{project}/runs/{}", run.number)>"Run " {run.number.0}</a>
                 <span class="muted">{summary.template.name} " v" {summary.template.version}</span>
             </h2>
-            <p class="compare-facts">
+            <div class="compare-facts">
                 <StatusBadge status plain=true/>
                 <span>
                     {move || format_duration(run.elapsed.get())}
@@ -146,7 +146,7 @@ fn Head(table: Table, column: usize, run: LiveRun, summary: RunSummary) -> impl 
                     Some(view! { <span>{cost.short()} {delta}</span> })
                 }}
                 <Stop project run/>
-            </p>
+            </div>
         </section>
     }
     .into_any()
