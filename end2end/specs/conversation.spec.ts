@@ -258,6 +258,30 @@ test("a conversation is renamed where one reads it, and lists show it at once, w
   await expect(other.getByRole("link", { name: /Rivers and lakes/ })).toBeVisible();
 });
 
+test("a template is run on what a message says (C6)", async ({ member: page, models }) => {
+  await models.script([{ text: "Lakes are older than rivers." }]);
+  await ask(page, "What about lakes?");
+  const response = page.getByRole("article", { name: "Response" });
+  await expect(response.first()).toContainText("Lakes are older than rivers.");
+  await response.first().getByRole("button", { name: "Run a template on it" }).click();
+  const choose = page.getByLabel("Run a template", { exact: true });
+  await expect(choose).toBeFocused();
+  await expect(page.getByText("For the template that you choose:")).toContainText("Lakes are older");
+  await isClean(page);
+  await choose.selectOption({ label: "Two steps" });
+  await expect(page.getByLabel("Topic")).toHaveValue("Lakes are older than rivers.");
+  // Another message instead.
+  const asked = page.getByRole("article", { name: /^Message from/ }).first();
+  await asked.getByRole("button", { name: "Run a template on it" }).click();
+  await choose.selectOption({ label: "Two steps" });
+  await expect(page.getByLabel("Topic")).toHaveValue("What about lakes?");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await expect(response).toHaveCount(2);
+  await expect(page.getByText("For the template that you choose:")).toBeHidden();
+  const asks = async () => (await models.calls()).flatMap((call) => call.messages.map(({ content }) => content)).join("\n");
+  await expect.poll(asks).toContain("Draft about What about lakes?");
+});
+
 test("code is coloured and taken along", async ({ member: page, models, context }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await models.script([{ text: "See:\n\n```python\ndef f():\n    return \"<b>\"  # why\n```\n" }]);

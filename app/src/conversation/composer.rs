@@ -14,12 +14,26 @@ use crate::{
 };
 use domain::{
     branch::Branch,
+    event::head,
     id::TaskId,
     key::{ProjectKey, RoleKey, TemplateKey},
     role::GENERAL_WORKER,
     view::Launched,
 };
 use leptos::{ev, form::ActionForm, html, prelude::*};
+
+/// How much of a message's text is repeated, in bytes.
+const QUOTED: usize = 80;
+
+/// A message's text on its way into a template's form.
+#[derive(Clone, Copy)]
+pub struct Quoted(pub RwSignal<Option<String>>);
+
+impl Default for Quoted {
+    fn default() -> Self {
+        Self(RwSignal::new(None))
+    }
+}
 
 #[component]
 pub fn Composer(
@@ -33,19 +47,36 @@ pub fn Composer(
     /// The branch to go on with.
     #[prop(optional, into)]
     branch: MaybeProp<Branch>,
+    /// A message's text, for the template that is chosen next.
+    #[prop(optional)]
+    quoted: Quoted,
     #[prop(into)] on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let template = RwSignal::new(None::<TemplateKey>);
+    let choose = NodeRef::<html::Select>::new();
+    Effect::new(move |_| {
+        if quoted.0.with(Option::is_some) {
+            template.set(None);
+            // It is shown by then.
+            request_animation_frame(move || {
+                if let Some(choose) = choose.try_get_untracked().flatten() {
+                    // It fails only for an element that cannot have it.
+                    _ = choose.focus();
+                }
+            });
+        }
+    });
     let templates = choices.templates.clone();
     let project_for_form = project.clone();
     let launched = Callback::new(move |launched: Launched| {
         template.set(None);
+        quoted.0.set(None);
         on_launched.run(launched);
     });
     view! {
         <section class="composer" id="composer" aria-label="Composer">
             <div class="composer-ask" hidden=move || template.read().is_some()>
-                <Ask project=project.clone() task branch choices last_role on_launched template/>
+                <Ask project=project.clone() task branch choices last_role on_launched template quoted choose/>
             </div>
             {move || {
                 let key = template.get()?;
@@ -64,7 +95,14 @@ pub fn Composer(
                                     "Back to free text"
                                 </Button>
                             </div>
-                            <ExecuteForm project template=key task branch on_launched=launched/>
+                            <ExecuteForm
+                                project
+                                template=key
+                                task
+                                branch
+                                given=quoted.0.get_untracked()
+                                on_launched=launched
+                            />
                         </div>
                     },
                 )
@@ -83,6 +121,8 @@ fn Ask(
     last_role: Option<RoleKey>,
     on_launched: Callback<Launched>,
     template: RwSignal<Option<TemplateKey>>,
+    quoted: Quoted,
+    choose: NodeRef<html::Select>,
 ) -> impl IntoView {
     let send = ServerAction::<SendMessage>::new();
     let draft = Draft::of_conversation(choices.owner, &project, task);
@@ -143,6 +183,26 @@ fn Ask(
                 on:input=move |_| draft.keep()
                 on:keydown=pressed
             ></textarea>
+            {move || {
+                quoted
+                    .0
+                    .get()
+                    .map(|text| {
+                        let beginning = head(text.trim(), QUOTED).to_owned();
+                        view! {
+                            <p class="composer-quoted">
+                                <span>"For the template that you choose: " <q>{beginning} "…"</q></span>
+                                <Button
+                                    variant=ButtonVariant::Ghost
+                                    size=ButtonSize::Small
+                                    on_click=move || quoted.0.set(None)
+                                >
+                                    "Leave it out"
+                                </Button>
+                            </p>
+                        }
+                    })
+            }}
             <div class="composer-bar">
                 <label class="composer-choice">
                     <span>"Role"</span>
@@ -168,7 +228,7 @@ fn Ask(
                 {(!choices.templates.is_empty())
                     .then(|| {
                         view! {
-                            <div class="select"><select class="input" aria-label="Run a template" on:change=chosen>
+                            <div class="select"><select class="input" aria-label="Run a template" node_ref=choose on:change=chosen>
                                 <option value="">"Run template…"</option>
                                 {choices
                                     .templates

@@ -1,6 +1,7 @@
 //! One message. An assistant's message is one run: its status stands in the message's details, exactly once.
 
 use super::{
+    composer::Quoted,
     draft::Draft,
     edit::EditForm,
     long::{Long, LongText},
@@ -42,6 +43,8 @@ pub struct Around {
     pub project: ProjectKey,
     pub task: TaskId,
     pub may_edit: bool,
+    /// Takes a message's text to the composer, where there are templates to run on it.
+    pub quoted: Option<Quoted>,
     /// Who looks at it.
     pub me: Option<UserId>,
     /// The first message that was not there, or not ended, when they last looked.
@@ -104,6 +107,13 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
             }
         });
     }
+    let text = message.content.clone();
+    let quote = around.quoted.filter(|_| row.launched.is_none()).map(|quoted| {
+        Callback::new(move |()| match long {
+            None => quoted.0.set(Some(text.clone())),
+            Some(long) => long.read(move || quoted.0.set(long.whole.get_untracked())),
+        })
+    });
     let is_open = Memo::new(move |_| {
         mine && editing.get() == Some(id) && long.is_none_or(|long| long.whole.read().is_some())
     });
@@ -156,6 +166,7 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
                         </nav>
                     }
                 })}
+                {quote.map(run_on)}
                 {mine.then(|| view! {
                     <a class="message-act" href=format!("?message={id}&edit={id}#m-{id}") on:click=open>"Edit and resend"</a>
                 })}
@@ -168,6 +179,14 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
                 view! { <EditForm around id text role/> }
             })}
         </article>
+    }
+    .into_any()
+}
+
+/// Leads to the composer with the message's text.
+fn run_on(quote: Callback<()>) -> AnyView {
+    view! {
+        <button type="button" class="message-act" on:click=move |_| quote.run(())>"Run a template on it"</button>
     }
     .into_any()
 }
@@ -186,7 +205,7 @@ fn step(version: Option<Version>, label: &'static str, glyph: Glyph) -> AnyView 
 
 #[component]
 fn Response(around: Around, row: Row) -> impl IntoView {
-    let Around { project, may_edit, on_news, .. } = around;
+    let Around { project, may_edit, quoted, on_news, .. } = around;
     let (message, now) = (row.message, row.now);
     let (id, created) = (row.entry.message.id, row.entry.message.created_at);
     let run = row.entry.run.map(|detail| use_live().follow(&project, detail, now));
@@ -213,11 +232,21 @@ fn Response(around: Around, row: Row) -> impl IntoView {
     let template = template.filter(|template| template.key.as_ref() != ASK);
     // What one step alone says is the message itself; with more of them each says its part in the status.
     let alone = run.is_some_and(|run| run.state.read_untracked().plan.steps.len() == 1);
+    let now_message = RwSignal::from(message.clone());
+    // What a run gave is in its state before it is in its message.
+    let said = move || {
+        let content = now_message.with(|message| message.content.clone());
+        let shown = || run.and_then(|run| Some(run.state.read().output.as_ref()?.shown.clone()));
+        if content.is_empty() { shown().unwrap_or_default() } else { content }
+    };
+    let is_said = Memo::new(move |_| !said().is_empty());
+    let quote = quoted.map(|quoted| Callback::new(move |()| quoted.0.set(Some(untrack(said)))));
     view! {
         <article class="message message-response" id=anchor(id) aria-label="Response">
             <header class="message-head">
                 <h2 class="message-by">"Response"</h2>
                 {template.map(|template| view! { <span class="message-template">{template.name}</span> })}
+                {move || quote.filter(|_| is_said.get()).map(run_on)}
                 <a class="message-time" href=permalink(id) title="Link to this message"><RelativeTime at=created/></a>
             </header>
             {run.map(|run| view! { <Status project=project.clone() run text_elsewhere=alone may_edit/> })}

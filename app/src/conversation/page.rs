@@ -5,7 +5,7 @@
 //! open detail or a typed word.
 
 use super::{
-    composer::Composer,
+    composer::{Composer, Quoted},
     files::{FilesLink, FilesPanel},
     find::Find,
     message::{Around, MessageView, Row},
@@ -164,10 +164,12 @@ fn Conversation(
     let from_top = part.after.is_some();
     on_arrival(thread, scroller, part.message, navigate);
     use_crumb(move || Some(thread.title.get()));
+    let quoted = Quoted::default();
     let around = StoredValue::new(Around {
         project: project.clone(),
         task: id,
         may_edit,
+        quoted: (may_edit && !choices.templates.is_empty()).then_some(quoted),
         me: choices.owner,
         new_from,
         editing: RwSignal::new(editing),
@@ -218,6 +220,7 @@ fn Conversation(
                 branch=thread.branch
                 choices
                 last_role
+                quoted
                 on_launched=launched
             />
         }

@@ -106,6 +106,8 @@ pub fn AsLastTime(
     lists: Lists,
     form: NodeRef<html::Form>,
     draft: Draft,
+    /// Goes before all that is kept, into the first text field; rather into one of several lines.
+    given: StoredValue<Option<String>>,
     on_filled: Callback<()>,
 ) -> impl IntoView {
     let kept = RwSignal::new(Texts::new());
@@ -136,6 +138,16 @@ pub fn AsLastTime(
                 draft.give_way();
             } else if draft.restore(&element, lists) {
                 on_filled.run(());
+            }
+            if let Some(text) = given.get_value() {
+                let first = fields.with_value(|fields| {
+                    let place = |kind: FieldKind| fields.iter().position(|field| field.kind == kind);
+                    place(FieldKind::LongText).or_else(|| place(FieldKind::Text))
+                });
+                if let Some(first) = first {
+                    put(&element, &field_key(first), &text);
+                    on_filled.run(());
+                }
             }
         }
         there || ran == Some(true)

@@ -56,9 +56,13 @@ pub fn ExecuteForm(
     /// It is a page of its own, so it has the page's title.
     #[prop(optional)]
     page: bool,
+    /// A text that its first text field begins with.
+    #[prop(optional_no_strip)]
+    given: Option<String>,
     on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let place = StoredValue::new((project, template));
+    let given = StoredValue::new(given);
     let ready = load(move || place.get_value(), |(project, template)| load_form(project, template));
     view! {
         <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card count=2/> }>
@@ -71,7 +75,7 @@ pub fn ExecuteForm(
                 let form = match ready {
                     Ok(_) if !use_may_edit() => view! { <ReadOnly can="run templates"/> }.into_any(),
                     Ok(ready) if ready.roles.is_empty() => view! { <NoRoles project/> }.into_any(),
-                    Ok(ready) => view! { <Filled project template ready task branch on_launched/> }.into_any(),
+                    Ok(ready) => view! { <Filled project template ready task branch given on_launched/> }.into_any(),
                     Err(fault) => view! { <FaultPage fault/> }.into_any(),
                 };
                 view! {
@@ -111,6 +115,7 @@ fn Filled(
     ready: Ready,
     task: Option<TaskId>,
     branch: MaybeProp<Branch>,
+    given: StoredValue<Option<String>>,
     on_launched: Callback<Launched>,
 ) -> impl IntoView {
     let document = ready.template.document;
@@ -254,7 +259,7 @@ fn Filled(
                 <section class="execute-input" aria-label="Input">
                     <div class="execute-roles-head">
                         <h2 class="section-title">"Input"</h2>
-                        <AsLastTime of=place fields=input_fields lists form draft on_filled=changed/>
+                        <AsLastTime of=place fields=input_fields lists form draft given on_filled=changed/>
                     </div>
                     <InputControls template=document fault prefix=PREFIX lists changed/>
                 </section>
