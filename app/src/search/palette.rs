@@ -147,6 +147,8 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
             open.set(false);
         }
     };
+    // The browser tells of a closing a moment later: by then it may stand open again.
+    let closed = move |_| open.set(dialog.get_untracked().is_some_and(|dialog| dialog.open()));
     let line = move |(index, entry): (usize, Entry)| {
         view! {
             <li
@@ -172,7 +174,7 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
         .into_any()
     };
     view! {
-        <dialog node_ref=dialog class="dialog palette" aria-label="Search and commands" on:close=move |_| open.set(false) on:click=on_backdrop>
+        <dialog node_ref=dialog class="dialog palette" aria-label="Search and commands" on:close=closed on:click=on_backdrop>
             <div class="palette-frame">
                 <div class="palette-field">
                     <Icon glyph=Glyph::Search/>

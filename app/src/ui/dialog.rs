@@ -44,6 +44,8 @@ pub fn Dialog(
             open.set(false);
         }
     };
+    // The browser tells of a closing a moment later: by then it may stand open again.
+    let closed = move |_| open.set(node.get_untracked().is_some_and(|dialog| dialog.open()));
     let class = match size {
         DialogSize::Small => "dialog dialog-small",
         DialogSize::Medium => "dialog dialog-medium",
@@ -54,7 +56,7 @@ pub fn Dialog(
             node_ref=node
             class=class
             aria-label=move || title.get()
-            on:close=move |_| open.set(false)
+            on:close=closed
             on:click=on_backdrop
         >
             <div class="dialog-frame">
