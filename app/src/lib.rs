@@ -13,6 +13,7 @@ pub mod fault;
 pub mod form;
 mod gallery;
 pub mod inbox;
+pub mod kept;
 pub mod keyboard;
 pub mod layout;
 pub mod live;

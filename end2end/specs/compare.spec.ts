@@ -1,9 +1,9 @@
 // Runs side by side: launched as one, watched step by step, judged, and counted per role (C7).
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 import { awake, expect, PROJECT, signIn, test } from "../fixtures";
+import { isClean } from "../fixtures/clean";
 
 const TEMPLATE = {
   apiVersion: "troupe/v1",
@@ -15,18 +15,6 @@ const TEMPLATE = {
     { name: "Rate", prompt: "Rate {{ context.Outline }}", outputSchema: { type: "object" } },
   ],
 };
-
-async function isClean(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-  await page.setViewportSize({ width: 360, height: 780 });
-  const room = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  await expect.poll(room, "what reaches beyond the right edge").toBeLessThanOrEqual(0);
-  await page.setViewportSize({ width: 1280, height: 800 });
-}
 
 const step = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
 const cell = (page: Page, name: string, run: number) =>
@@ -51,7 +39,7 @@ test("one input with two assignments is launched at once, stands side by side, a
   await member.getByRole("button", { name: "Compare with other roles" }).click();
   await member.getByLabel("Role for Outline in B").selectOption("senior_reviewer");
   await member.getByLabel("Role for Rate in B").selectOption("senior_reviewer");
-  await isClean(member);
+  await isClean(member, { phone: true });
   await member.getByRole("button", { name: "Run A and B" }).click();
 
   // Live: one run has given everything, the other still writes.
@@ -69,7 +57,7 @@ test("one input with two assignments is launched at once, stands side by side, a
   await expect(rate.locator("dt")).toHaveText(["score"]);
   await expect(rate.locator("del")).toHaveText("3");
   await expect(rate.locator("ins")).toHaveText("4");
-  await isClean(member);
+  await isClean(member, { phone: true });
 
   // A verdict is kept as soon as it is said, and somebody else sees it.
   const second = await browse();
@@ -80,7 +68,7 @@ test("one input with two assignments is launched at once, stands side by side, a
   await expect(verdict.getByRole("button", { name: /^B/ })).toHaveAttribute("aria-pressed", "true");
   await expect(verdict.getByRole("button", { name: /^B/ }).locator("svg"), "the eye sees it, too").toBeVisible();
   await expect(verdict.locator("svg")).toHaveCount(1);
-  await isClean(member);
+  await isClean(member, { phone: true });
   await verdict.getByLabel("Note on Outline").fill("nearer to the map");
   const kept = member.waitForResponse(/give_verdict/);
   await verdict.getByLabel("Note on Outline").press("Tab");
@@ -98,7 +86,7 @@ test("one input with two assignments is launched at once, stands side by side, a
   const winners = member.getByRole("table", { name: "Which role wins at which step" });
   const senior = winners.getByRole("row").filter({ hasText: "senior_reviewer" });
   await expect(senior.getByRole("cell")).toHaveText(["pair", "Outline", /senior_reviewer/, "1", "0", "0"]);
-  await isClean(member);
+  await isClean(member, { phone: true });
   const before = member.getByRole("table", { name: "Comparisons" }).getByRole("row").filter({ hasText: "Pair" });
   await expect(before.getByRole("cell").nth(3)).toHaveText("1");
 });
@@ -111,7 +99,7 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await models.script([{ text: "The same." }]);
   await member.goto(`/p/${PROJECT}/compare`);
   await expect(member.getByText("Nothing to compare yet")).toBeVisible();
-  await isClean(member);
+  await isClean(member, { phone: true });
   const first = await workspace.launch("rivers");
   const second = await workspace.launch("**Lakes**");
   for (const { run } of [first, second]) {
@@ -122,7 +110,7 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await expect(member.getByText("topic: rivers", { exact: true })).toBeVisible();
   const choice = member.getByLabel(`Run ${second.run}`, { exact: true });
   await expect(choice).toHaveAccessibleDescription("topic: **Lakes**");
-  await isClean(member);
+  await isClean(member, { phone: true });
   await member.getByLabel(`Run ${first.run}`, { exact: true }).check();
   await member.getByLabel(`Run ${second.run}`, { exact: true }).check();
   await member.getByRole("button", { name: "Compare" }).click();
@@ -164,7 +152,7 @@ test("an assignment is saved under a name and chosen again; what is gone is said
   await member.getByRole("button", { name: "Save as preset…" }).click();
   const dialog = member.getByRole("dialog", { name: "Save as preset" });
   await dialog.getByLabel("Name").fill("Quick draft");
-  await isClean(member);
+  await isClean(member, { phone: true });
   await dialog.getByLabel("Name").press("Enter");
   await expect(dialog).toBeHidden();
   await expect(member.getByLabel("Preset", { exact: true })).toHaveValue("Quick draft");

@@ -5,6 +5,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 import { ADMIN, awake, expect, fillSignIn, PROJECT, signIn, test } from "../fixtures";
+import { isClean } from "../fixtures/clean";
 import { fill } from "../fixtures/long";
 
 const MESSAGES = 5_000;
@@ -165,14 +166,6 @@ test("what one asked is edited and sent again as a branch beside what was said",
   await expect(articles(page).filter({ hasText: "Onwards" })).toHaveCount(0);
 });
 
-async function isClean(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-}
-
 test("a long message shows its beginning, and the whole of it where somebody asks", async ({ browse, member: page, models }) => {
   await models.script([{ text: "Said." }]);
   const text = Array.from({ length: 2_000 }, (_, line) => `Line ${line} of it.`).join("\n");
@@ -263,7 +256,10 @@ test("a template is run on what a message says (C6)", async ({ member: page, mod
   await ask(page, "What about lakes?");
   const response = page.getByRole("article", { name: "Response" });
   await expect(response.first()).toContainText("Lakes are older than rivers.");
-  await response.first().getByRole("button", { name: "Run a template on it" }).click();
+  const run = response.first().getByRole("button", { name: "Run a template on it" });
+  await response.first().hover();
+  await expect(run).toHaveCSS("opacity", "1");
+  await run.click();
   const choose = page.getByLabel("Run a template", { exact: true });
   await expect(choose).toBeFocused();
   await expect(page.getByText("For the template that you choose:")).toContainText("Lakes are older");

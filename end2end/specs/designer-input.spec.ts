@@ -1,10 +1,10 @@
 // The designer's forms: the input as rows beside the form that people see, the address, several steps at once, and who else
 // is there (C1, C2, C6).
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 import { expect, PROJECT, signIn, test } from "../fixtures";
+import { isClean } from "../fixtures/clean";
 
 const EDIT = `/p/${PROJECT}/templates/two-steps/edit`;
 
@@ -15,14 +15,6 @@ const source = (page: Page) => page.locator("#template-source");
 const settled = (page: Page) => expect(page.getByRole("region", { name: "Problems" })).toContainText("No problems");
 const side = (page: Page, name: string) =>
   page.getByRole("group", { name: "Side of the editor" }).getByRole("button", { name, exact: true });
-
-async function isClean(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-}
 
 test("the form is made row by row, beside what people will see", async ({ member }) => {
   await member.goto(`${EDIT}?side=input`);

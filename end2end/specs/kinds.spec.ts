@@ -1,10 +1,10 @@
 // Steps that do more than ask a model once: a person's decision, many items, a run of their own, files; and what runs
 // again from a step (A7, E4, E7, F1, F2, F5).
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 
 import { awake, expect, PROJECT, signIn, test, type Launched, type Workspace } from "../fixtures";
+import { isClean } from "../fixtures/clean";
 import { Conversation } from "../fixtures/conversation";
 
 type Step = Record<string, unknown> & { name: string };
@@ -26,20 +26,6 @@ const row = (page: Page, name: string) =>
   page.getByRole("list", { name: "Steps", exact: true }).locator(":scope > li").filter({ hasText: name });
 const fact = (page: Page, name: string): Locator =>
   page.locator("dl > div").filter({ has: page.getByText(name, { exact: true }) }).locator("dd").first();
-
-/** Nothing that axe finds, in light and in dark; nothing to scroll sideways on a phone. */
-async function isClean(page: Page): Promise<void> {
-  const size = page.viewportSize();
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).exclude("iframe").analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-  await page.setViewportSize({ width: 360, height: 780 });
-  const room = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  await expect.poll(room, "what reaches beyond the right edge").toBeLessThanOrEqual(0);
-  if (size) await page.setViewportSize(size);
-}
 
 const CHECKED: Step[] = [
   { name: "Draft", prompt: "Draft" },
@@ -79,7 +65,7 @@ test("a person is asked, changes what is proposed, and the run goes on with that
   await asked.getByRole("button", { name: "Change…" }).click();
   const instead = asked.getByLabel("What the step gives instead");
   await expect(instead).toHaveValue("A first draft.");
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
   await instead.fill("A better draft.");
   await asked.getByLabel("Note").fill("shorter");
   await asked.getByRole("button", { name: "Approve as changed" }).click();
@@ -144,7 +130,7 @@ test("a question without words of its own shows what came before; who rejected i
     await expect(asked).toContainText("Draft gave");
     await expect(asked.getByText("A first draft.", { exact: true })).toBeVisible();
     await expect(asked).toContainText("Rejects by itself in 59 m");
-    await isClean(member);
+    await isClean(member, { phone: true, exclude: "iframe" });
   }
   await question(member, "Check").getByLabel("Note").fill("not yet");
   await question(member, "Check").getByRole("button", { name: "Reject" }).click();
@@ -152,7 +138,7 @@ test("a question without words of its own shows what came before; who rejected i
   const told = member.getByRole("group", { name: "What went wrong" });
   await expect(told).toContainText("Check: Rejected by Ada Admin: not yet");
   await expect(told).not.toContainText("role");
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
   await told.getByRole("button", { name: "Rerun from a step…" }).click();
   const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
   await expect(dialog.getByLabel("From step")).toHaveValue("Check");
@@ -181,7 +167,7 @@ test("a step runs for every item; failed ones run again alone (E4, E7, F2)", asy
   await expect(member).toHaveURL(/step=0\.1/);
   const panel = member.getByRole("complementary", { name: "Each [1]" });
   await expect(panel).toContainText("does not accept the API key");
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
   await panel.getByRole("link", { name: "Close panel" }).click();
 
   const calls = (await models.calls()).length;
@@ -189,7 +175,7 @@ test("a step runs for every item; failed ones run again alone (E4, E7, F2)", asy
   const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
   await expect(dialog.getByLabel("From step")).toHaveValue("Each");
   await expect(dialog.getByLabel("Items")).toHaveValue("failed");
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
   await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
   await expect(member).not.toHaveURL(new RegExp(`/runs/${run}$`));
   await expect(member.getByRole("region", { name: /^Status of run/ })).toContainText("Completed");
@@ -247,7 +233,7 @@ test("files have versions, a preview in a sandbox, and what changed; the message
   await expect(changes).toContainText("-<b>add</b>");
   await expect(changes).toContainText("+<b>multiply</b>");
   await expect(file.getByRole("link", { name: "Changes" }), "the keyboard goes on from there").toBeFocused();
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
   await file.getByRole("link", { name: "v1" }).click();
   await file.getByRole("link", { name: "Text" }).click();
   await expect(file.getByRole("region", { name: "Text of calculator.html" })).toHaveText("<h1>Sum</h1>\n<b>add</b>\n");
@@ -316,7 +302,7 @@ test("the steps of a run that a step called stand within it, while it works and 
   const inner = conversation.status(run).getByRole("listitem").filter({ hasText: "Inner work" }).last();
   await expect(inner.getByRole("region", { name: "Live text" })).toHaveText("one two three fo");
   await expect(conversation.status(run).locator("summary").first()).toContainText("0 of 2 steps");
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
   await models.release();
   await conversation.isSaidToBe(run, "Completed");
 
@@ -325,7 +311,7 @@ test("the steps of a run that a step called stand within it, while it works and 
   await expect(call.getByText("Inner work"), "what has ended is out of the way").toBeHidden();
   await call.getByText("Its steps").click();
   await expect(call.getByText("Inner work")).toBeVisible();
-  await isClean(member);
+  await isClean(member, { phone: true, exclude: "iframe" });
 });
 
 test("what an answer has brought so far is counted while it streams (A2)", async ({ member, models, workspace }) => {

@@ -1,9 +1,9 @@
 // Lists of an input are filled in row by row, by hand, by key and by pasting, or as JSON (C4, C6).
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 import { expect, PROJECT, signIn, test, type Workspace } from "../fixtures";
+import { isClean } from "../fixtures/clean";
 
 const EXECUTE = `/p/${PROJECT}/templates/lists/execute`;
 
@@ -39,14 +39,6 @@ const topics = (page: Page) => page.getByRole("group", { name: /^Topics$/ });
 const people = (page: Page) => page.getByRole("group", { name: /^People/ }).first();
 const topic = (page: Page, row: number) => page.getByLabel(`Topics, row ${row}`, { exact: true }).getByRole("textbox");
 const person = (page: Page, row: number) => page.getByRole("group", { name: `People, row ${row}`, exact: true });
-
-async function isClean(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-}
 
 const prepare = (workspace: Workspace) => workspace.rest.post(`/projects/${PROJECT}/templates`, TEMPLATE);
 

@@ -1,17 +1,7 @@
 // What runs cost: prices as an admin gives them, costs where all of it is known, and what a launch may cost (B14, C7).
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Page } from "@playwright/test";
-
 import { expect, PROJECT, test } from "../fixtures";
-
-async function isClean(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-}
+import { isClean } from "../fixtures/clean";
 
 test("a price is given, a run shows its cost, and the next launch what to expect", async ({ consoles, member, models, workspace }) => {
   // The browser's own word about a price that is none.

@@ -1,25 +1,13 @@
 // Who may only read in a project is offered nothing that the server would refuse; an editor is offered all of it.
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 
 import { addMember, EDITOR, expect, PROJECT, signIn, TEMPLATE, test, VIEWER } from "../fixtures";
+import { isClean } from "../fixtures/clean";
 import { Conversation, numbered } from "../fixtures/conversation";
 
 const BASE = `/p/${PROJECT}`;
 const TEMPLATE_PAGE = `${BASE}/templates/${TEMPLATE.key}`;
-
-async function isClean(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
-  }
-  await page.setViewportSize({ width: 360, height: 780 });
-  const room = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  await expect.poll(room, "what reaches beyond the right edge").toBeLessThanOrEqual(0);
-  await page.setViewportSize({ width: 1280, height: 800 });
-}
 
 /** Somebody's browser, and whether they may write. */
 class Reader {
@@ -44,7 +32,7 @@ class Reader {
       if (this.writes) await expect(control.first()).toBeVisible();
       else await expect(control).toHaveCount(0);
     }
-    if (!this.writes) await isClean(this.page);
+    if (!this.writes) await isClean(this.page, { phone: true });
   }
 
   /** What a viewer is told in the place of what they may not do. */
@@ -141,7 +129,7 @@ async function liveRun(reader: Reader, taskId: string, run: number, earlier: num
   await reader.told("You may read along here; editors write.");
   const stop = reader.button("Stop");
   const message = main.getByRole("textbox", { name: "Message" });
-  await reader.offered(stop, message, reader.button("Send"), main.getByLabel("Run a template"));
+  await reader.offered(stop, message, reader.button("Send"), main.getByRole("combobox", { name: "Run a template" }));
 
   await reader.open(`${BASE}/runs/${run}`, `Run ${run}`);
   await reader.offered(stop);

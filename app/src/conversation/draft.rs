@@ -1,6 +1,7 @@
 //! What was typed and not sent yet, kept in this browser under the person and the conversation or message it is for: it
 //! outlives the tab, and a session that ends while somebody types.
 
+use crate::kept::Kept;
 use domain::{
     id::{MessageId, TaskId, UserId},
     key::ProjectKey,
@@ -51,27 +52,28 @@ impl Draft {
 
     /// What is kept. In the browser alone.
     pub fn kept(self) -> Option<String> {
-        storage()?.get_item(&self.key.get_value()).ok().flatten()
+        Kept::InBrowser.text(&self.key.get_value())
     }
 
     /// Keeps what stands in the field.
     pub fn keep(self) {
-        let (Some(field), Some(storage)) = (self.field.get_untracked(), storage()) else { return };
+        let Some(field) = self.field.get_untracked() else { return };
         let key = self.key.get_value();
-        // A full storage keeps the older draft; the text is still in its field.
-        _ = if changed(&field) { storage.set_item(&key, &field.value()) } else { storage.remove_item(&key) };
+        if changed(&field) {
+            // Without room the older draft stays; the text is still in its field.
+            Kept::InBrowser.put(&key, &field.value());
+        } else {
+            Kept::InBrowser.forget(&key);
+        }
     }
 
     /// Who is to be asked, where that was chosen and nothing sent since. In the browser alone.
     pub fn chosen_role(self) -> Option<String> {
-        storage()?.get_item(&self.role_key()).ok().flatten()
+        Kept::InBrowser.text(&self.role_key())
     }
 
     pub fn choose_role(self, role: &str) {
-        if let Some(storage) = storage() {
-            // A full storage costs the memory of a choice, nothing else.
-            _ = storage.set_item(&self.role_key(), role);
-        }
+        Kept::InBrowser.put(&self.role_key(), role);
     }
 
     fn role_key(self) -> String {
@@ -88,11 +90,8 @@ impl Draft {
         if let Some(field) = self.field.get_untracked() {
             field.set_value(&first(&field));
         }
-        if let Some(storage) = storage() {
-            // It fails only where nothing can be kept.
-            _ = storage.remove_item(&self.key.get_value());
-            _ = storage.remove_item(&self.role_key());
-        }
+        Kept::InBrowser.forget(&self.key.get_value());
+        Kept::InBrowser.forget(&self.role_key());
     }
 }
 
@@ -104,9 +103,4 @@ fn first(field: &HtmlTextAreaElement) -> String {
 
 fn changed(field: &HtmlTextAreaElement) -> bool {
     field.value() != first(field)
-}
-
-/// A browser that refuses storage has no drafts; nothing else is wrong with it.
-fn storage() -> Option<web_sys::Storage> {
-    window().local_storage().ok().flatten()
 }

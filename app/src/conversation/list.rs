@@ -3,15 +3,11 @@
 use super::server::{self, list_conversations};
 use crate::{
     form::FaultPage,
-    keyboard::use_shortcut,
-    layout::PageHeader,
+    layout::{PageHeader, new_link},
     live::{Refresh, use_live},
     load::{draw, load},
-    project::{use_may_edit, use_project},
-    ui::{
-        ButtonLink, ButtonVariant, EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status,
-        StatusBadge,
-    },
+    project::use_project,
+    ui::{EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status, StatusBadge},
 };
 use domain::{
     id::TaskId,
@@ -19,7 +15,7 @@ use domain::{
     view::{Subject, TaskSummary},
 };
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn ConversationsPage() -> impl IntoView {
@@ -69,21 +65,7 @@ fn Conversations(
         }
     });
     let base = format!("/p/{}/conversations", project.get_value());
-    let new_href = StoredValue::new(format!("{base}/new"));
-    let may_edit = use_may_edit();
-    let new = move || {
-        may_edit.then(|| {
-            view! {
-                <ButtonLink href=new_href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                    "New conversation"
-                </ButtonLink>
-            }
-        })
-    };
-    if may_edit {
-        let navigate = use_navigate();
-        use_shortcut("n", "New conversation", move || navigate(&new_href.get_value(), Default::default()));
-    }
+    let new = new_link("New conversation", format!("{base}/new"));
     let newest = (!first).then(|| base.clone());
     let base = StoredValue::new(base);
     let older = move || next.get().map(|cursor| format!("{}?cursor={cursor}", base.get_value()));

@@ -186,7 +186,14 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
 /// Leads to the composer with the message's text.
 fn run_on(quote: Callback<()>) -> AnyView {
     view! {
-        <button type="button" class="message-act" on:click=move |_| quote.run(())>"Run a template on it"</button>
+        <button
+            type="button"
+            class="message-act"
+            aria-label="Run a template on it"
+            on:click=move |_| quote.run(())
+        >
+            "Run a template"
+        </button>
     }
     .into_any()
 }

@@ -7,7 +7,7 @@ use super::{
     server::LaunchForm,
 };
 use crate::{
-    load::parse,
+    kept::Kept,
     ui::{Button, ButtonSize, ButtonVariant, Glyph},
 };
 use domain::{
@@ -31,9 +31,7 @@ fn place((project, template): &(ProjectKey, TemplateKey)) -> String {
 }
 
 fn read(of: &(ProjectKey, TemplateKey)) -> Texts {
-    let storage = window().local_storage().ok().flatten();
-    let text = storage.and_then(|storage| storage.get_item(&place(of)).ok().flatten());
-    text.and_then(|text| parse(&text).ok()).unwrap_or_default()
+    Kept::InBrowser.read(&place(of)).unwrap_or_default()
 }
 
 /// What stands in the form of these fields.
@@ -52,13 +50,7 @@ pub fn texts(fields: &[FormField], form: &HtmlFormElement) -> Texts {
 
 /// Keeps what stands in the form of these fields.
 pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFormElement) {
-    let kept = texts(fields, form);
-    if let (Ok(Some(storage)), Ok(text)) = (window().local_storage(), serde_json::to_string(&kept))
-        && text.len() <= MOST
-    {
-        // A full or forbidden storage costs the memory of an input, nothing else.
-        _ = storage.set_item(&place(of), &text);
-    }
+    Kept::InBrowser.write(&place(of), &texts(fields, form), MOST);
 }
 
 pub fn fill(form: &HtmlFormElement, fields: &[FormField], lists: Lists, kept: &Texts) {

@@ -7,7 +7,7 @@ use super::{
     read::WHOLE,
     server::LaunchForm,
 };
-use crate::load::parse;
+use crate::kept::Kept;
 use domain::{
     id::UserId,
     key::{ProjectKey, TemplateKey},
@@ -101,20 +101,15 @@ impl Draft {
         if self.looked_at.try_get_value() != Some(true) {
             return false;
         }
-        let (Some(form), Some(storage)) = (self.form.try_get_untracked().flatten(), storage()) else {
-            return false;
-        };
+        let Some(form) = self.form.try_get_untracked().flatten() else { return false };
         let now = self.now(&form);
         let key = self.key.get_value();
-        // A full storage keeps the older draft; the text is still in its field.
         if now.is_empty() || self.settled.with_value(|settled| *settled == now) {
-            _ = storage.remove_item(&key);
-        } else if let Ok(text) = serde_json::to_string(&now)
-            && text.len() <= MOST
-        {
-            return storage.set_item(&key, &text).is_ok();
+            Kept::InTab.forget(&key);
+            return false;
         }
-        false
+        // Without room the older draft stays; the text is still in its field.
+        Kept::InTab.write(&key, &now, MOST)
     }
 
     /// What stands in the form was launched.
@@ -122,14 +117,11 @@ impl Draft {
         if let Some(form) = self.form.get_untracked() {
             self.settled.set_value(self.now(&form));
         }
-        if let Some(storage) = storage() {
-            _ = storage.remove_item(&self.key.get_value());
-        }
+        Kept::InTab.forget(&self.key.get_value());
     }
 
     fn kept(self) -> Option<Texts> {
-        let text = storage()?.get_item(&self.key.get_value()).ok().flatten()?;
-        parse(&text).ok()
+        Kept::InTab.read(&self.key.get_value())
     }
 
     fn now(self, form: &HtmlFormElement) -> Texts {
@@ -173,9 +165,4 @@ fn first_text(field: &FormField) -> String {
         },
         _ => text,
     }
-}
-
-/// A browser that refuses storage has no drafts; nothing else is wrong with it.
-fn storage() -> Option<web_sys::Storage> {
-    window().session_storage().ok().flatten()
 }

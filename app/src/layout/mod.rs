@@ -2,6 +2,7 @@
 //! about their look.
 
 mod frame;
+mod new_link;
 mod page_header;
 mod phone_menu;
 mod preferences;
@@ -11,6 +12,7 @@ mod theme_toggle;
 mod top_bar;
 
 pub use frame::{BareFrame, Frame};
+pub use new_link::new_link;
 pub use page_header::PageHeader;
 #[cfg(feature = "ssr")]
 pub(crate) use preferences::Drawn;

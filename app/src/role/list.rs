@@ -3,8 +3,7 @@
 use super::server::list_roles;
 use crate::{
     form::FaultPage,
-    keyboard::use_shortcut,
-    layout::PageHeader,
+    layout::{PageHeader, new_link},
     load::{draw, load},
     project::{use_may_edit, use_project},
     ui::{
@@ -18,7 +17,7 @@ use domain::{
     view::{Page, Role},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn RolesPage() -> impl IntoView {
@@ -42,28 +41,14 @@ pub fn RolesPage() -> impl IntoView {
 
 #[component]
 fn Roles(project: ProjectKey, first: bool, page: Page<Role>) -> impl IntoView {
-    let may_edit = use_may_edit();
-    let href = StoredValue::new(format!("/p/{project}/roles/new"));
-    if may_edit {
-        let navigate = use_navigate();
-        use_shortcut("n", "New role", move || navigate(&href.get_value(), Default::default()));
-    }
-    let actions = move || {
-        may_edit.then(|| {
-            view! {
-                <ButtonLink href=href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                    "New role"
-                </ButtonLink>
-            }
-        })
-    };
+    let new = new_link("New role", format!("/p/{project}/roles/new"));
     let list = if first && page.items.is_empty() {
-        view! { <NoRoles project may_edit/> }.into_any()
+        view! { <NoRoles project may_edit=use_may_edit()/> }.into_any()
     } else {
         view! { <RoleTable project page/> }.into_any()
     };
     view! {
-        <PageHeader title="Roles" actions/>
+        <PageHeader title="Roles" actions=new/>
         {list}
     }
 }

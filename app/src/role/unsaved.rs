@@ -4,7 +4,8 @@
 use super::server::{Offered, RoleForm};
 use crate::{
     fault,
-    load::{Loaded, parse},
+    kept::Kept,
+    load::Loaded,
     ui::{Button, ButtonSize, Notice},
 };
 use domain::key::ProjectKey;
@@ -17,7 +18,7 @@ use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextArea
 const FIELDS: [&str; 6] = ["name", "key", "base_prompt", "model", "temperature", "max_tokens"];
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Changed {
     based_on: Option<u32>,
     form: RoleForm,
 }
@@ -75,9 +76,8 @@ impl Unsaved {
         self.back.set(true);
     }
 
-    fn kept(self) -> Option<Kept> {
-        let text = storage()?.get_item(&self.place.get_value()?).ok().flatten()?;
-        parse(&text).ok()
+    fn kept(self) -> Option<Changed> {
+        Kept::InBrowser.read(&self.place.get_value()?)
     }
 
     /// Keeps what stands in the form.
@@ -87,11 +87,9 @@ impl Unsaved {
         if self.saved.with_value(|(saved, _)| *saved == form) {
             return self.forget();
         }
-        let kept = Kept { based_on: self.based_on.get_untracked(), form };
-        let place = self.place.get_value();
-        if let (Some(storage), Some(place), Ok(text)) = (storage(), place, serde_json::to_string(&kept)) {
-            // A full storage costs the draft, nothing else.
-            _ = storage.set_item(&place, &text);
+        if let Some(place) = self.place.get_value() {
+            let changed = Changed { based_on: self.based_on.get_untracked(), form };
+            Kept::InBrowser.write(&place, &changed, usize::MAX);
         }
     }
 
@@ -105,8 +103,8 @@ impl Unsaved {
 
     fn forget(self) {
         self.back.set(false);
-        if let (Some(storage), Some(place)) = (storage(), self.place.get_value()) {
-            _ = storage.remove_item(&place);
+        if let Some(place) = self.place.get_value() {
+            Kept::InBrowser.forget(&place);
         }
     }
 }
@@ -158,8 +156,4 @@ fn fill(form: &HtmlFormElement, wanted: &RoleForm) {
             input.set_value(text);
         }
     }
-}
-
-fn storage() -> Option<web_sys::Storage> {
-    window().local_storage().ok().flatten()
 }

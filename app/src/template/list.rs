@@ -3,13 +3,12 @@
 use super::server::list_templates;
 use crate::{
     form::FaultPage,
-    keyboard::use_shortcut,
-    layout::PageHeader,
+    layout::{PageHeader, new_link},
     load::{draw, load},
     project::{use_may_edit, use_project},
     ui::{
-        ButtonLink, ButtonVariant, Column, EmptyState, Glyph, IconLink, Pager, RelativeTime, RowLink,
-        Skeleton, SkeletonShape, Table, format_count,
+        Column, EmptyState, Glyph, IconLink, Pager, RelativeTime, RowLink, Skeleton, SkeletonShape, Table,
+        format_count,
     },
 };
 use domain::{
@@ -17,7 +16,7 @@ use domain::{
     view::{Page, TemplateSummary},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn TemplatesPage() -> impl IntoView {
@@ -42,21 +41,7 @@ pub fn TemplatesPage() -> impl IntoView {
 
 #[component]
 fn Templates(project: ProjectKey, first: bool, page: Page<TemplateSummary>) -> impl IntoView {
-    let may_edit = use_may_edit();
-    let href = StoredValue::new(format!("/p/{project}/templates/new"));
-    if may_edit {
-        let navigate = use_navigate();
-        use_shortcut("n", "New template", move || navigate(&href.get_value(), Default::default()));
-    }
-    let new = move || {
-        may_edit.then(|| {
-            view! {
-                <ButtonLink href=href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
-                    "New template"
-                </ButtonLink>
-            }
-        })
-    };
+    let new = new_link("New template", format!("/p/{project}/templates/new"));
     let list = if first && page.items.is_empty() {
         view! {
             <EmptyState title="No templates yet" glyph=Glyph::Templates action=new>
@@ -65,7 +50,7 @@ fn Templates(project: ProjectKey, first: bool, page: Page<TemplateSummary>) -> i
         }
             .into_any()
     } else {
-        view! { <TemplateTable project may_edit page/> }.into_any()
+        view! { <TemplateTable project may_edit=use_may_edit() page/> }.into_any()
     };
     view! {
         <PageHeader title="Templates" actions=new/>

@@ -3,9 +3,8 @@
 //! A template may have several drafts, the oldest first: what was kept at an earlier visit stays until somebody says what
 //! becomes of it, and what is written meanwhile stands behind it.
 
-use crate::load::parse;
+use crate::{kept::Kept, load::parse};
 use domain::key::{ProjectKey, TemplateKey};
-use leptos::prelude::window;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,13 +19,8 @@ fn place(project: &ProjectKey, key: Option<&TemplateKey>) -> String {
     format!("troupe:draft:{project}/{}", key.map_or("+new", TemplateKey::as_str))
 }
 
-fn storage() -> Option<web_sys::Storage> {
-    window().local_storage().ok().flatten()
-}
-
 pub fn read(project: &ProjectKey, key: Option<&TemplateKey>) -> Vec<Draft> {
-    let text = storage().and_then(|storage| storage.get_item(&place(project, key)).ok().flatten());
-    text.map(|text| drafts_of(&text)).unwrap_or_default()
+    Kept::InBrowser.text(&place(project, key)).map(|text| drafts_of(&text)).unwrap_or_default()
 }
 
 fn drafts_of(text: &str) -> Vec<Draft> {
@@ -35,14 +29,12 @@ fn drafts_of(text: &str) -> Vec<Draft> {
     parse::<Vec<Draft>>(text).ok().or_else(one).unwrap_or_default()
 }
 
-/// A full or forbidden storage costs the drafts, nothing else.
 pub fn write(project: &ProjectKey, key: Option<&TemplateKey>, drafts: &[Draft]) {
-    let Some(storage) = storage() else { return };
     let place = place(project, key);
     if drafts.is_empty() {
-        let _ = storage.remove_item(&place);
-    } else if let Ok(text) = serde_json::to_string(drafts) {
-        let _ = storage.set_item(&place, &text);
+        Kept::InBrowser.forget(&place);
+    } else {
+        Kept::InBrowser.write(&place, &drafts, usize::MAX);
     }
 }
 

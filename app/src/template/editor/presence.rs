@@ -2,6 +2,7 @@
 
 use super::preview::Origin;
 use crate::{
+    kept::Kept,
     live::{Live, use_live},
     template::server::{attend_template, leave_template},
     ui::{role_hue, role_initials},
@@ -81,14 +82,10 @@ impl Room {
 /// A tab keeps its name when it is loaded anew: it would meet itself otherwise.
 fn name_of_tab() -> String {
     const PLACE: &str = "troupe:tab";
-    let storage = window().session_storage().ok().flatten();
-    let known = storage.as_ref().and_then(|storage| storage.get_item(PLACE).ok().flatten());
-    known.unwrap_or_else(|| {
+    Kept::InTab.text(PLACE).unwrap_or_else(|| {
         let name = format!("{:x}", (js_sys::Math::random() * 9e15) as u64);
-        if let Some(storage) = storage {
-            // Without a storage it is another tab each time, for half a minute.
-            _ = storage.set_item(PLACE, &name);
-        }
+        // Where it is not kept it is another tab each time, for half a minute.
+        Kept::InTab.put(PLACE, &name);
         name
     })
 }

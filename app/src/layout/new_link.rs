@@ -1,0 +1,29 @@
+//! The way to a new one of what a list has.
+
+use crate::{
+    keyboard::use_shortcut,
+    project::use_may_edit,
+    ui::{ButtonLink, ButtonVariant, Glyph},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_navigate;
+
+/// A link for the head of the list, and for its empty state; and the key `n`. Both for those who may.
+pub fn new_link(label: &'static str, href: String) -> impl Fn() -> Option<AnyView> + Copy + Send + Sync {
+    let may_edit = use_may_edit();
+    let href = StoredValue::new(href);
+    if may_edit {
+        let navigate = use_navigate();
+        use_shortcut("n", label, move || navigate(&href.get_value(), Default::default()));
+    }
+    move || {
+        may_edit.then(|| {
+            view! {
+                <ButtonLink href=href.get_value() variant=ButtonVariant::Primary glyph=Glyph::Plus>
+                    {label}
+                </ButtonLink>
+            }
+            .into_any()
+        })
+    }
+}
