@@ -11,27 +11,27 @@ use crate::{
 };
 use domain::{
     key::ProjectKey,
-    view::{Standing, Subject},
+    view::{ProjectCounts, Subject},
 };
 use leptos::{prelude::*, task::spawn_local};
 
 /// The counts, and the change at which they were made; none for a project that the caller does not see, which is no
 /// reason to refuse the page around it.
 #[server]
-pub async fn count_standing(project: ProjectKey) -> Result<Option<(Standing, u64)>, Fault> {
+pub async fn count_standing(project: ProjectKey) -> Result<Option<(ProjectCounts, u64)>, Fault> {
     let (engine, user) = crate::session::caller().await?;
     // Before the counts: a change in between is heard again rather than missed.
     let Ok(changes) = engine.project_cursor(&user, &project).await else { return Ok(None) };
-    Ok(Some((engine.standing(&user, &project).await?, changes)))
+    Ok(Some((engine.counts(&user, &project).await?, changes)))
 }
 
 /// What the server counted for this project.
-type Counted = Option<(ProjectKey, Standing, u64)>;
+type Counted = Option<(ProjectKey, ProjectCounts, u64)>;
 
 #[derive(Clone, Copy)]
 pub struct StandingHere {
     drawn: Loaded<Counted>,
-    newer: RwSignal<Option<(ProjectKey, Standing)>>,
+    newer: RwSignal<Option<(ProjectKey, ProjectCounts)>>,
     /// How often it was counted again: answers may overtake each other, and only the newest one's counts.
     counted: StoredValue<u32>,
 }
@@ -59,14 +59,14 @@ impl StandingHere {
     }
 
     /// Where it is read, a `Transition` must stand around it: the server waits for the counts. On a page of no project, those of the last one.
-    pub fn get(self) -> Option<(ProjectKey, Standing)> {
+    pub fn get(self) -> Option<(ProjectKey, ProjectCounts)> {
         let (project, drawn, _) = self.drawn.get().flatten()?;
         let newer = self.newer.get().filter(|(newer, _)| *newer == project);
         Some(newer.unwrap_or((project, drawn)))
     }
 
     /// What somebody's own deed changed.
-    pub fn know(self, project: ProjectKey, standing: Standing) {
+    pub fn know(self, project: ProjectKey, standing: ProjectCounts) {
         self.count();
         _ = self.newer.try_set(Some((project, standing)));
     }
@@ -131,13 +131,17 @@ impl TitleBadge {
 
 /// Counting ends somewhere.
 pub fn count_words(count: u32) -> String {
-    if count < Standing::MOST { count.to_string() } else { format!("{}+", Standing::MOST - 1) }
+    if count < ProjectCounts::MOST { count.to_string() } else { format!("{}+", ProjectCounts::MOST - 1) }
 }
 
 /// A count beside a section's name in the sidebar, where there is something to count. `words` say what, to those who
 /// hear it.
 #[component]
-pub fn SectionCount(of: fn(&Standing) -> u32, words: &'static str, class: &'static str) -> impl IntoView {
+pub fn SectionCount(
+    of: fn(&ProjectCounts) -> u32,
+    words: &'static str,
+    class: &'static str,
+) -> impl IntoView {
     let standing = use_standing();
     let count = move || standing.get().map(|(_, standing)| of(&standing)).filter(|count| *count > 0);
     view! {

@@ -294,15 +294,15 @@ pub enum InboxKind {
 /// How a project stands for the one who asks: the counts that every page shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct ProjectCounts {
     pub live_runs: u32,
-    /// What waits in the inbox; counted up to [`Standing::MOST`].
+    /// What waits in the inbox; counted up to [`ProjectCounts::MOST`].
     pub inbox: u32,
     /// How many of the conversations that moved last have something in them that the asker has not seen.
     pub unread: u32,
 }
 
-impl Standing {
+impl ProjectCounts {
     pub const MOST: u32 = 100;
 }
 

@@ -1,7 +1,7 @@
 //! Runs side by side: launched as one, put together by hand, and judged by people.
 
 use crate::{
-    Engine, Error, Launch, Result, Subject as Launched, User, given,
+    Engine, Error, Launch, Result, Subject as Launched, User, pagination,
     runs::checked_key,
     store::{
         self,
@@ -277,9 +277,9 @@ impl Engine {
         cursor: Option<&str>,
     ) -> Result<Page<ComparisonSummary>> {
         let id = self.authorise(user, project, Permission::Viewer).await?;
-        let before = given::after(cursor, (i64::MAX, String::new()))?;
+        let before = pagination::after(cursor, (i64::MAX, String::new()))?;
         let found = rows::list(self.0.store.read(), id, before, PAGE as u32 + 1).await?;
-        given::page(found, PAGE, |one| (one.created_at.0, rows::written(&one.runs)), Ok)
+        pagination::page(found, PAGE, |one| (one.created_at.0, rows::written(&one.runs)), Ok)
     }
 
     /// What the runs were given, a line each, in the order of `runs`.

@@ -1,10 +1,10 @@
 //! Tasks and their conversations, read and named. Messages are made by launches (see `runs`).
 
 use crate::{
-    Engine, Error, Result, User, given,
+    Engine, Error, Result, User, pagination,
     store::{
         self,
-        branches::{self, Stretch},
+        branches::{self, BranchSegment},
         conversations as rows, messages, seen,
     },
 };
@@ -33,9 +33,9 @@ impl Engine {
         cursor: Option<&str>,
     ) -> Result<Page<TaskSummary>> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let before = given::after(cursor, (i64::MAX, Uuid::max()))?;
+        let before = pagination::after(cursor, (i64::MAX, Uuid::max()))?;
         let found = rows::tasks(self.0.store.read(), user.id, project, before, PAGE as u32 + 1).await?;
-        given::page(found, PAGE, |task| (task.updated_at, task.id), Ok)
+        pagination::page(found, PAGE, |task| (task.updated_at, task.id), Ok)
     }
 
     pub async fn task(&self, user: &User, project: &ProjectKey, id: TaskId) -> Result<TaskSummary> {
@@ -45,7 +45,7 @@ impl Engine {
 
     pub async fn create_task(&self, user: &User, project: &ProjectKey, title: &str) -> Result<TaskSummary> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let title = given::line("title", title, MAX_TITLE)?;
+        let title = pagination::line("title", title, MAX_TITLE)?;
         let id = TaskId(store::mint());
         self.0
             .store
@@ -68,7 +68,7 @@ impl Engine {
         title: &str,
     ) -> Result<()> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let title = given::line("title", title, MAX_TITLE)?;
+        let title = pagination::line("title", title, MAX_TITLE)?;
         self.0
             .store
             .write(move |tx| {
@@ -91,9 +91,9 @@ impl Engine {
         cursor: Option<&str>,
     ) -> Result<Page<Message>> {
         self.task_of(user, project, task).await?;
-        let before = MessageId(given::after(cursor, Uuid::max())?);
+        let before = MessageId(pagination::after(cursor, Uuid::max())?);
         let found = rows::messages(self.0.store.read(), task, before, PAGE as u32 + 1).await?;
-        given::page(found, PAGE, |message| message.id, Ok)
+        pagination::page(found, PAGE, |message| message.id, Ok)
     }
 
     /// As [`Engine::messages`], of one branch: what one reads who follows it to its end.
@@ -107,10 +107,10 @@ impl Engine {
     ) -> Result<Page<Message>> {
         self.task_of(user, project, task).await?;
         self.check_branch(task, branch).await?;
-        let (db, before) = (self.0.store.read(), given::after(cursor, Uuid::max())?);
+        let (db, before) = (self.0.store.read(), pagination::after(cursor, Uuid::max())?);
         let path = branches::path(db, branch).await?;
         let found = rows::before(db, task, &path, before, PAGE as u32 + 1).await?;
-        given::page(found, PAGE, |message| message.id, Ok)
+        pagination::page(found, PAGE, |message| message.id, Ok)
     }
 
     /// A part of a branch, at most 30 messages, with the HTML of what models wrote. Without a branch it is the one that
@@ -121,27 +121,27 @@ impl Engine {
         project: &ProjectKey,
         task: TaskId,
         branch: Option<Branch>,
-        place: Place,
+        place: MessageWindow,
     ) -> Result<ConversationPart> {
         self.task_of(user, project, task).await?;
         let db = self.0.store.read();
         let (branch, path) = self.branch_at(task, branch, place).await?;
         let end = Uuid::max();
         let (mut messages, earlier, later) = match place {
-            Place::End => {
+            MessageWindow::End => {
                 let (messages, earlier) = back(rows::before(db, task, &path, end, PART + 1).await?, PART);
                 (messages, earlier, false)
             }
-            Place::Before(message) => {
+            MessageWindow::Before(message) => {
                 let (messages, earlier) =
                     back(rows::before(db, task, &path, message.0, PART + 1).await?, PART);
                 (messages, earlier, true)
             }
-            Place::After(message) => {
+            MessageWindow::After(message) => {
                 let (messages, later) = forth(rows::after(db, task, &path, message.0, PART + 1).await?, PART);
                 (messages, true, later)
             }
-            Place::Around(message) => {
+            MessageWindow::Around(message) => {
                 let (mut messages, earlier) =
                     back(rows::before(db, task, &path, message.0, PART / 3 + 1).await?, PART / 3);
                 let above = Uuid::from_u128(message.0.as_u128().saturating_sub(1));
@@ -162,9 +162,9 @@ impl Engine {
         project: &ProjectKey,
         task: TaskId,
         branch: Option<Branch>,
-    ) -> Result<(Branch, Vec<Stretch>)> {
+    ) -> Result<(Branch, Vec<BranchSegment>)> {
         self.task_of(user, project, task).await?;
-        self.branch_at(task, branch, Place::End).await
+        self.branch_at(task, branch, MessageWindow::End).await
     }
 
     /// The branch to read, and the path to its end.
@@ -172,20 +172,20 @@ impl Engine {
         &self,
         task: TaskId,
         branch: Option<Branch>,
-        place: Place,
-    ) -> Result<(Branch, Vec<Stretch>)> {
+        place: MessageWindow,
+    ) -> Result<(Branch, Vec<BranchSegment>)> {
         let db = self.0.store.read();
         if let Some(branch) = branch {
             self.check_branch(task, branch).await?;
         }
-        let Place::Around(message) = place else {
+        let MessageWindow::Around(message) = place else {
             let branch = match branch {
                 Some(branch) => branch,
                 None => branches::newest(db, task).await?,
             };
             return Ok((branch, branches::path(db, branch).await?));
         };
-        let stand = branches::stand(db, task, message).await?;
+        let stand = branches::position(db, task, message).await?;
         let stand = stand.ok_or_else(|| Error::not_found("message", message))?;
         // What is named matters more than the branch it is looked for on; it may stand on the newest one, too.
         let first = match branch {
@@ -245,7 +245,7 @@ impl Engine {
 
 /// Where in a branch to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum MessageWindow {
     End,
     Before(MessageId),
     After(MessageId),

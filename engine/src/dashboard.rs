@@ -21,7 +21,7 @@ impl Engine {
     pub async fn dashboard(&self, user: &User, project: &ProjectKey) -> Result<Dashboard> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         let db = self.0.store.read();
-        let live = inbox::standing(db, project, user.id).await?.live_runs;
+        let live = inbox::counts(db, project, user.id).await?.live_runs;
         let runs = rows::live(db, project, SHOWN).await?;
         let since = Timestamp(store::now().0 - PAST);
         let last_hour = rows::outcomes(db, project, since).await?;

@@ -2,14 +2,14 @@
 //! who started the run, until they have looked at it, run it again, or dismissed it.
 
 use crate::{
-    Engine, Error, Result, User, given,
+    Engine, Error, Result, User, pagination,
     store::{inbox as rows, runs},
 };
 use domain::{
     access::Permission,
     id::{ProjectId, RunNumber},
     key::ProjectKey,
-    view::{InboxItem, InboxKind, Page, Standing},
+    view::{InboxItem, InboxKind, Page, ProjectCounts},
 };
 
 /// Each item is drawn with its run's state.
@@ -24,7 +24,7 @@ impl Engine {
         cursor: Option<&str>,
     ) -> Result<Page<InboxItem>> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let before = given::after(cursor, (i64::MAX, u32::MAX))?;
+        let before = pagination::after(cursor, (i64::MAX, u32::MAX))?;
         let (db, limit) = (self.0.store.read(), PAGE as u32 + 1);
         let asking = rows::asking(db, project, before, limit).await?;
         let failed = rows::failed(db, project, user.id, before, limit).await?;
@@ -33,13 +33,13 @@ impl Engine {
         let failed = failed.into_iter().map(item(InboxKind::Failure));
         let mut items = asking.chain(failed).collect::<Result<Vec<_>>>()?;
         items.sort_by_key(|item| std::cmp::Reverse((item.at, item.run.number)));
-        given::page(items, PAGE, |item| (item.at, item.run.number), Ok)
+        pagination::page(items, PAGE, |item| (item.at, item.run.number), Ok)
     }
 
     /// The counts that every page shows.
-    pub async fn standing(&self, user: &User, project: &ProjectKey) -> Result<Standing> {
+    pub async fn counts(&self, user: &User, project: &ProjectKey) -> Result<ProjectCounts> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        rows::standing(self.0.store.read(), project, user.id).await
+        rows::counts(self.0.store.read(), project, user.id).await
     }
 
     /// Takes a failed run that the user started out of their inbox. Nothing happens when it is not there.

@@ -12,10 +12,10 @@ mod conversations;
 mod dashboard;
 mod error;
 mod folder;
-mod given;
 mod inbox;
 mod live;
 mod markdown;
+mod pagination;
 mod presence;
 mod presets;
 mod prices;
@@ -33,7 +33,7 @@ mod transcript;
 pub use accounts::Session;
 pub use comparisons::VerdictDraft;
 pub use config::{Config, Environment};
-pub use conversations::Place;
+pub use conversations::MessageWindow;
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
 pub use live::{Cursor, LiveStream};
@@ -89,7 +89,7 @@ impl Engine {
         }
         if serve {
             engine.take_up_unfinished().await.map_err(StartError::Seed)?;
-            engine.0.runs.beside(engine.clone().keep_index());
+            engine.0.runs.spawn_background(engine.clone().keep_index());
         }
         Ok(engine)
     }

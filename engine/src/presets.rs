@@ -1,7 +1,7 @@
 //! Assignments of roles with a name, such as "Quick draft": the team's, per template.
 
 use crate::{
-    Engine, Error, Result, User, given,
+    Engine, Error, Result, User, pagination,
     store::{self, presets as rows, templates},
 };
 use domain::{
@@ -39,7 +39,7 @@ impl Engine {
         replace: bool,
     ) -> Result<()> {
         let id = self.template_for(user, project, template, Permission::Editor).await?;
-        let preset = Preset { name: given::line("name", name, MAX_NAME)?, roles, by: user.name.clone() };
+        let preset = Preset { name: pagination::line("name", name, MAX_NAME)?, roles, by: user.name.clone() };
         if preset.roles.is_empty() {
             return Err(Error::invalid("roles", "choose a role for one step at least"));
         }

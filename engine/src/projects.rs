@@ -3,10 +3,10 @@
 use crate::{
     Engine, Error, Result, User,
     accounts::admins_only,
-    given,
+    pagination,
     store::{
         self, accounts,
-        projects::{self as rows, Standing},
+        projects::{self as rows, Membership},
     },
 };
 use domain::{
@@ -26,7 +26,7 @@ pub(crate) fn allowed(
     user: &User,
     project: &ProjectKey,
     need: Permission,
-    found: Option<Standing>,
+    found: Option<Membership>,
 ) -> Result<ProjectId> {
     match found {
         Some((id, _)) if user.admin => Ok(id),
@@ -65,7 +65,7 @@ impl Engine {
     /// `Conflict` when the key is taken.
     pub async fn create_project(&self, user: &User, key: ProjectKey, name: &str) -> Result<Project> {
         admins_only(user)?;
-        let name = given::line("name", name, MAX_NAME)?;
+        let name = pagination::line("name", name, MAX_NAME)?;
         let maker = user.id;
         self.0
             .store

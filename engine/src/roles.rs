@@ -5,7 +5,7 @@ mod trial;
 pub use trial::TrialEvent;
 
 use crate::{
-    Engine, Error, Result, User, given,
+    Engine, Error, Result, User, pagination,
     store::{self, roles as rows},
 };
 use domain::{
@@ -32,9 +32,9 @@ impl Engine {
     /// In order of creation (the first one is the last fallback). Page size 100.
     pub async fn roles(&self, user: &User, project: &ProjectKey, cursor: Option<&str>) -> Result<Page<Role>> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let after = RoleId(given::after(cursor, Uuid::nil())?);
+        let after = RoleId(pagination::after(cursor, Uuid::nil())?);
         let found = rows::list(self.0.store.read(), project, after, PAGE as u32 + 1).await?;
-        given::page(found, PAGE, |(id, _)| *id, |(_, role)| Ok(role))
+        pagination::page(found, PAGE, |(id, _)| *id, |(_, role)| Ok(role))
     }
 
     pub async fn role(&self, user: &User, project: &ProjectKey, key: &RoleKey) -> Result<Role> {
@@ -126,7 +126,7 @@ impl Engine {
 /// The draft with its texts trimmed, or everything that is wrong with it.
 fn checked(mut draft: RoleDraft) -> Result<RoleDraft> {
     let mut problems = Vec::new();
-    match given::line("name", &draft.name, MAX_NAME) {
+    match pagination::line("name", &draft.name, MAX_NAME) {
         Ok(name) => draft.name = name,
         Err(Error::Invalid(wrong)) => problems.extend(wrong),
         Err(other) => return Err(other),

@@ -5,7 +5,7 @@
 use crate::{
     Engine, Error, Result, User,
     conversations::PAGE as CONVERSATION_PAGE,
-    given,
+    pagination,
     store::{
         conversations, runs,
         search::{self as rows, Words},
@@ -54,7 +54,7 @@ impl Engine {
         if query.len() > QUESTION {
             return Err(Error::invalid("q", format!("at most {QUESTION} bytes")));
         }
-        let before = given::after(cursor, i64::MAX)?;
+        let before = pagination::after(cursor, i64::MAX)?;
         let Some(words) = Words::of(query) else { return Ok(Page { items: Vec::new(), next: None }) };
         let db = self.0.store.read();
         let mut items = Vec::new();
@@ -64,7 +64,7 @@ impl Engine {
         let found =
             rows::messages(db, project, &words, before, MESSAGES as u32 + 1, CONVERSATION_PAGE as u32)
                 .await?;
-        let page = given::page(found, MESSAGES, |(entry, _)| *entry, |(_, found)| Ok(found))?;
+        let page = pagination::page(found, MESSAGES, |(entry, _)| *entry, |(_, found)| Ok(found))?;
         items.extend(page.items);
         Ok(Page { items, next: page.next })
     }

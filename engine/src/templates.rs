@@ -5,7 +5,7 @@ mod copy;
 pub use domain::template::Format;
 
 use crate::{
-    Engine, Error, Result, User, given,
+    Engine, Error, Result, User, pagination,
     store::{self, templates as rows},
 };
 use domain::{
@@ -40,9 +40,9 @@ impl Engine {
         cursor: Option<&str>,
     ) -> Result<Page<TemplateSummary>> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let before = given::after(cursor, (i64::MAX, Uuid::max()))?;
+        let before = pagination::after(cursor, (i64::MAX, Uuid::max()))?;
         let found = rows::list(self.0.store.read(), project, before, PAGE as u32 + 1).await?;
-        given::page(found, PAGE, |(id, summary)| (summary.updated_at, *id), |(_, summary)| Ok(summary))
+        pagination::page(found, PAGE, |(id, summary)| (summary.updated_at, *id), |(_, summary)| Ok(summary))
     }
 
     /// `version` none: the newest.

@@ -3,7 +3,7 @@
 mod stage;
 
 use domain::{branch::Branch, run::RunStatus, view::Author};
-use engine::{Error, Extent, Launch, Place, Subject};
+use engine::{Error, Extent, Launch, MessageWindow, Subject};
 use scripted::Rule;
 use stage::Stage;
 
@@ -21,7 +21,8 @@ async fn an_answer_is_shown_as_safe_html_with_its_run() {
     assert_eq!((answer.id, answer.author), (launched.message_id, Author::Assistant));
     assert_eq!(answer.run.as_ref(), Some(&run.summary));
     assert!(answer.metadata.is_some());
-    let shown = engine.conversation(admin, project, launched.task_id, None, Place::End).await.unwrap();
+    let shown =
+        engine.conversation(admin, project, launched.task_id, None, MessageWindow::End).await.unwrap();
     assert_eq!(
         shown.messages[1].html.as_deref(),
         Some("<h3>Found</h3>\n<p><strong>one</strong> &lt;script&gt;alert(1)&lt;/script&gt;</p>\n")

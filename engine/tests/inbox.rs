@@ -39,7 +39,7 @@ async fn inbox(stage: &Stage, user: &User) -> Vec<InboxItem> {
 
 async fn kinds(stage: &Stage, user: &User) -> Vec<(InboxKind, u32)> {
     let items = inbox(stage, user).await;
-    let count = stage.engine.standing(user, &stage.project).await.unwrap().inbox;
+    let count = stage.engine.counts(user, &stage.project).await.unwrap().inbox;
     assert_eq!(count as usize, items.len(), "the count says what the list shows");
     items.iter().map(|item| (item.kind, item.run.number.0)).collect()
 }

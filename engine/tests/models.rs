@@ -7,7 +7,8 @@ use domain::error::ErrorClass;
 use domain::provider::ProviderKind;
 use domain::usage::Usage;
 use engine::models::{
-    FinishReason, Http, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, ProviderClient, Turn,
+    ChatMessage, FinishReason, Http, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream,
+    ProviderClient,
 };
 use futures::StreamExt;
 use scripted::{Fault, Finish, Message, Outcome, Rule, Server};
@@ -75,7 +76,11 @@ async fn an_answer_comes_with_usage_and_a_reason_to_end() {
             let request = ModelRequest {
                 model: "scripted".into(),
                 system: Some("Be kind.".into()),
-                turns: vec![Turn::user("Hello"), Turn::assistant("Yes?"), Turn::user("Ada\nLovelace")],
+                messages: vec![
+                    ChatMessage::user("Hello"),
+                    ChatMessage::assistant("Yes?"),
+                    ChatMessage::user("Ada\nLovelace"),
+                ],
                 temperature: Some(0.5),
                 max_tokens: Some(100),
                 schema: None,
@@ -352,7 +357,8 @@ fn settings_that_cannot_work_are_refused_at_once() {
 #[test]
 fn a_request_reads_well_as_the_text_of_an_event() {
     let request = ModelRequest { max_tokens: Some(5), ..ModelRequest::new("m", "Hi") };
-    let json = serde_json::json!({"model": "m", "turns": [{"author": "user", "text": "Hi"}], "maxTokens": 5});
+    let json =
+        serde_json::json!({"model": "m", "messages": [{"author": "user", "text": "Hi"}], "maxTokens": 5});
     assert_eq!(serde_json::to_value(&request).unwrap(), json);
     assert_eq!(serde_json::from_value::<ModelRequest>(json).unwrap(), request);
 }

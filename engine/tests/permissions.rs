@@ -9,7 +9,7 @@ use domain::{
     key::{ProjectKey, ProviderKey, RoleKey, TemplateKey},
     provider::ProviderKind,
 };
-use engine::{Cursor, Engine, Error, Format, Launch, Place, ProviderDraft, RunFilter, Subject, User};
+use engine::{Cursor, Engine, Error, Format, Launch, MessageWindow, ProviderDraft, RunFilter, Subject, User};
 use futures::{FutureExt, future::BoxFuture};
 use staff::{Staff, password, project_key, role};
 
@@ -76,7 +76,7 @@ async fn every_command_of_a_project_asks_for_its_permission() {
         command!(Editor, |engine, user| engine.rename_task(&user, &lab(), task(), "A task")),
         command!(Viewer, |engine, user| engine.messages(&user, &lab(), task(), None)),
         command!(Viewer, |engine, user| engine.messages_of(&user, &lab(), task(), Branch::Main, None)),
-        command!(Viewer, |engine, user| engine.conversation(&user, &lab(), task(), None, Place::End)),
+        command!(Viewer, |engine, user| engine.conversation(&user, &lab(), task(), None, MessageWindow::End)),
         command!(Viewer, |engine, user| engine.search_conversation(&user, &lab(), task(), "x")),
         command!(Viewer, |engine, user| engine.seen(&user, &lab(), task())),
         command!(Viewer, |engine, user| engine.mark_seen(&user, &lab(), task())),
@@ -90,7 +90,7 @@ async fn every_command_of_a_project_asks_for_its_permission() {
         command!(Viewer, |engine, user| engine.runs(&user, &lab(), &RunFilter::default(), None)),
         command!(Viewer, |engine, user| engine.run(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.inbox(&user, &lab(), None)),
-        command!(Viewer, |engine, user| engine.standing(&user, &lab())),
+        command!(Viewer, |engine, user| engine.counts(&user, &lab())),
         command!(Viewer, |engine, user| engine.dashboard(&user, &lab())),
         command!(Viewer, |engine, user| engine.search(&user, &lab(), "x", None)),
         command!(Viewer, |engine, user| engine.dismiss_failure(&user, &lab(), RUN)),

@@ -8,7 +8,7 @@ use domain::{
     id::{MessageId, TaskId},
     view::{Author, ConversationPart, Launched, Message},
 };
-use engine::{Engine, Error, Launch, Place, Subject, User};
+use engine::{Engine, Error, Launch, MessageWindow, Subject, User};
 use scripted::Rule;
 use secrecy::SecretString;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const PART: usize = 30;
 
-async fn open(stage: &Stage, task: TaskId, branch: Option<Branch>, place: Place) -> ConversationPart {
+async fn open(stage: &Stage, task: TaskId, branch: Option<Branch>, place: MessageWindow) -> ConversationPart {
     stage.engine.conversation(&stage.admin, &stage.project, task, branch, place).await.unwrap()
 }
 
@@ -63,7 +63,7 @@ async fn a_long_conversation_is_read_both_ways_from_anywhere() {
     let task = filled(&stage, 5_000).await;
     let number = |message: &Message| message.content[2..].parse::<u32>().unwrap();
 
-    let end = open(&stage, task, None, Place::End).await;
+    let end = open(&stage, task, None, MessageWindow::End).await;
     assert_eq!((end.earlier, end.later, end.branch), (true, false, Branch::Main));
     assert_eq!(end.messages.iter().map(number).collect::<Vec<_>>(), (4_970..5_000).collect::<Vec<_>>());
 
@@ -74,7 +74,7 @@ async fn a_long_conversation_is_read_both_ways_from_anywhere() {
         if !part.earlier {
             break;
         }
-        part = open(&stage, task, None, Place::Before(part.messages[0].id)).await;
+        part = open(&stage, task, None, MessageWindow::Before(part.messages[0].id)).await;
         assert_eq!((part.messages.len().min(PART), part.later), (part.messages.len(), true));
     }
     assert_eq!(seen, (0..5_000).collect::<Vec<_>>());
@@ -82,7 +82,7 @@ async fn a_long_conversation_is_read_both_ways_from_anywhere() {
     // From there to the end.
     let mut seen: Vec<u32> = part.messages.iter().map(number).collect();
     while part.later {
-        part = open(&stage, task, None, Place::After(part.messages.last().unwrap().id)).await;
+        part = open(&stage, task, None, MessageWindow::After(part.messages.last().unwrap().id)).await;
         assert!(part.earlier);
         seen.extend(part.messages.iter().map(number));
     }
@@ -93,7 +93,7 @@ async fn a_long_conversation_is_read_both_ways_from_anywhere() {
     let all: Vec<_> = seen.iter().map(|number| format!("M {number}")).collect();
     for (place, earlier, later) in cases {
         let id = message_at(&stage, task, place).await;
-        let part = open(&stage, task, None, Place::Around(id)).await;
+        let part = open(&stage, task, None, MessageWindow::Around(id)).await;
         assert!(part.messages.iter().any(|message| message.id == id), "{place}");
         assert_eq!((part.earlier, part.later), (earlier, later), "{place}");
         let first = number(&part.messages[0]) as usize;
@@ -104,7 +104,7 @@ async fn a_long_conversation_is_read_both_ways_from_anywhere() {
         &stage.project,
         task,
         None,
-        Place::Around(MessageId(Uuid::nil())),
+        MessageWindow::Around(MessageId(Uuid::nil())),
     );
     assert!(matches!(nowhere.await, Err(Error::NotFound { .. })));
 }
@@ -138,7 +138,7 @@ async fn what_is_edited_and_sent_again_is_a_branch_beside_what_was_said() {
     let into = Launch { task_id: Some(task), ..Launch::default() };
     ask(&stage, "B!", into.clone()).await;
     ask(&stage, "C!", into.clone()).await;
-    let trunk = open(&stage, task, None, Place::End).await;
+    let trunk = open(&stage, task, None, MessageWindow::End).await;
     let said = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
     assert_eq!(texts(&trunk), said(&["A!", "re A", "B!", "re B", "C!", "re C"]));
     assert!(trunk.messages.iter().all(|message| message.versions.is_none() && message.branch.is_none()));
@@ -153,7 +153,7 @@ async fn what_is_edited_and_sent_again_is_a_branch_beside_what_was_said() {
     // The newest branch is the one that one reads, and goes on with.
     let launched = ask(&stage, "C2!", into.clone()).await;
     assert_eq!(launched.branch, second.branch);
-    let here = open(&stage, task, None, Place::End).await;
+    let here = open(&stage, task, None, MessageWindow::End).await;
     assert_eq!(here.branch, branch);
     assert_eq!(texts(&here), said(&["A!", "re A", "B2!", "re B2", "C2!", "re C2"]));
     let versions = here.messages[2].versions.clone().unwrap();
@@ -163,31 +163,32 @@ async fn what_is_edited_and_sent_again_is_a_branch_beside_what_was_said() {
     assert_eq!(here.messages[2].replaces, Some(b));
 
     // Nothing is deleted; one can go on with what was said first.
-    assert_eq!(texts(&open(&stage, task, Some(Branch::Main), Place::End).await), texts(&trunk));
+    assert_eq!(texts(&open(&stage, task, Some(Branch::Main), MessageWindow::End).await), texts(&trunk));
     ask(&stage, "D!", Launch { branch: Some(Branch::Main), ..into.clone() }).await;
-    let main = open(&stage, task, None, Place::End).await;
+    let main = open(&stage, task, None, MessageWindow::End).await;
     assert_eq!(texts(&main)[4..], ["C!", "re C", "D!", "re D"]);
-    assert_eq!(open(&stage, task, Some(branch), Place::End).await.messages.len(), 6);
+    assert_eq!(open(&stage, task, Some(branch), MessageWindow::End).await.messages.len(), 6);
 
     // A version of a version stands beside both.
     let edited = here.messages[2].id;
     let third = ask(&stage, "B3!", Launch { replaces: Some(edited), ..into.clone() }).await;
-    let here = open(&stage, task, Some(Branch::of(third.branch)), Place::End).await;
+    let here = open(&stage, task, Some(Branch::of(third.branch)), MessageWindow::End).await;
     assert_eq!(texts(&here), said(&["A!", "re A", "B3!", "re B3"]));
     let versions = here.messages[2].versions.clone().unwrap();
     assert_eq!((versions.place, versions.of), (3, 3));
-    let middle = open(&stage, task, Some(branch), Place::End).await.messages[2].versions.clone().unwrap();
+    let middle =
+        open(&stage, task, Some(branch), MessageWindow::End).await.messages[2].versions.clone().unwrap();
     assert_eq!(
         (middle.place, middle.before.unwrap().message, middle.after.map(|after| after.branch)),
         (2, b, Some(Branch::of(third.branch)))
     );
 
     // A message is found on whichever branch it stands; both ways, parts are of that branch.
-    let around = open(&stage, task, None, Place::Around(edited)).await;
+    let around = open(&stage, task, None, MessageWindow::Around(edited)).await;
     assert_eq!(around.branch, branch);
-    let after = open(&stage, task, Some(branch), Place::After(a)).await;
+    let after = open(&stage, task, Some(branch), MessageWindow::After(a)).await;
     assert_eq!(texts(&after), said(&["re A", "B2!", "re B2", "C2!", "re C2"]));
-    let before = open(&stage, task, Some(branch), Place::Before(edited)).await;
+    let before = open(&stage, task, Some(branch), MessageWindow::Before(edited)).await;
     assert_eq!(
         (texts(&before), before.later),
         (said(&["A!", "re A"]).iter().map(String::as_str).collect(), true)
@@ -206,15 +207,15 @@ async fn branches_begin_in_other_branches_and_at_the_beginning() {
     let first = ask(&stage, "One", Launch::default()).await;
     let into = Launch { task_id: Some(first.task_id), ..Launch::default() };
     let task = first.task_id;
-    let one = open(&stage, task, None, Place::End).await.messages[0].id;
+    let one = open(&stage, task, None, MessageWindow::End).await.messages[0].id;
     let again = ask(&stage, "One again", Launch { replaces: Some(one), ..into.clone() }).await;
     ask(&stage, "Two", into.clone()).await;
-    let here = open(&stage, task, None, Place::End).await;
+    let here = open(&stage, task, None, MessageWindow::End).await;
     let two = here.messages[2].id;
     assert_eq!((here.messages.len(), here.branch), (4, Branch::of(again.branch)));
     ask(&stage, "Two again", Launch { replaces: Some(two), ..into.clone() }).await;
     ask(&stage, "Three", into.clone()).await;
-    let here = open(&stage, task, None, Place::End).await;
+    let here = open(&stage, task, None, MessageWindow::End).await;
     let asked: Vec<_> = here.messages.iter().filter(|message| message.author == Author::User).collect();
     let asked: Vec<_> = asked.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(asked, ["One again", "Two again", "Three"]);
@@ -234,7 +235,7 @@ async fn branches_begin_in_other_branches_and_at_the_beginning() {
 async fn unread(engine: &Engine, stage: &Stage, user: &User) -> Vec<bool> {
     let tasks = engine.tasks(user, &stage.project, None).await.unwrap().items;
     let marks: Vec<_> = tasks.iter().map(|task| task.unread).collect();
-    let counted = engine.standing(user, &stage.project).await.unwrap().unread;
+    let counted = engine.counts(user, &stage.project).await.unwrap().unread;
     assert_eq!(counted as usize, marks.iter().filter(|unread| **unread).count());
     marks
 }
@@ -270,7 +271,7 @@ async fn a_conversation_is_searched_alone() {
     ask(&stage, "Nothing of it", into.clone()).await;
     ask(&stage, "The aqueduct again", into).await;
     ask(&stage, "Another aqueduct", Launch::default()).await;
-    let here = open(&stage, first.task_id, None, Place::End).await;
+    let here = open(&stage, first.task_id, None, MessageWindow::End).await;
     let wanted: Vec<_> = here
         .messages
         .iter()

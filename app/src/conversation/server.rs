@@ -11,7 +11,7 @@ use domain::{
     file::FilePath,
     id::{MessageId, RunNumber, TaskId, Timestamp, UserId},
     key::{ProjectKey, RoleKey, TemplateKey},
-    view::{Launched, Message, Page, RunDetail, Standing, TaskSummary},
+    view::{Launched, Message, Page, ProjectCounts, RunDetail, TaskSummary},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -115,10 +115,10 @@ pub async fn open_conversation(
     let summary = engine.task(&user, &project, task).await?;
     let seen = engine.seen(&user, &project, task).await?;
     let place = match part {
-        Part { message: Some(message), .. } => engine::Place::Around(message),
-        Part { before: Some(message), .. } => engine::Place::Before(message),
-        Part { after: Some(message), .. } => engine::Place::After(message),
-        _ => engine::Place::End,
+        Part { message: Some(message), .. } => engine::MessageWindow::Around(message),
+        Part { before: Some(message), .. } => engine::MessageWindow::Before(message),
+        Part { after: Some(message), .. } => engine::MessageWindow::After(message),
+        _ => engine::MessageWindow::End,
     };
     let read = engine.conversation(&user, &project, task, part.branch, place).await?;
     let files = engine.conversation_files(&user, &project, task, Some(read.branch)).await?;
@@ -175,10 +175,10 @@ pub async fn find_in_conversation(
 
 /// Whoever asks has it before their eyes. Gives back what their marks are now.
 #[server]
-pub async fn mark_seen(project: ProjectKey, task: TaskId) -> Result<Standing, Fault> {
+pub async fn mark_seen(project: ProjectKey, task: TaskId) -> Result<ProjectCounts, Fault> {
     let (engine, user) = crate::session::caller().await?;
     engine.mark_seen(&user, &project, task).await?;
-    Ok(engine.standing(&user, &project).await?)
+    Ok(engine.counts(&user, &project).await?)
 }
 
 #[server]

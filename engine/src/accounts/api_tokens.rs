@@ -1,7 +1,7 @@
 //! API tokens: a person's own keys for programs. Each is shown once.
 
 use super::rows;
-use crate::{Engine, Error, Result, User, given, secrets::TokenKind, store};
+use crate::{Engine, Error, Result, User, pagination, secrets::TokenKind, store};
 use domain::{
     id::{Timestamp, TokenId, UserId},
     view::ApiToken,
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     async fn make_api_token(&self, user: UserId, name: &str) -> Result<(ApiToken, SecretString)> {
-        let name = given::line("name", name, MAX_NAME)?;
+        let name = pagination::line("name", name, MAX_NAME)?;
         let (token, digest) = TokenKind::Api.mint();
         self.0
             .store

@@ -1,7 +1,7 @@
 //! Users: made on the command line or by an admin, and listed for admins.
 
 use super::{NewUser, insert_user, password, rows};
-use crate::{Engine, Error, Result, User, given, store};
+use crate::{Engine, Error, Result, User, pagination, store};
 use domain::{id::UserId, view::Page};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -44,9 +44,9 @@ impl Engine {
     /// Everybody, in order of creation. Installation admins only. Page size 100.
     pub async fn users(&self, user: &User, cursor: Option<&str>) -> Result<Page<User>> {
         admins_only(user)?;
-        let after = given::after(cursor, Uuid::nil())?;
+        let after = pagination::after(cursor, Uuid::nil())?;
         let users = rows::users(self.0.store.read(), UserId(after), PAGE as u32 + 1).await?;
-        given::page(users, PAGE, |user| user.id, Ok)
+        pagination::page(users, PAGE, |user| user.id, Ok)
     }
 
     /// Checks what was given and hashes the password; stores nothing.
@@ -62,7 +62,7 @@ impl Engine {
             "" => email.split('@').next().unwrap_or_default(),
             name => name,
         };
-        let name = given::line("name", name, MAX_NAME)?;
+        let name = pagination::line("name", name, MAX_NAME)?;
         password::check("password", &password)?;
         let hash = self.0.accounts.hasher.hash(password).await?;
         Ok(NewUser { id: UserId(store::mint()), email, name, hash, admin })

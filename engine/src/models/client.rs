@@ -8,7 +8,7 @@ use domain::provider::ProviderKind;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use genai::chat::{ChatMessage, ChatOptions, ChatRequest, ChatResponseFormat, JsonSpec};
+use genai::chat::{self, ChatOptions, ChatRequest, ChatResponseFormat, JsonSpec};
 use genai::resolver::{AuthData, Endpoint};
 use genai::{Headers, ModelIden, ServiceTarget};
 use reqwest::Url;
@@ -19,7 +19,7 @@ use super::error::{ModelError, Redactor};
 use super::event::ModelEvent;
 use super::http::Http;
 use super::providers::{self, Defaults, Keyless};
-use super::request::{ModelRequest, TurnAuthor};
+use super::request::{MessageAuthor, ModelRequest};
 use super::stream::{AnswerStream, FrameWatch};
 use super::wire_error::Wire;
 
@@ -146,7 +146,7 @@ impl ModelClient for ProviderClient {
 
 impl Inner {
     async fn open(&self, request: ModelRequest) -> Result<AnswerStream, ModelError> {
-        let ModelRequest { model, system, turns, temperature, max_tokens, schema } = request;
+        let ModelRequest { model, system, messages, temperature, max_tokens, schema } = request;
         let frames = Arc::new(FrameWatch::default());
         let mut options = self.options.clone();
         options.temperature = temperature;
@@ -154,9 +154,9 @@ impl Inner {
         options.response_format = schema.and_then(|schema| structured(self.kind, schema));
         options.raw_frame_sink = Some(frames.clone());
 
-        let messages = turns.into_iter().map(|turn| match turn.author {
-            TurnAuthor::User => ChatMessage::user(turn.text),
-            TurnAuthor::Assistant => ChatMessage::assistant(turn.text),
+        let messages = messages.into_iter().map(|message| match message.author {
+            MessageAuthor::User => chat::ChatMessage::user(message.text),
+            MessageAuthor::Assistant => chat::ChatMessage::assistant(message.text),
         });
         let mut chat = ChatRequest::from_messages(messages.collect());
         chat.system = system.filter(|system| !system.is_empty());

@@ -93,7 +93,7 @@ impl ProviderLimits {
         }
         let mut moved = self.0.moved.subscribe();
         let (grant, mut granted) = oneshot::channel();
-        let place = Place { shared: &self.0, ticket: self.0.enqueue(grant) };
+        let place = QueuePosition { shared: &self.0, ticket: self.0.enqueue(grant) };
         // What was free may have become so between the two looks.
         self.0.serve_queue();
         let mut reported = None;
@@ -150,19 +150,19 @@ impl Drop for Slot {
 }
 
 /// A place in the queue, left when dropped.
-struct Place<'a> {
+struct QueuePosition<'a> {
     shared: &'a Arc<Shared>,
     ticket: u64,
 }
 
-impl Place<'_> {
+impl QueuePosition<'_> {
     /// From 1; none once the slot is given.
     fn position(&self) -> Option<usize> {
         self.shared.lock().find(self.ticket).map(|index| index + 1)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         if let Some(index) = state.find(self.ticket) {

@@ -23,4 +23,4 @@ pub use error::ModelError;
 pub use event::{FinishReason, ModelEvent};
 pub use http::Http;
 pub use limits::{ProviderLimits, Slot};
-pub use request::{ModelRequest, Turn, TurnAuthor};
+pub use request::{ChatMessage, MessageAuthor, ModelRequest};

@@ -13,7 +13,9 @@ pub struct ModelRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// The conversation; providers want it to end with the user.
-    pub turns: Vec<Turn>,
+    // Stored prompts have it under this name.
+    #[serde(rename = "turns", alias = "messages")]
+    pub messages: Vec<ChatMessage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Upper bound of the answer's length in tokens; by default the provider's.
@@ -30,7 +32,7 @@ impl ModelRequest {
         Self {
             model: model.into(),
             system: None,
-            turns: vec![Turn::user(question)],
+            messages: vec![ChatMessage::user(question)],
             temperature: None,
             max_tokens: None,
             schema: None,
@@ -40,25 +42,25 @@ impl ModelRequest {
 
 /// One message of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
-    pub author: TurnAuthor,
+pub struct ChatMessage {
+    pub author: MessageAuthor,
     pub text: String,
 }
 
-impl Turn {
+impl ChatMessage {
     pub fn user(text: impl Into<String>) -> Self {
-        Self { author: TurnAuthor::User, text: text.into() }
+        Self { author: MessageAuthor::User, text: text.into() }
     }
 
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self { author: TurnAuthor::Assistant, text: text.into() }
+        Self { author: MessageAuthor::Assistant, text: text.into() }
     }
 }
 
-/// Who speaks. A system prompt is no turn; see [`ModelRequest::system`].
+/// Who speaks. A system prompt is no message of the conversation; see [`ModelRequest::system`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TurnAuthor {
+pub enum MessageAuthor {
     User,
     Assistant,
 }

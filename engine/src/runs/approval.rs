@@ -3,8 +3,8 @@
 //! While a run waits for nothing else it is in nobody's memory; an answer takes it up from its log.
 
 use super::{
-    conductor::{Conductor, Decided, Report},
-    turn::Turn,
+    actor::{Command, Decided, RunActor},
+    batch::Batch,
 };
 use crate::{Engine, Error, Result, User, store::runs};
 use domain::{
@@ -74,11 +74,11 @@ impl Engine {
             return Err(Error::invalid("output", "give it with the decision 'edit' alone"));
         }
         if row.summary()?.status.is_end() {
-            return Err(super::conductor::has_ended(run));
+            return Err(super::actor::has_ended(run));
         }
         let decided = Decided { decision: draft.decision, by: user.name.clone(), note, output: draft.output };
         let (reply, answer) = oneshot::channel();
-        self.deliver(row.id(), Report::Answer { step, decided, reply });
+        self.deliver(row.id(), Command::Answer { step, decided, reply });
         match timeout(ANSWER_LIMIT, answer).await {
             Ok(Ok(answered)) => answered?,
             Ok(Err(_)) => {
@@ -125,9 +125,9 @@ impl Engine {
     }
 }
 
-impl Conductor {
+impl RunActor {
     /// Asks: the step waits from here on.
-    pub(super) fn ask(&mut self, step: StepRunId, turn: &mut Turn) {
+    pub(super) fn ask(&mut self, step: StepRunId, batch: &mut Batch) {
         let asked = self.seen_by(step, |evaluator, planned, context| {
             let mapped = evaluator.input_mapping(planned, context)?;
             Ok((evaluator.question(planned, &mapped, context)?, mapped))
@@ -136,18 +136,23 @@ impl Conductor {
             Ok(asked) => asked,
             Err(error) => {
                 let error: domain::expression::ExpressionError = error;
-                return self.refuse(step, Failure::new(ErrorClass::Expression, error.to_string()), turn);
+                return self.refuse(step, Failure::new(ErrorClass::Expression, error.to_string()), batch);
             }
         };
-        let question = self.keep(turn, question);
-        let proposal = self.keep_json(turn, &proposal(mapped));
-        let planned = &self.recipe.plan.steps[step.index()];
-        let until = planned.timeout_ms.map(|limit| Timestamp(turn.at.0.saturating_add_unsigned(limit)));
-        let on_timeout = self.recipe.template.steps[step.index()].on_timeout();
-        self.record(turn, EventKind::Waiting { step, question, proposal, until, on_timeout });
+        let question = self.keep(batch, question);
+        let proposal = self.keep_json(batch, &proposal(mapped));
+        let planned = &self.compiled.plan.steps[step.index()];
+        let until = planned.timeout_ms.map(|limit| Timestamp(batch.at.0.saturating_add_unsigned(limit)));
+        let on_timeout = self.compiled.template.steps[step.index()].on_timeout();
+        self.record(batch, EventKind::Waiting { step, question, proposal, until, on_timeout });
     }
 
-    pub(super) async fn answer(&mut self, step: StepRunId, decided: Decided, turn: &mut Turn) -> Result<()> {
+    pub(super) async fn answer(
+        &mut self,
+        step: StepRunId,
+        decided: Decided,
+        batch: &mut Batch,
+    ) -> Result<()> {
         let run = self.state().step_run(step).ok_or_else(|| Error::not_found("step run", step))?;
         if run.status != StepStatus::Waiting || self.state().phase.is_end() {
             let label = self.state().label(step);
@@ -168,24 +173,24 @@ impl Conductor {
             (Decision::Edit, None) => return Err(Error::invalid("output", "an edit needs one")),
         };
         if let Some(value) = &value {
-            let problems = self.recipe.outputs[step.index()].problems(value);
+            let problems = self.compiled.outputs[step.index()].problems(value);
             if !problems.is_empty() {
                 return Err(Error::Invalid(problems));
             }
         }
-        self.decide(step, decision, Some(by), note, value, turn)
+        self.decide(step, decision, Some(by), note, value, batch)
             .map_err(|failure| Error::Invalid(vec![Problem::new("output", failure.message)]))
     }
 
     /// What time limits decide that have come.
-    pub(super) async fn expire(&mut self, turn: &mut Turn) {
+    pub(super) async fn expire(&mut self, batch: &mut Batch) {
         let state = self.state();
         let late = state.waiting.iter().copied().filter(|id| {
             let question = state.step_run(*id).and_then(|run| run.question.as_ref());
-            question.and_then(|question| question.until).is_some_and(|until| until <= turn.at)
+            question.and_then(|question| question.until).is_some_and(|until| until <= batch.at)
         });
         for step in late.collect::<Vec<_>>() {
-            let on_timeout = self.recipe.template.steps[step.index()].on_timeout();
+            let on_timeout = self.compiled.template.steps[step.index()].on_timeout();
             let value = match on_timeout {
                 Decision::Reject => None,
                 Decision::Approve | Decision::Edit => match self.proposed(step).await {
@@ -199,33 +204,33 @@ impl Conductor {
             };
             let problems = value
                 .as_ref()
-                .map(|value| self.recipe.outputs[step.index()].problems(value))
+                .map(|value| self.compiled.outputs[step.index()].problems(value))
                 .unwrap_or_default();
             let decided = match problems.first() {
                 Some(problem) => Err(problem.to_string()),
-                None => {
-                    self.decide(step, on_timeout, None, String::new(), value, turn).map_err(|why| why.message)
-                }
+                None => self
+                    .decide(step, on_timeout, None, String::new(), value, batch)
+                    .map_err(|why| why.message),
             };
             if let Err(why) = decided {
-                let rejected = self.decide(step, Decision::Reject, None, why, None, turn);
+                let rejected = self.decide(step, Decision::Reject, None, why, None, batch);
                 debug_assert!(rejected.is_ok(), "nothing is mapped of a rejection");
             }
         }
-        let plan = self.recipe.plan.clone();
+        let plan = self.compiled.plan.clone();
         let limit = |step: StepRunId| plan.steps[step.index()].timeout_ms;
         let state = self.state();
         let slow = state.calling.iter().filter_map(|&id| {
             let attempt = state.step_run(id)?.open_attempt()?;
-            let late = turn.at.since(attempt.started_at) >= limit(id)?;
+            let late = batch.at.since(attempt.started_at) >= limit(id)?;
             late.then_some((id, attempt.number))
         });
         for (step, attempt) in slow.collect::<Vec<_>>() {
             let after = limit(step).unwrap_or_default();
             let failure =
                 Failure::new(ErrorClass::Timeout, format!("its run had not ended within {after} ms"));
-            self.fail(step, attempt, failure, None, true, turn);
-            turn.stops.push((step, attempt));
+            self.fail(step, attempt, failure, None, true, batch);
+            batch.stops.push((step, attempt));
         }
     }
 
@@ -236,21 +241,21 @@ impl Conductor {
         by: Option<String>,
         note: String,
         value: Option<Value>,
-        turn: &mut Turn,
+        batch: &mut Batch,
     ) -> Result<(), Failure> {
         let output = match value {
             Some(value) => {
                 if step.item.is_none() {
                     self.map_output(step, &value)?;
                 }
-                let output = self.recipe.outputs[step.index()].of_value(value);
-                let reference = self.keep_output(turn, &output);
+                let output = self.compiled.outputs[step.index()].of_value(value);
+                let reference = self.keep_output(batch, &output);
                 self.hold(step, output.value);
                 Some(reference)
             }
             None => None,
         };
-        self.record(turn, EventKind::Answered { step, decision, by, note, output });
+        self.record(batch, EventKind::Answered { step, decision, by, note, output });
         Ok(())
     }
 

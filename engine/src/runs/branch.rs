@@ -3,7 +3,7 @@
 use super::Launch;
 use crate::{
     Engine, Error, Result,
-    store::branches::{self, Stretch},
+    store::branches::{self, BranchSegment},
 };
 use domain::{
     branch::Branch,
@@ -12,17 +12,17 @@ use domain::{
 use uuid::Uuid;
 
 /// The end of a branch, or the beginning of a new one.
-pub(super) struct Place {
+pub(super) struct LaunchPosition {
     /// What stands before the launch.
-    pub path: Vec<Stretch>,
+    pub path: Vec<BranchSegment>,
     branch: Option<MessageId>,
     pub replaces: Option<MessageId>,
 }
 
-impl Place {
+impl LaunchPosition {
     /// Where a conversation begins.
     fn trunk() -> Self {
-        let whole = Stretch { branch: None, below: Uuid::max() };
+        let whole = BranchSegment { branch: None, below: Uuid::max() };
         Self { path: vec![whole], branch: None, replaces: None }
     }
 
@@ -32,8 +32,8 @@ impl Place {
     }
 
     /// To the end of that branch.
-    pub fn path_of(self, message: MessageId) -> Vec<Stretch> {
-        let own = self.replaces.map(|_| Stretch { branch: Some(message.0), below: Uuid::max() });
+    pub fn path_of(self, message: MessageId) -> Vec<BranchSegment> {
+        let own = self.replaces.map(|_| BranchSegment { branch: Some(message.0), below: Uuid::max() });
         own.into_iter().chain(self.path).collect()
     }
 }
@@ -41,18 +41,18 @@ impl Place {
 impl Engine {
     /// # Errors
     /// `Invalid` for a message to replace or a branch that the conversation does not have.
-    pub(super) async fn place(&self, task: Option<TaskId>, launch: &Launch) -> Result<Place> {
+    pub(super) async fn place(&self, task: Option<TaskId>, launch: &Launch) -> Result<LaunchPosition> {
         let db = self.0.store.read();
         let Some(task) = task else {
             let alone = "belongs to a conversation: name that as 'taskId'";
             return match launch {
                 Launch { replaces: Some(_), .. } => Err(Error::invalid("replaces", alone)),
                 Launch { branch: Some(Branch::Of(_)), .. } => Err(Error::invalid("branch", alone)),
-                _ => Ok(Place::trunk()),
+                _ => Ok(LaunchPosition::trunk()),
             };
         };
         if let Some(replaced) = launch.replaces {
-            let stand = branches::stand(db, task, replaced).await?.filter(|stand| stand.author == "user");
+            let stand = branches::position(db, task, replaced).await?.filter(|stand| stand.author == "user");
             let stand = stand.ok_or_else(|| {
                 Error::invalid("replaces", "is no message of a person in this conversation")
             })?;
@@ -60,28 +60,28 @@ impl Engine {
             // A version of a version stands beside both, not below them.
             let trunk = match stand.replaces {
                 None => Some(stand),
-                Some(_) => branches::stand(db, task, original).await?,
+                Some(_) => branches::position(db, task, original).await?,
             };
             let trunk = trunk.ok_or_else(|| Error::internal(format!("message {original} is gone")))?;
             let mut path = branches::path(db, Branch::of(trunk.branch.map(MessageId))).await?;
             if let Some(end) = path.first_mut() {
                 end.below = original.0;
             }
-            return Ok(Place { path, branch: None, replaces: Some(original) });
+            return Ok(LaunchPosition { path, branch: None, replaces: Some(original) });
         }
         let branch = match launch.branch {
             Some(branch) => branch,
             None => branches::newest(db, task).await?,
         };
         self.check_branch(task, branch).await?;
-        Ok(Place { path: branches::path(db, branch).await?, branch: branch.first(), replaces: None })
+        Ok(LaunchPosition { path: branches::path(db, branch).await?, branch: branch.first(), replaces: None })
     }
 
     /// # Errors
     /// `Invalid` when the conversation has no such branch.
     pub(crate) async fn check_branch(&self, task: TaskId, branch: Branch) -> Result<()> {
         let Some(first) = branch.first() else { return Ok(()) };
-        let stand = branches::stand(self.0.store.read(), task, first).await?;
+        let stand = branches::position(self.0.store.read(), task, first).await?;
         if stand.is_some_and(|stand| stand.replaces.is_some()) {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Engine {
 
     /// The branch that a message stands on.
     pub(super) async fn branch_of(&self, task: TaskId, message: MessageId) -> Result<Branch> {
-        let stand = branches::stand(self.0.store.read(), task, message).await?;
+        let stand = branches::position(self.0.store.read(), task, message).await?;
         Ok(Branch::of(stand.and_then(|stand| stand.branch).map(MessageId)))
     }
 }

@@ -4,8 +4,8 @@
 //! nothing has to be remembered over a restart: the store says whether the child was launched, and how it ended.
 
 use super::{
-    conductor::{Conductor, Report},
-    turn::{ChildStart, Turn},
+    actor::{Command, RunActor},
+    batch::{Batch, ChildStart},
 };
 use crate::{
     Engine, Error, Result,
@@ -42,18 +42,18 @@ pub(super) struct CallerFrame {
     pub depth: u32,
 }
 
-impl Conductor {
+impl RunActor {
     /// Claims the attempt; the child is launched once that is committed.
-    pub(super) fn start_child(&mut self, step: StepRunId, attempt: u32, turn: &mut Turn) {
+    pub(super) fn start_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
         let owner = self.engine.0.runs.owner();
-        self.record(turn, EventKind::Started { step, attempt, owner });
-        self.prepare_child(step, attempt, turn);
+        self.record(batch, EventKind::Started { step, attempt, owner });
+        self.prepare_child(step, attempt, batch);
     }
 
-    fn prepare_child(&mut self, step: StepRunId, attempt: u32, turn: &mut Turn) {
+    fn prepare_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
         if self.depth >= MAX_DEPTH {
             let why = format!("templates call each other more than {MAX_DEPTH} deep here");
-            return self.fail(step, attempt, Failure::new(ErrorClass::Limit, why), None, false, turn);
+            return self.fail(step, attempt, Failure::new(ErrorClass::Limit, why), None, false, batch);
         }
         let input = self.seen_by(step, |evaluator, planned, context| {
             let mut input = evaluator.input_mapping(planned, context)?;
@@ -65,17 +65,17 @@ impl Conductor {
             Err(error) => {
                 let error: domain::expression::ExpressionError = error;
                 let failure = Failure::new(ErrorClass::Expression, error.to_string());
-                return self.fail(step, attempt, failure, None, false, turn);
+                return self.fail(step, attempt, failure, None, false, batch);
             }
         };
-        let planned = &self.recipe.template.steps[step.index()];
+        let planned = &self.compiled.template.steps[step.index()];
         let Some(domain::template::Uses::Template(template)) = planned.uses.clone() else { return };
         let below = |(name, role): (&String, &domain::key::RoleKey)| {
             let rest = name.strip_prefix(planned.name.as_str())?.strip_prefix('/')?;
             Some((rest.to_owned(), role.clone()))
         };
         let role_assignments: BTreeMap<_, _> = self.role_assignments.iter().filter_map(below).collect();
-        turn.children.push(ChildStart { step, attempt, template, input, role_assignments });
+        batch.children.push(ChildStart { step, attempt, template, input, role_assignments });
     }
 
     pub(super) fn launch_child(&self, child: ChildStart) {
@@ -96,7 +96,7 @@ impl Conductor {
                     let launch = AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await;
                     match launch {
                         Ok(Ok(number)) => return Ok(number),
-                        // The step waits for the database, as a turn does.
+                        // The step waits for the database, as a batch does.
                         Ok(Err(error @ (Error::Internal(_) | Error::Unavailable(_)))) => {
                             let run = frame.key.run;
                             tracing::error!(%run, %error, source = ?error, "a child run could not be stored");
@@ -111,7 +111,7 @@ impl Conductor {
                 }
             };
             tokio::select! {
-                result = launch => drop(mail.send(Report::Launched { step, attempt, result })),
+                result = launch => drop(mail.send(Command::Launched { step, attempt, result })),
                 () = ended.cancelled() => {}
             }
         });
@@ -122,7 +122,7 @@ impl Conductor {
         step: StepRunId,
         attempt: u32,
         result: Result<RunNumber, Failure>,
-        turn: &mut Turn,
+        batch: &mut Batch,
     ) {
         if !self.is_open(step, attempt) {
             // Its time limit was faster than its launch.
@@ -132,27 +132,27 @@ impl Conductor {
             return;
         }
         match result {
-            Ok(run) => self.name_child(step, attempt, run, turn),
-            Err(failure) => self.fail(step, attempt, failure, None, false, turn),
+            Ok(run) => self.name_child(step, attempt, run, batch),
+            Err(failure) => self.fail(step, attempt, failure, None, false, batch),
         }
     }
 
-    fn name_child(&mut self, step: StepRunId, attempt: u32, run: RunNumber, turn: &mut Turn) {
+    fn name_child(&mut self, step: StepRunId, attempt: u32, run: RunNumber, batch: &mut Batch) {
         let open = self.state().step_run(step).and_then(|run| run.open_attempt());
         if open.is_some_and(|open| open.child.is_none()) {
-            self.record(turn, EventKind::ChildLaunched { step, attempt, run });
+            self.record(batch, EventKind::ChildLaunched { step, attempt, run });
         }
     }
 
     /// After a restart: attempts whose child was never launched launch it now, the others look at it; and children of
     /// attempts that have ended are stopped, which the server may not have come to.
-    pub(super) async fn rejoin_children(&mut self, turn: &mut Turn) {
-        if !self.recipe.has_children {
+    pub(super) async fn rejoin_children(&mut self, batch: &mut Batch) {
+        if !self.compiled.has_children {
             return;
         }
         let open = self.open_children();
         for &(step, attempt) in &open {
-            self.look_at_child(step, attempt, turn).await;
+            self.look_at_child(step, attempt, batch).await;
         }
         match runs::live_children(self.engine.0.store.read(), self.run, None).await {
             Ok(children) => {
@@ -174,35 +174,35 @@ impl Conductor {
     }
 
     /// Takes the child's result if it has ended.
-    pub(super) async fn look_at_child(&mut self, step: StepRunId, attempt: u32, turn: &mut Turn) {
+    pub(super) async fn look_at_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
         if !self.is_open(step, attempt) {
             return;
         }
         let row = match runs::child(self.engine.0.store.read(), self.run, step, attempt).await {
             Ok(Some(row)) => row,
             // It was never launched; if a launch is under way after all, they are one.
-            Ok(None) => return self.prepare_child(step, attempt, turn),
+            Ok(None) => return self.prepare_child(step, attempt, batch),
             Err(error) => return self.look_later(step, attempt, &error),
         };
         let summary = match row.summary() {
             Ok(summary) => summary,
             Err(error) => return self.look_later(step, attempt, &error),
         };
-        self.name_child(step, attempt, summary.number, turn);
+        self.name_child(step, attempt, summary.number, batch);
         let failed = |class, why| Failure::new(class, format!("run {} {why}", summary.number));
         match summary.status {
             RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => {}
             RunStatus::Completed => match self.engine.output_of(&row).await {
                 Ok(value) => {
-                    let form = &self.recipe.outputs[step.index()];
+                    let form = &self.compiled.outputs[step.index()];
                     if let Some(problem) = form.problems(&value).first() {
                         let failure =
                             failed(ErrorClass::InvalidOutput, format!("gave something else: {problem}"));
-                        return self.fail_child(step, attempt, failure, summary.usage, turn);
+                        return self.fail_child(step, attempt, failure, summary.usage, batch);
                     }
                     let output = form.of_value(value);
-                    if let Err(failure) = self.finish(step, attempt, output, summary.usage, false, turn) {
-                        self.fail_child(step, attempt, failure, summary.usage, turn);
+                    if let Err(failure) = self.finish(step, attempt, output, summary.usage, false, batch) {
+                        self.fail_child(step, attempt, failure, summary.usage, batch);
                     }
                 }
                 Err(error) => self.look_later(step, attempt, &error),
@@ -213,19 +213,26 @@ impl Conductor {
                     Err(error) => return self.look_later(step, attempt, &error),
                 };
                 let failure = failed(error.class, format!("failed: {}", error.message));
-                self.fail_child(step, attempt, failure, summary.usage, turn);
+                self.fail_child(step, attempt, failure, summary.usage, batch);
             }
             RunStatus::Cancelled => {
                 let failure = failed(ErrorClass::Cancelled, "was stopped".to_owned());
-                self.fail_child(step, attempt, failure, summary.usage, turn);
+                self.fail_child(step, attempt, failure, summary.usage, batch);
             }
         }
     }
 
     /// The attempt's child run gave nothing that can be taken; what it cost, it has cost.
-    fn fail_child(&mut self, step: StepRunId, attempt: u32, failure: Failure, usage: Usage, turn: &mut Turn) {
-        self.say(step, attempt, "", usage, turn);
-        self.fail(step, attempt, failure, None, false, turn);
+    fn fail_child(
+        &mut self,
+        step: StepRunId,
+        attempt: u32,
+        failure: Failure,
+        usage: Usage,
+        batch: &mut Batch,
+    ) {
+        self.say(step, attempt, "", usage, batch);
+        self.fail(step, attempt, failure, None, false, batch);
     }
 
     fn look_later(&mut self, step: StepRunId, attempt: u32, error: &Error) {
@@ -233,7 +240,7 @@ impl Conductor {
         let (engine, run, stopping) = (self.engine.clone(), self.run, self.engine.0.runs.stopping());
         tokio::spawn(async move {
             tokio::select! {
-                () = sleep(AGAIN) => engine.deliver(run, Report::Child { step, attempt }),
+                () = sleep(AGAIN) => engine.deliver(run, Command::Child { step, attempt }),
                 () = stopping.cancelled() => {}
             }
         });
@@ -246,7 +253,7 @@ impl Conductor {
             && runs::has_ended(self.engine.0.store.read(), run).await? == Some(true)
         {
             let (reply, _) = oneshot::channel();
-            drop(self.mail.send(Report::Cancel { by: format!("run {number}"), reply }));
+            drop(self.mail.send(Command::Cancel { by: format!("run {number}"), reply }));
         }
         Ok(())
     }
@@ -269,9 +276,9 @@ impl Conductor {
 
 impl Engine {
     pub(super) fn stop_child(&self, child: RunId, by: String) {
-        // Nobody waits for it: its conductor tries until it is stored.
+        // Nobody waits for it: its actor tries until it is stored.
         let (reply, _) = oneshot::channel();
-        self.deliver(child, Report::Cancel { by, reply });
+        self.deliver(child, Command::Cancel { by, reply });
     }
 
     /// The output of a run that has completed, with its type.

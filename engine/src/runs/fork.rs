@@ -3,13 +3,13 @@
 
 use super::{
     Launch,
-    conductor::Conductor,
+    actor::RunActor,
+    batch::Batch,
+    compiled::CompiledTemplate,
     items::ItemValues,
-    launch::{Opening, checked_key, request_digest},
-    opening,
+    launch::{LaunchRequest, checked_key, request_digest},
     output::Output,
-    recipe::Recipe,
-    turn::Turn,
+    user_message,
 };
 use crate::{
     Engine, Error, Result, User,
@@ -51,12 +51,12 @@ pub struct Fork {
 }
 
 /// What a fork takes over from its parent.
-pub(super) struct Reuse {
+pub(super) struct ReusedSteps {
     pub parent: Parent,
-    steps: Vec<(StepRunId, Kept)>,
+    steps: Vec<(StepRunId, Reused)>,
 }
 
-enum Kept {
+enum Reused {
     Output(Output),
     /// Its condition did not hold.
     Skipped,
@@ -106,8 +106,8 @@ impl Engine {
                 return Err(Error::invalid("templateVersion", why));
             }
         }
-        let recipe = self.recipe(template, version).await?;
-        let Some(from) = recipe.plan.position(&fork.from_step) else {
+        let compiled = self.compiled(template, version).await?;
+        let Some(from) = compiled.plan.position(&fork.from_step) else {
             let why = format!("the template has no step named '{}'", fork.from_step);
             return Err(Error::invalid("fromStep", why));
         };
@@ -120,17 +120,21 @@ impl Engine {
         };
         let mut role_assignments = row.snapshot.role_assignments.clone();
         // Another version may have lost the step.
-        role_assignments.retain(|step, _| recipe.plan.steps.iter().any(|planned| planned.takes(step)));
+        role_assignments.retain(|step, _| compiled.plan.steps.iter().any(|planned| planned.takes(step)));
         role_assignments.extend(fork.role_assignments.clone());
         let branch = Some(self.branch_of(summary.task, summary.message).await?);
         let launch = Launch { input, role_assignments, branch, ..Launch::default() };
         let roles = versions::roles(self.0.store.read(), id).await?;
-        let settled = self.settle(id, (template, version, recipe.clone()), roles, &launch)?;
+        let prepared = self.prepare(id, (template, version, compiled.clone()), roles, &launch)?;
         let parent = Parent { run, from_step: fork.from_step.clone() };
-        let content =
-            opening::describe_fork(&settled.version, &parent, fork.items.as_deref(), fork.input.as_ref());
-        let steps = self.kept(&row, &state, &recipe, from, fork.items.as_deref()).await?;
-        let opening = Opening {
+        let content = user_message::describe_fork(
+            &prepared.version,
+            &parent,
+            fork.items.as_deref(),
+            fork.input.as_ref(),
+        );
+        let steps = self.kept(&row, &state, &compiled, from, fork.items.as_deref()).await?;
+        let request = LaunchRequest {
             user: Some(user.id),
             by: user.name.clone(),
             content,
@@ -138,9 +142,9 @@ impl Engine {
             task: Some(summary.task),
             idempotency,
             caller: None,
-            reuse: Some(Reuse { parent, steps }),
+            reuse: Some(ReusedSteps { parent, steps }),
         };
-        let launched = self.open_run(settled, &launch, opening).await?;
+        let launched = self.open_run(prepared, &launch, request).await?;
         // Who runs it again has seen that it failed. The launch stands, whatever becomes of this.
         if let Err(error) = self.settle_failure(user, id, run).await {
             tracing::warn!(%run, %error, source = ?error, "a failure that was rerun stays in the inbox");
@@ -153,36 +157,36 @@ impl Engine {
         &self,
         parent: &RunRow,
         state: &RunState,
-        recipe: &Recipe,
+        compiled: &CompiledTemplate,
         from: u32,
         items: Option<&[u32]>,
-    ) -> Result<Vec<(StepRunId, Kept)>> {
+    ) -> Result<Vec<(StepRunId, Reused)>> {
         let old = |step: u32| {
-            let place = state.plan.position(&recipe.plan.steps[step as usize].name)?;
+            let place = state.plan.position(&compiled.plan.steps[step as usize].name)?;
             Some((place, &state.steps[place as usize]))
         };
-        let again = runs_again(&recipe.plan, from, |step| {
-            old(step).is_some_and(|(_, run)| is_kept(run, recipe.outputs[step as usize].is_typed()))
+        let again = runs_again(&compiled.plan, from, |step| {
+            old(step).is_some_and(|(_, run)| is_kept(run, compiled.outputs[step as usize].is_typed()))
         });
-        let upstream = &recipe.plan.steps[from as usize].depends_on;
+        let upstream = &compiled.plan.steps[from as usize].depends_on;
         if items.is_some() && upstream.iter().any(|step| again.contains(step)) {
             let why = "a step before it has to run again, and may change the list: leave 'items' out";
             return Err(Error::invalid("items", why));
         }
         let mut kept = Vec::new();
-        for step in 0..recipe.plan.steps.len() as u32 {
+        for step in 0..compiled.plan.steps.len() as u32 {
             let id = StepRunId { step, item: None };
             let Some((_, run)) = old(step) else { continue };
             if step == from
                 && let Some(wanted) = items
             {
-                kept.push((id, self.kept_items(parent, run, wanted, recipe, step).await?));
+                kept.push((id, self.kept_items(parent, run, wanted, compiled, step).await?));
             } else if again.contains(&step) {
                 continue;
             } else if let Some(output) = &run.output {
-                kept.push((id, Kept::Output(self.parents_output(parent, output, recipe, step).await?)));
+                kept.push((id, Reused::Output(self.parents_output(parent, output, compiled, step).await?)));
             } else {
-                kept.push((id, Kept::Skipped));
+                kept.push((id, Reused::Skipped));
             }
         }
         if items.is_some() && old(from).is_none() {
@@ -196,10 +200,10 @@ impl Engine {
         parent: &RunRow,
         run: &StepState,
         wanted: &[u32],
-        recipe: &Recipe,
+        compiled: &CompiledTemplate,
         step: u32,
-    ) -> Result<Kept> {
-        let Some(items) = run.items.as_ref().filter(|_| recipe.plan.steps[step as usize].for_each) else {
+    ) -> Result<Reused> {
+        let Some(items) = run.items.as_ref().filter(|_| compiled.plan.steps[step as usize].for_each) else {
             return Err(Error::invalid("items", "the step has no items in that run"));
         };
         if wanted.is_empty() {
@@ -217,23 +221,23 @@ impl Engine {
         let mut outputs = BTreeMap::new();
         for (item, run) in (0u32..).zip(&items.runs).filter(|(item, _)| !wanted.contains(item)) {
             // One that has no output has nothing to take over: it runs again, too.
-            let typed = recipe.outputs[step as usize].is_typed();
+            let typed = compiled.outputs[step as usize].is_typed();
             if let Some(output) = run.output.as_ref().filter(|output| output.json || !typed) {
-                outputs.insert(item, self.parents_output(parent, output, recipe, step).await?);
+                outputs.insert(item, self.parents_output(parent, output, compiled, step).await?);
             }
         }
-        Ok(Kept::Items { list, outputs })
+        Ok(Reused::Items { list, outputs })
     }
 
     async fn parents_output(
         &self,
         parent: &RunRow,
         output: &TextRef,
-        recipe: &Recipe,
+        compiled: &CompiledTemplate,
         step: u32,
     ) -> Result<Output> {
         let text = self.stored_text(parent.id(), output.id).await?;
-        let form = &recipe.outputs[step as usize];
+        let form = &compiled.outputs[step as usize];
         form.of_stored(output.json, text).map(|value| form.of_value(value))
     }
 }
@@ -261,41 +265,41 @@ fn runs_again(plan: &Plan, from: u32, is_kept: impl Fn(u32) -> bool) -> BTreeSet
     again
 }
 
-impl Conductor {
+impl RunActor {
     /// Records what is taken over, before anything is decided.
-    pub(super) fn reuse(&mut self, reuse: Reuse, turn: &mut Turn) {
+    pub(super) fn reuse(&mut self, reuse: ReusedSteps, batch: &mut Batch) {
         for (step, kept) in reuse.steps {
             match kept {
-                Kept::Output(output) => {
+                Reused::Output(output) => {
                     // What cannot be mapped (another version maps it) runs again.
                     if self.map_output(step, &output.value).is_ok() {
-                        self.take_over(step, output, turn);
+                        self.take_over(step, output, batch);
                     }
                 }
-                Kept::Skipped => {
+                Reused::Skipped => {
                     let reason = format!("its condition did not hold in run {}", reuse.parent.run);
-                    self.record(turn, EventKind::Skipped { step, reason });
+                    self.record(batch, EventKind::Skipped { step, reason });
                 }
-                Kept::Items { list, outputs } => {
-                    self.record(turn, EventKind::Ready { step });
+                Reused::Items { list, outputs } => {
+                    self.record(batch, EventKind::Ready { step });
                     let list = Value::Array(list);
-                    let items = self.keep_json(turn, &list);
+                    let items = self.keep_json(batch, &list);
                     let Value::Array(list) = list else { continue };
                     let count = list.len() as u32;
                     self.items.insert(step.step, ItemValues::new(list));
-                    self.record(turn, EventKind::ItemsResolved { step, count, items });
+                    self.record(batch, EventKind::ItemsResolved { step, count, items });
                     for (item, output) in outputs {
-                        self.take_over(StepRunId { step: step.step, item: Some(item) }, output, turn);
+                        self.take_over(StepRunId { step: step.step, item: Some(item) }, output, batch);
                     }
                 }
             }
         }
     }
 
-    fn take_over(&mut self, step: StepRunId, output: Output, turn: &mut Turn) {
-        let reference = self.keep_output(turn, &output);
+    fn take_over(&mut self, step: StepRunId, output: Output, batch: &mut Batch) {
+        let reference = self.keep_output(batch, &output);
         self.hold(step, output.value);
-        self.record(turn, EventKind::Reused { step, output: reference });
+        self.record(batch, EventKind::Reused { step, output: reference });
     }
 }
 

@@ -1,6 +1,6 @@
 //! A step under forEach: its list, and what its items come to.
 
-use super::{conductor::Conductor, turn::Turn};
+use super::{actor::RunActor, batch::Batch};
 use domain::{
     error::ErrorClass,
     event::{EventKind, Failure},
@@ -22,43 +22,43 @@ impl ItemValues {
     }
 }
 
-impl Conductor {
-    pub(super) fn resolve_items(&mut self, step: StepRunId, turn: &mut Turn) {
+impl RunActor {
+    pub(super) fn resolve_items(&mut self, step: StepRunId, batch: &mut Batch) {
         let list = self.seen_by(step, |evaluator, planned, context| {
             evaluator.items(planned.for_each.as_deref().unwrap_or_default(), context)
         });
         match list {
             Ok(list) => {
                 let list = Value::Array(list);
-                let items = self.keep_json(turn, &list);
+                let items = self.keep_json(batch, &list);
                 let Value::Array(list) = list else { return };
                 let count = list.len() as u32;
                 self.items.insert(step.step, ItemValues::new(list));
-                self.record(turn, EventKind::ItemsResolved { step, count, items });
+                self.record(batch, EventKind::ItemsResolved { step, count, items });
             }
             Err(error) => {
                 let failure = Failure::new(ErrorClass::Expression, format!("its forEach: {error}"));
-                self.refuse(step, failure, turn);
+                self.refuse(step, failure, batch);
             }
         }
     }
 
     /// All items are settled: their outputs become the step's.
-    pub(super) fn gather(&mut self, step: StepRunId, failed: u32, turn: &mut Turn) {
+    pub(super) fn gather(&mut self, step: StepRunId, failed: u32, batch: &mut Batch) {
         let items = self.items.remove(&step.step).unwrap_or_default();
         let output = Value::Array(items.outputs);
         if let Err(failure) = self.map_output(step, &output) {
-            return self.fail_whole(step, failure, turn);
+            return self.fail_whole(step, failure, batch);
         }
-        let reference = self.keep_json(turn, &output);
+        let reference = self.keep_json(batch, &output);
         let name = self.state().name(step).to_owned();
         self.outputs.insert(name, output);
-        self.record(turn, EventKind::Gathered { step, output: reference, failed });
+        self.record(batch, EventKind::Gathered { step, output: reference, failed });
     }
 
     /// The step fails for good, apart from any attempt.
-    pub(super) fn fail_whole(&mut self, step: StepRunId, error: Failure, turn: &mut Turn) {
+    pub(super) fn fail_whole(&mut self, step: StepRunId, error: Failure, batch: &mut Batch) {
         self.items.remove(&step.step);
-        self.record(turn, EventKind::StepFailed { step, attempt: 0, error, retry_at: None });
+        self.record(batch, EventKind::StepFailed { step, attempt: 0, error, retry_at: None });
     }
 }

@@ -2,16 +2,16 @@
 
 use super::{
     Launch, Subject,
-    branch::Place,
+    actor::{Command, Mailbox, RunActor},
+    batch::{Batch, ChildStart},
+    branch::LaunchPosition,
     child::CallerFrame,
-    conductor::{Conductor, Mailbox, Report},
-    fork::Reuse,
+    compiled::ASK,
+    fork::ReusedSteps,
     load::EARLIER,
     mapped::Mapped,
-    opening,
-    recipe::ASK,
-    settle::Settled,
-    turn::{ChildStart, Turn},
+    prepare::PreparedLaunch,
+    user_message,
 };
 use crate::{
     Engine, Error, Result, User,
@@ -48,7 +48,7 @@ const IDEMPOTENCY_KEY_LIMIT: usize = 200;
 const FIRST_STEPS: usize = 20;
 
 /// Where a launch comes from and what it says where it stands.
-pub(super) struct Opening {
+pub(super) struct LaunchRequest {
     pub user: Option<UserId>,
     pub by: String,
     /// The user's message.
@@ -59,28 +59,29 @@ pub(super) struct Opening {
     pub task: Option<TaskId>,
     pub idempotency: Option<(String, Vec<u8>)>,
     pub caller: Option<CallerFrame>,
-    pub reuse: Option<Reuse>,
+    pub reuse: Option<ReusedSteps>,
 }
 
 impl Engine {
-    /// `beside`: what else the same request asks for.
+    /// `also_asked`: what else the same request asks for.
     pub(crate) async fn launch(
         &self,
         user: &User,
         project_key: &ProjectKey,
         subject: Subject,
         mut launch: Launch,
-        beside: Option<&Value>,
+        also_asked: Option<&Value>,
     ) -> Result<Launched> {
         let template = match &subject {
             Subject::Template(key) if key.as_ref() != ASK => Some(key),
             _ => None,
         };
-        let ground =
-            versions::ground(&mut *self.0.store.quick().await?, project_key, user.id, template).await?;
-        let standing = ground.as_ref().map(|ground| ground.standing);
-        let project = allowed(user, project_key, Permission::Editor, standing)?;
-        let (newest, roles) = ground.map(|ground| (ground.template, ground.roles)).unwrap_or_default();
+        let context =
+            versions::launch_context(&mut *self.0.store.quick().await?, project_key, user.id, template)
+                .await?;
+        let membership = context.as_ref().map(|context| context.membership);
+        let project = allowed(user, project_key, Permission::Editor, membership)?;
+        let (newest, roles) = context.map(|context| (context.template, context.roles)).unwrap_or_default();
         if let Subject::Ask(text) = &subject {
             if text.trim().is_empty() {
                 return Err(Error::invalid("text", "there is nothing in it"));
@@ -93,20 +94,20 @@ impl Engine {
         if launch.branch.is_some() || launch.replaces.is_some() {
             body.extend([json!(launch.branch), json!(launch.replaces)]);
         }
-        body.extend(beside.cloned());
+        body.extend(also_asked.cloned());
         let digest = request_digest(&Value::Array(body))?;
         let idempotency = launch.idempotency_key.clone().map(|key| (key, digest));
         if let Some(earlier) = self.launched_under(project, idempotency.as_ref()).await? {
             return Ok(earlier);
         }
         let runnable = self.runnable(template, newest).await?;
-        let settled = self.settle(project, runnable, roles, &launch)?;
+        let prepared = self.prepare(project, runnable, roles, &launch)?;
         let content = match &subject {
             Subject::Ask(text) => text.clone(),
-            Subject::Template(_) => opening::describe(&settled.version, &settled.input),
+            Subject::Template(_) => user_message::describe(&prepared.version, &prepared.input),
         };
-        let title = opening::title(&subject, &settled.recipe.template.name, &settled.input);
-        let opening = Opening {
+        let title = user_message::title(&subject, &prepared.compiled.template.name, &prepared.input);
+        let request = LaunchRequest {
             user: Some(user.id),
             by: user.name.clone(),
             content,
@@ -116,7 +117,7 @@ impl Engine {
             caller: None,
             reuse: None,
         };
-        self.open_run(settled, &launch, opening).await
+        self.open_run(prepared, &launch, request).await
     }
 
     /// Launches the run that an attempt of another run is. Given again, it finds the run launched before.
@@ -132,18 +133,18 @@ impl Engine {
         };
         let runnable = self.newest(frame.project, &child.template).await?;
         let roles = versions::roles(self.0.store.read(), frame.project).await?;
-        let settled = self.settle(frame.project, runnable, roles, &launch)?;
-        let opening = Opening {
+        let prepared = self.prepare(frame.project, runnable, roles, &launch)?;
+        let request = LaunchRequest {
             user: frame.user,
             by: frame.by.clone(),
-            content: opening::describe(&settled.version, &settled.input),
+            content: user_message::describe(&prepared.version, &prepared.input),
             title: format!("{} in run {}", frame.name, frame.key.number),
             task: None,
             idempotency: None,
             caller: Some(frame.clone()),
             reuse: None,
         };
-        Ok(self.open_run(settled, &launch, opening).await?.run)
+        Ok(self.open_run(prepared, &launch, request).await?.run)
     }
 
     /// The answer to a launch that was given before under the same key. Before anything is checked: a repeat gets the
@@ -162,16 +163,16 @@ impl Engine {
     /// Stores a run that passed every check, and lets it go.
     pub(super) async fn open_run(
         &self,
-        settled: Settled,
+        prepared: PreparedLaunch,
         launch: &Launch,
-        opening: Opening,
+        request: LaunchRequest,
     ) -> Result<Launched> {
         let (mail, mailbox) = mpsc::unbounded_channel();
-        let (conductor, new) = self.begin(&settled, launch, &opening, mail.clone()).await?;
-        let fresh = Fresh { conductor, new, opening, roles: settled.roles };
-        // In a task of its own: a caller who hangs up half-way must not leave a run that is stored and not conducted.
-        let run = fresh.new.id;
-        let stored = self.0.runs.tasks.spawn(self.clone().store_launch(fresh, mail, mailbox)).await;
+        let (actor, new) = self.begin(&prepared, launch, &request, mail.clone()).await?;
+        let unstored = UnstoredRun { actor, new, request, roles: prepared.roles };
+        // In a task of its own: a caller who hangs up half-way must not leave a run that is stored and not worked on.
+        let run = unstored.new.id;
+        let stored = self.0.runs.tasks.spawn(self.clone().store_launch(unstored, mail, mailbox)).await;
         stored.unwrap_or_else(|error| {
             self.0.runs.forget_closed(run);
             Err(Error::internal(error))
@@ -181,25 +182,25 @@ impl Engine {
     /// Plans the run, stores it, acknowledges it and lets it go.
     async fn store_launch(
         self,
-        fresh: Fresh,
-        mail: mpsc::UnboundedSender<Report>,
+        unstored: UnstoredRun,
+        mail: mpsc::UnboundedSender<Command>,
         mailbox: Mailbox,
     ) -> Result<Launched> {
-        let Fresh { mut conductor, new, opening, roles } = fresh;
-        let Opening { content, title, task, caller, reuse, .. } = opening;
-        let mut turn = Turn::new(new.at);
+        let UnstoredRun { mut actor, new, request, roles } = unstored;
+        let LaunchRequest { content, title, task, caller, reuse, .. } = request;
+        let mut batch = Batch::new(new.at);
         let event_id = EventId(store::mint());
-        let queue_position = self.queue_position(&conductor).await;
-        conductor.record(&mut turn, EventKind::Acknowledged { event_id, queue_position });
+        let queue_position = self.queue_position(&actor).await;
+        actor.record(&mut batch, EventKind::Acknowledged { event_id, queue_position });
         let parent = reuse.as_ref().map(|reuse| reuse.parent.clone());
-        conductor.submit(&mut turn, &new, roles, parent, caller.as_ref())?;
+        actor.submit(&mut batch, &new, roles, parent, caller.as_ref())?;
         if let Some(reuse) = reuse {
-            conductor.reuse(reuse, &mut turn);
+            actor.reuse(reuse, &mut batch);
         }
-        conductor.plan(&mut turn).await;
-        let mut append = conductor.append(0, true, &mut turn);
+        actor.plan(&mut batch).await;
+        let mut append = actor.append(0, true, &mut batch);
         // The message is made with it.
-        let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(conductor.state().into()));
+        let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(actor.state().into()));
         let events = append.events.clone();
         let (run, message, task_id, project, branch) =
             (new.id, new.message, new.task, new.project, new.branch);
@@ -207,7 +208,7 @@ impl Engine {
         let subject = append.subject.take().unwrap_or(domain::view::Subject::Run {
             number: RunNumber(0),
             task: task_id,
-            status: conductor.state().status(),
+            status: actor.state().status(),
         });
         let idempotency = new.idempotency.clone();
         let above = caller.as_ref().map(|caller| caller.task);
@@ -217,16 +218,16 @@ impl Engine {
         self.0.runs.register(run, mail);
         let stored = self.0.store.begin(beginning).await;
         if !matches!(stored, Ok(Some(_))) {
-            self.0.runs.forget(run, &conductor.mail);
+            self.0.runs.forget(run, &actor.mail);
         }
         if let Some(number) = stored? {
-            conductor.number = number;
+            actor.number = number;
             if limited {
                 self.0.runs.alarm.notify_one();
             }
-            conductor.channel.committed(&events);
-            conductor.carry_out(turn);
-            self.look_after(run, conductor.conduct(mailbox).map(Ok));
+            actor.channel.committed(&events);
+            actor.carry_out(batch);
+            self.supervise(run, actor.work(mailbox).map(Ok));
             self.prune_changes();
             return Ok(Launched {
                 run: number,
@@ -247,7 +248,7 @@ impl Engine {
         earlier.ok_or_else(|| Error::Conflict("two launches met; give it again".to_owned()))
     }
 
-    /// Throws old changes away now and then, beside the launch: it has been made, whatever becomes of this.
+    /// Throws old changes away now and then, also_asked the launch: it has been made, whatever becomes of this.
     fn prune_changes(&self) {
         if changes::prune_is_due() {
             let engine = self.clone();
@@ -260,12 +261,12 @@ impl Engine {
     }
 
     /// Where the run's first call stands in its provider's queue; 0 when one of its first steps starts at once.
-    async fn queue_position(&self, conductor: &Conductor) -> u32 {
-        let steps = conductor.recipe.plan.steps.iter().zip(0u32..);
+    async fn queue_position(&self, actor: &RunActor) -> u32 {
+        let steps = actor.compiled.plan.steps.iter().zip(0u32..);
         let first = steps.filter(|(step, _)| step.depends_on.is_empty()).take(FIRST_STEPS);
         let mut best: Option<u32> = None;
         for (_, step) in first {
-            let Some(role) = conductor.roles.get(&step) else { continue };
+            let Some(role) = actor.roles.get(&step) else { continue };
             let Ok(resolved) = self.0.models.resolve(&role.model).await else { continue };
             let position = resolved.limits.next_position() as u32;
             best = Some(best.map_or(position, |best| best.min(position)));
@@ -276,32 +277,32 @@ impl Engine {
         best.unwrap_or(0)
     }
 
-    /// The conductor of a run that is not stored yet, and its row.
+    /// The actor of a run that is not stored yet, and its row.
     async fn begin(
         &self,
-        settled: &Settled,
+        prepared: &PreparedLaunch,
         launch: &Launch,
-        opening: &Opening,
-        mail: mpsc::UnboundedSender<Report>,
-    ) -> Result<(Conductor, NewRun)> {
+        request: &LaunchRequest,
+        mail: mpsc::UnboundedSender<Command>,
+    ) -> Result<(RunActor, NewRun)> {
         let user_message = MessageId(store::mint());
         let (run, message) = (RunId(store::mint()), MessageId(store::mint()));
-        let task = opening.task.unwrap_or_else(|| TaskId(store::mint()));
-        let place: Place = self.place(opening.task, launch).await?;
+        let task = request.task.unwrap_or_else(|| TaskId(store::mint()));
+        let place: LaunchPosition = self.place(request.task, launch).await?;
         let db = self.0.store.read();
-        let earlier = if settled.recipe.reads_conversation && opening.task.is_some() {
+        let earlier = if prepared.compiled.reads_conversation && request.task.is_some() {
             messages::earlier(db, task, &place.path, user_message, EARLIER).await?
         } else {
             Vec::new()
         };
-        let files = if settled.recipe.writes_files && opening.task.is_some() {
+        let files = if prepared.compiled.writes_files && request.task.is_some() {
             self.files_of(files::newest(db, task, &place.path).await?).await?
         } else {
             BTreeMap::new()
         };
         let roles =
-            settled.role_versions.iter().map(|(step, role)| (*step, (role.id, role.version))).collect();
-        let caller = opening.caller.as_ref();
+            prepared.role_versions.iter().map(|(step, role)| (*step, (role.id, role.version))).collect();
+        let caller = request.caller.as_ref();
         let depth = caller.map_or(0, |caller| caller.depth);
         let caller = caller.map(|caller| caller.key);
         let snapshot = Snapshot {
@@ -313,35 +314,35 @@ impl Engine {
         };
         let new = NewRun {
             id: run,
-            project: settled.project,
-            template_id: settled.template_id,
-            template: settled.version.clone(),
+            project: prepared.project,
+            template_id: prepared.template_id,
+            template: prepared.version.clone(),
             task,
             message,
-            user: opening.user,
-            by: opening.by.clone(),
+            user: request.user,
+            by: request.by.clone(),
             snapshot,
-            idempotency: opening.idempotency.clone(),
+            idempotency: request.idempotency.clone(),
             caller,
             branch: place.branch(user_message),
             replaces: place.replaces,
             at: store::now(),
         };
-        let conductor = Conductor {
+        let actor = RunActor {
             engine: self.clone(),
             run,
             number: RunNumber(0),
-            project: settled.project,
+            project: prepared.project,
             task,
             message,
-            user: opening.user,
-            by: opening.by.clone(),
+            user: request.user,
+            by: request.by.clone(),
             caller,
             depth,
             role_assignments: launch.role_assignments.clone(),
-            recipe: settled.recipe.clone(),
-            roles: settled.role_versions.clone(),
-            input: settled.input.clone(),
+            compiled: prepared.compiled.clone(),
+            roles: prepared.role_versions.clone(),
+            input: prepared.input.clone(),
             conversation: serde_json::to_value(&earlier).map_err(Error::internal)?,
             earlier,
             outputs: BTreeMap::new(),
@@ -359,7 +360,7 @@ impl Engine {
             snapshot_at: 0,
             ended: CancellationToken::new(),
         };
-        Ok((conductor, new))
+        Ok((actor, new))
     }
 
     /// The acknowledgement of a launch that was made before.
@@ -383,10 +384,10 @@ impl Engine {
 }
 
 /// A run that is to be stored.
-struct Fresh {
-    conductor: Conductor,
+struct UnstoredRun {
+    actor: RunActor,
     new: NewRun,
-    opening: Opening,
+    request: LaunchRequest,
     roles: Vec<StepRole>,
 }
 
@@ -399,10 +400,10 @@ fn same_launch(row: &RunRow, key: &str, digest: &[u8], earlier: &[u8]) -> Result
     Err(Error::Conflict(format!("the idempotency key '{key}' was used for another launch, run {number}")))
 }
 
-impl Conductor {
+impl RunActor {
     fn submit(
         &mut self,
-        turn: &mut Turn,
+        batch: &mut Batch,
         new: &NewRun,
         roles: Vec<StepRole>,
         parent: Option<Parent>,
@@ -410,8 +411,8 @@ impl Conductor {
     ) -> Result<()> {
         let input = serde_json::to_string(&self.input).map_err(Error::internal)?;
         let reference = domain::event::TextRef::new(new.snapshot.input, &input);
-        turn.contents.push((new.snapshot.input, input));
-        let (template, plan) = (new.template.clone(), self.recipe.plan.clone());
+        batch.contents.push((new.snapshot.input, input));
+        let (template, plan) = (new.template.clone(), self.compiled.plan.clone());
         let by = new.by.clone();
         let caller = caller.map(|caller| Caller {
             run: caller.key.number,
@@ -419,8 +420,8 @@ impl Conductor {
             name: caller.name.clone(),
             depth: caller.depth,
         });
-        self.record(turn, EventKind::Submitted { template, plan, input: reference, by, parent, caller });
-        self.record(turn, EventKind::RolesResolved { roles });
+        self.record(batch, EventKind::Submitted { template, plan, input: reference, by, parent, caller });
+        self.record(batch, EventKind::RolesResolved { roles });
         Ok(())
     }
 }

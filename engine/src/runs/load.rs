@@ -1,16 +1,16 @@
 //! Taking up a run from its log: after a restart, or when the fence said that memory was stale.
 
 use super::{
-    conductor::{Conductor, Report},
+    actor::{Command, RunActor},
+    batch::{Batch, derived},
     items::ItemValues,
     mapped::Mapped,
-    turn::{Turn, derived},
 };
 use crate::{
     Engine, Error, Result, store,
     store::{
         branches, files,
-        log::{self, Append},
+        log::{self, LogAppend},
         messages,
         runs::{self, CallerKey},
         snapshots, versions,
@@ -49,13 +49,13 @@ impl Engine {
         }
     }
 
-    /// Everything that conducting the run takes. Attempts that were open are recorded as interrupted in its first turn.
-    pub(super) async fn load(&self, run: RunId, mail: mpsc::UnboundedSender<Report>) -> Result<Conductor> {
+    /// Everything that working on the run takes. Attempts that were open are recorded as interrupted in its first batch.
+    pub(super) async fn load(&self, run: RunId, mail: mpsc::UnboundedSender<Command>) -> Result<RunActor> {
         let db = self.0.store.read();
         let row = runs::by_id(db, run).await?.ok_or_else(|| Error::not_found("run", run))?;
         let summary = row.summary()?;
         let snapshot = row.snapshot.0.clone();
-        let recipe = self.recipe(row.template_id.map(TemplateId), summary.template.version).await?;
+        let compiled = self.compiled(row.template_id.map(TemplateId), summary.template.version).await?;
         let state = self.replay(run).await?;
         let mut roles = BTreeMap::new();
         for (step, (id, version)) in snapshot.roles {
@@ -67,17 +67,17 @@ impl Engine {
         let input = serde_json::from_str(&input).map_err(Error::internal)?;
         let branch = self.branch_of(summary.task, snapshot.message).await?;
         let path = branches::path(db, branch).await?;
-        let earlier = if recipe.reads_conversation {
+        let earlier = if compiled.reads_conversation {
             messages::earlier(db, summary.task, &path, snapshot.message, EARLIER).await?
         } else {
             Vec::new()
         };
-        let files = if recipe.writes_files {
+        let files = if compiled.writes_files {
             self.files_of(files::newest(db, summary.task, &path).await?).await?
         } else {
             BTreeMap::new()
         };
-        let mut conductor = Conductor {
+        let mut actor = RunActor {
             engine: self.clone(),
             run,
             number: summary.number,
@@ -90,7 +90,7 @@ impl Engine {
             depth: snapshot.depth,
             role_assignments: snapshot.role_assignments,
             conversation: serde_json::to_value(&earlier).map_err(Error::internal)?,
-            recipe,
+            compiled,
             roles,
             input,
             earlier,
@@ -110,11 +110,11 @@ impl Engine {
             snapshot_at: state.seq,
             planner: Planner::new(state),
         };
-        conductor.read_outputs().await?;
-        Ok(conductor)
+        actor.read_outputs().await?;
+        Ok(actor)
     }
 
-    /// Ends a run that cannot be conducted, with nothing but its log: better failed than running for ever.
+    /// Ends a run that cannot be worked on, with nothing but its log: better failed than running for ever.
     pub(super) async fn give_up(&self, run: RunId, error: Failure) -> Result<()> {
         let row = runs::by_id(self.0.store.read(), run).await?;
         let row = row.ok_or_else(|| Error::not_found("run", run))?;
@@ -136,7 +136,7 @@ impl Engine {
         }
         record(&mut state, EventKind::Failed { error, step: None });
         let events = Arc::new(events);
-        let append = Append {
+        let append = LogAppend {
             run,
             project: row.project(),
             task: summary.task,
@@ -154,10 +154,10 @@ impl Engine {
                 status: state.status(),
             }),
         };
-        if self.0.store.append(log::Turn::new(&append)?).await? {
+        if self.0.store.append(log::LogRow::new(&append)?).await? {
             self.0.live.channel(run).committed(&events);
             if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
-                self.deliver(run, Report::Child { step, attempt });
+                self.deliver(run, Command::Child { step, attempt });
             }
             for (child, ..) in runs::live_children(self.0.store.read(), run, None).await? {
                 self.stop_child(child, format!("run {}", summary.number));
@@ -172,7 +172,7 @@ impl Engine {
     }
 }
 
-impl Conductor {
+impl RunActor {
     async fn read_outputs(&mut self) -> Result<()> {
         for index in 0..self.state().steps.len() {
             let step = &self.state().steps[index];
@@ -181,10 +181,10 @@ impl Conductor {
                 (StepStatus::Completed, Some(output)) => {
                     let output = self.read_output(index, &output).await?;
                     // It succeeded when the step finished, and expressions are pure.
-                    let planned = &self.recipe.template.steps[index];
+                    let planned = &self.compiled.template.steps[index];
                     let mapped =
-                        self.recipe.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
-                    self.mapped.write(&self.recipe.plan, index, mapped);
+                        self.compiled.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
+                    self.mapped.write(&self.compiled.plan, index, mapped);
                     output
                 }
                 (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
@@ -200,7 +200,7 @@ impl Conductor {
 
     async fn read_output(&self, step: usize, output: &TextRef) -> Result<Value> {
         let text = self.engine.stored_text(self.run, output.id).await?;
-        self.recipe.outputs[step].of_stored(output.json, text)
+        self.compiled.outputs[step].of_stored(output.json, text)
     }
 
     /// The items of a step that is under way.
@@ -218,23 +218,23 @@ impl Conductor {
     }
 
     /// Attempts that a process left open: it is gone, so they will never end by themselves.
-    pub(super) fn interrupt(&mut self, turn: &mut Turn) {
+    pub(super) fn interrupt(&mut self, batch: &mut Batch) {
         let open = open_attempts(self.state()).filter(|(step, _)| !self.is_child(*step));
         for (step, attempt) in open.collect::<Vec<_>>() {
             let failure = Failure::new(ErrorClass::Interrupted, "the server stopped while this attempt ran");
-            self.fail(step, attempt, failure, None, false, turn);
+            self.fail(step, attempt, failure, None, false, batch);
         }
     }
 
-    /// The first turn of a run that was taken up.
-    pub(super) async fn resume(&mut self) -> Result<(), super::conductor::Fenced> {
+    /// The first batch of a run that was taken up.
+    pub(super) async fn resume(&mut self) -> Result<(), super::actor::Fenced> {
         let (expected, phase) = (self.state().seq, self.state().phase);
-        let mut turn = Turn::new(store::now().max(self.state().last_at));
-        self.interrupt(&mut turn);
-        self.rejoin_children(&mut turn).await;
-        self.expire(&mut turn).await;
-        self.plan(&mut turn).await;
-        self.finish_turn(expected, phase, turn).await
+        let mut batch = Batch::new(store::now().max(self.state().last_at));
+        self.interrupt(&mut batch);
+        self.rejoin_children(&mut batch).await;
+        self.expire(&mut batch).await;
+        self.plan(&mut batch).await;
+        self.commit_batch(expected, phase, batch).await
     }
 }
 

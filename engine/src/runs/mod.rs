@@ -1,33 +1,33 @@
 //! Runs: launch, watch, stop, read.
 //!
-//! Each live run has a [`conductor`], registered here under its id. What is to be done for a run reaches it as a report;
-//! [`Engine::advance`] finds the conductor, or takes the run up from its log. Both may happen twice or late: the
-//! conductor re-reads its state, and the store's fence refuses what was done already.
+//! Each live run has a [`actor`], registered here under its id. What is to be done for a run reaches it as a command;
+//! [`Engine::advance`] finds the actor, or takes the run up from its log. Both may happen twice or late: the
+//! actor re-reads its state, and the store's fence refuses what was done already.
 //!
-//! Always true: a live run has one task that looks after it ([`care`]), from its launch or from being taken up until it
+//! Always true: a live run has one task that looks after it ([`supervisor`]), from its launch or from being taken up until it
 //! has ended.
 
+mod actor;
 mod approval;
 mod attempt;
+mod batch;
 mod branch;
-mod care;
 mod child;
-mod conductor;
+mod compiled;
 mod files;
 mod fork;
 mod items;
 mod launch;
 mod load;
 mod mapped;
-mod opening;
 mod output;
 mod paths;
+mod prepare;
 mod preview;
-mod recipe;
 mod request;
-mod settle;
 mod steps;
-mod turn;
+mod supervisor;
+mod user_message;
 
 pub use approval::AnswerDraft;
 pub use fork::Fork;
@@ -42,7 +42,8 @@ use crate::{
         runs::{self, RunRow},
     },
 };
-use conductor::{Report, has_ended};
+use actor::{Command, has_ended};
+use compiled::CompiledTemplate;
 use domain::{
     access::Permission,
     branch::Branch,
@@ -53,7 +54,6 @@ use domain::{
     view::{Content, LaunchPreview, Launched, Page, RunDetail, RunSummary},
 };
 use moka::sync::Cache;
-use recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -72,10 +72,10 @@ const PAGE: u32 = 50;
 /// How many events a page has.
 const EVENTS_PAGE: u32 = 500;
 /// How many compiled template versions are kept at hand.
-const RECIPES: u64 = 500;
+const COMPILED_TEMPLATES: u64 = 500;
 /// How many runs are read from their logs at once: a start may find thousands, and pages need readers, too.
 const TAKEN_UP_AT_ONCE: usize = 8;
-/// How long a page waits for a conductor that is busy, before it reads the log itself.
+/// How long a page waits for an actor that is busy, before it reads the log itself.
 const SHOW_LIMIT: Duration = Duration::from_secs(2);
 /// How long Stop waits until it is stored.
 const CANCEL_LIMIT: Duration = Duration::from_secs(20);
@@ -116,17 +116,17 @@ pub struct RunFilter {
     pub template: Option<TemplateKey>,
 }
 
-/// The runs that this process conducts.
+/// The runs that this process works on.
 pub(crate) struct Runs {
     owner: OwnerId,
-    live: Mutex<HashMap<RunId, mpsc::UnboundedSender<Report>>>,
+    live: Mutex<HashMap<RunId, mpsc::UnboundedSender<Command>>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     taking_up: Semaphore,
     /// A run has a time limit that was not there before.
     alarm: Notify,
-    recipes: Cache<(TemplateId, u32), Arc<Recipe>>,
-    ask: Arc<Recipe>,
+    compiled_templates: Cache<(TemplateId, u32), Arc<CompiledTemplate>>,
+    ask: Arc<CompiledTemplate>,
 }
 
 impl Runs {
@@ -138,8 +138,8 @@ impl Runs {
             stopping: CancellationToken::new(),
             taking_up: Semaphore::new(TAKEN_UP_AT_ONCE),
             alarm: Notify::new(),
-            recipes: Cache::new(RECIPES),
-            ask: Arc::new(Recipe::ask()?),
+            compiled_templates: Cache::new(COMPILED_TEMPLATES),
+            ask: Arc::new(CompiledTemplate::ask()?),
         })
     }
 
@@ -151,28 +151,28 @@ impl Runs {
         self.stopping.clone()
     }
 
-    /// Runs something for as long as runs are conducted; it heeds [`Runs::stopping`].
-    pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs something for as long as runs are worked on; it heeds [`Runs::stopping`].
+    pub fn spawn_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
     }
 
-    /// Ends all conductors where they stand; their runs go on at the next start.
+    /// Ends all actors where they stand; their runs go on at the next start.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<RunId, mpsc::UnboundedSender<Report>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<RunId, mpsc::UnboundedSender<Command>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn register(&self, run: RunId, mail: mpsc::UnboundedSender<Report>) {
+    fn register(&self, run: RunId, mail: mpsc::UnboundedSender<Command>) {
         self.live().insert(run, mail);
     }
 
-    /// As [`Runs::register`], after a conductor that broke down. False: a report that came since has called up another one.
-    fn succeed(&self, run: RunId, mail: &mpsc::UnboundedSender<Report>) -> bool {
+    /// As [`Runs::register`], after an actor that broke down. False: a command that came since has called up another one.
+    fn succeed(&self, run: RunId, mail: &mpsc::UnboundedSender<Command>) -> bool {
         let mut live = self.live();
         let vacant = live.get(&run).is_none_or(mpsc::UnboundedSender::is_closed);
         if vacant {
@@ -181,8 +181,8 @@ impl Runs {
         vacant
     }
 
-    /// Takes the conductor's own mailbox away, and never that of one who came after it.
-    fn forget(&self, run: RunId, mail: &mpsc::UnboundedSender<Report>) {
+    /// Takes the actor's own mailbox away, and never that of one who came after it.
+    fn forget(&self, run: RunId, mail: &mpsc::UnboundedSender<Command>) {
         let mut live = self.live();
         if live.get(&run).is_some_and(|registered| registered.same_channel(mail)) {
             live.remove(&run);
@@ -235,8 +235,8 @@ impl Engine {
         need: Permission,
     ) -> Result<RunRow> {
         let found = runs::by_number_for(&mut *self.0.store.quick().await?, project, user.id, run).await?;
-        let (standing, row) = found.unzip();
-        allowed(user, project, need, standing)?;
+        let (membership, row) = found.unzip();
+        allowed(user, project, need, membership)?;
         row.flatten().ok_or_else(|| Error::not_found("run", run))
     }
 
@@ -247,14 +247,14 @@ impl Engine {
             return Err(has_ended(run));
         }
         let (reply, answer) = oneshot::channel();
-        self.deliver(row.id(), Report::Cancel { by: user.name.clone(), reply });
+        self.deliver(row.id(), Command::Cancel { by: user.name.clone(), reply });
         match timeout(CANCEL_LIMIT, answer).await {
             Ok(Ok(cancelled)) => cancelled?,
             Err(_) => {
                 let why = "the run will stop, but that could not be stored yet; look again in a while";
                 return Err(Error::Unavailable(why.to_owned()));
             }
-            // Its conductor ended between the two: either the run has, or the server is about to.
+            // Its actor ended between the two: either the run has, or the server is about to.
             Ok(Err(_)) => {
                 return Err(Error::Unavailable("the run could not be reached; try again".to_owned()));
             }
@@ -332,16 +332,16 @@ impl Engine {
         Ok(Content { text, bytes })
     }
 
-    /// Sees to it that the run goes on: its conductor looks again, or the run is taken up from its log.
+    /// Sees to it that the run goes on: its actor looks again, or the run is taken up from its log.
     pub(crate) fn advance(&self, run: RunId) {
-        self.deliver(run, Report::Wake);
+        self.deliver(run, Command::Wake);
     }
 
-    /// Brings a report to the run's conductor, whether that is here already or has to be called up.
-    fn deliver(&self, run: RunId, mut report: Report) {
+    /// Brings a command to the run's actor, whether that is here already or has to be called up.
+    fn deliver(&self, run: RunId, mut command: Command) {
         // One that is closed is not found again.
-        while let Err(mpsc::error::SendError(back)) = self.mailbox(run).send(report) {
-            report = back;
+        while let Err(mpsc::error::SendError(back)) = self.mailbox(run).send(command) {
+            command = back;
         }
     }
 
@@ -356,12 +356,12 @@ impl Engine {
         Ok(())
     }
 
-    /// The live state if the run is conducted here, else what its log says.
+    /// The live state if the run is worked on here, else what its log says.
     async fn state_of(&self, run: RunId) -> Result<domain::run::RunState> {
         let mail = self.0.runs.live().get(&run).cloned();
         if let Some(mail) = mail {
             let (reply, answer) = oneshot::channel();
-            if mail.send(Report::Show { reply }).is_ok()
+            if mail.send(Command::Show { reply }).is_ok()
                 && let Ok(Ok(state)) = timeout(SHOW_LIMIT, answer).await
             {
                 return Ok(*state);
@@ -370,16 +370,16 @@ impl Engine {
         self.replay(run).await
     }
 
-    fn mailbox(&self, run: RunId) -> mpsc::UnboundedSender<Report> {
+    fn mailbox(&self, run: RunId) -> mpsc::UnboundedSender<Command> {
         let mut live = self.0.runs.live();
-        // Its conductor may have broken down without tidying up.
+        // Its actor may have broken down without tidying up.
         if let Some(mail) = live.get(&run).filter(|mail| !mail.is_closed()) {
             return mail.clone();
         }
         let (mail, mailbox) = mpsc::unbounded_channel();
         live.insert(run, mail.clone());
         drop(live);
-        self.look_after(run, care::take_up(self.clone(), run, mail.clone(), mailbox));
+        self.supervise(run, supervisor::take_up(self.clone(), run, mail.clone(), mailbox));
         mail
     }
 }

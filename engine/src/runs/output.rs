@@ -8,7 +8,7 @@
 use super::attempt::Answer;
 use crate::{
     Error, Result,
-    models::{ModelRequest, Turn, TurnAuthor},
+    models::{ChatMessage, MessageAuthor, ModelRequest},
 };
 use domain::{
     error::ErrorClass,
@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 /// How many of an answer's problems the model is told.
 const TOLD: usize = 10;
 
-/// By which means a step may write files.
+/// By which mode a step may write files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Means {
+pub(super) enum FileMode {
     /// Whole files, and edits to those that are there.
     Edits,
     /// Whole files: none are there yet.
@@ -34,7 +34,7 @@ pub(super) enum Means {
     WholeAndFew,
 }
 
-impl Means {
+impl FileMode {
     fn words(self) -> &'static str {
         match self {
             Self::Edits => {
@@ -121,7 +121,7 @@ impl OutputForm {
     }
 
     /// Adds to a step's request what its answer must look like, and why the last one was not good enough.
-    pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>, means: Means) {
+    pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>, mode: FileMode) {
         let Some(schema) = &self.schema else { return };
         let mut asked = schema.schema.clone();
         let mut wish = match self.kind {
@@ -129,18 +129,18 @@ impl OutputForm {
             Kind::Final { .. } => "Call the function `final` once, with what you conclude. ".to_owned(),
             Kind::Files => {
                 let file = &mut asked["properties"]["files"]["items"];
-                if means == Means::Whole || means == Means::WholeAndFew {
+                if mode == FileMode::Whole || mode == FileMode::WholeAndFew {
                     file["properties"]["content"] = json!({"type": "string", "minLength": 1});
                     file["required"] = json!(["path", "content"]);
                     if let Some(properties) = file["properties"].as_object_mut() {
                         properties.remove("edits");
                     }
                 }
-                if means == Means::WholeAndFew {
+                if mode == FileMode::WholeAndFew {
                     file["properties"]["path"]["pattern"] = json!(SIMPLE_PATH);
                     asked["properties"]["files"]["maxItems"] = json!(3);
                 }
-                means.words().to_owned()
+                mode.words().to_owned()
             }
         };
         wish.push_str(&format!(
@@ -155,9 +155,9 @@ impl OutputForm {
                 failure.message
             ));
         }
-        match request.turns.last_mut().filter(|turn| turn.author == TurnAuthor::User) {
-            Some(turn) => turn.text = format!("{}\n\n{wish}", turn.text),
-            None => request.turns.push(Turn::user(wish)),
+        match request.messages.last_mut().filter(|message| message.author == MessageAuthor::User) {
+            Some(message) => message.text = format!("{}\n\n{wish}", message.text),
+            None => request.messages.push(ChatMessage::user(wish)),
         }
         request.schema = Some(asked);
     }
@@ -357,14 +357,14 @@ mod tests {
         schema().ask(
             &mut request,
             Some(&Failure::new(ErrorClass::InvalidOutput, "output.score: must be positive")),
-            Means::Edits,
+            FileMode::Edits,
         );
-        let text = &request.turns[0].text;
+        let text = &request.messages[0].text;
         assert!(text.starts_with("How good is it?\n\nAnswer with JSON alone"), "{text}");
         assert!(text.contains("refused: output.score: must be positive."), "{text}");
         let mut request = ModelRequest::new("m", "How good is it?");
-        schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")), Means::Edits);
-        assert!(!request.turns[0].text.contains("refused"), "the model had no part in it");
+        schema().ask(&mut request, Some(&Failure::new(ErrorClass::RateLimit, "later")), FileMode::Edits);
+        assert!(!request.messages[0].text.contains("refused"), "the model had no part in it");
     }
 
     #[test]
@@ -404,16 +404,18 @@ mod tests {
     #[test]
     fn who_cannot_edit_is_not_asked_for_edits() {
         let files = form(json!({"name": "F", "with": {"files": true}}));
-        for (means, edits, pattern) in
-            [(Means::Edits, true, false), (Means::Whole, false, false), (Means::WholeAndFew, false, true)]
-        {
+        for (mode, edits, pattern) in [
+            (FileMode::Edits, true, false),
+            (FileMode::Whole, false, false),
+            (FileMode::WholeAndFew, false, true),
+        ] {
             let mut request = ModelRequest::new("m", "Build.");
-            files.ask(&mut request, None, means);
+            files.ask(&mut request, None, mode);
             let file = &request.schema.as_ref().unwrap()["properties"]["files"]["items"];
-            assert_eq!(file["properties"].get("edits").is_some(), edits, "{means:?}");
-            assert_eq!(file["required"].as_array().unwrap().contains(&json!("edits")), edits, "{means:?}");
-            assert_eq!(file["properties"]["path"].get("pattern").is_some(), pattern, "{means:?}");
-            assert_eq!(request.turns[0].text.contains("`edits`"), edits, "{means:?}");
+            assert_eq!(file["properties"].get("edits").is_some(), edits, "{mode:?}");
+            assert_eq!(file["required"].as_array().unwrap().contains(&json!("edits")), edits, "{mode:?}");
+            assert_eq!(file["properties"]["path"].get("pattern").is_some(), pattern, "{mode:?}");
+            assert_eq!(request.messages[0].text.contains("`edits`"), edits, "{mode:?}");
         }
     }
 }

@@ -54,13 +54,13 @@ impl Engine {
         }
         let Some(row) = chosen else { return Ok(None) };
         let (run, summary) = (row.id(), row.summary()?);
-        let recipe = self.recipe(row.template_id.map(TemplateId), summary.template.version).await?;
+        let compiled = self.compiled(row.template_id.map(TemplateId), summary.template.version).await?;
         let state = self.state_of(run).await?;
         let input = self.stored_text(run, row.snapshot.0.input).await?;
         let input: Value = serde_json::from_str(&input).map_err(Error::internal)?;
         let (mut outputs, mut mapped) = (BTreeMap::new(), Mapped::default());
         for (index, (step, planned)) in state.steps.iter().zip(&state.plan.steps).enumerate() {
-            let written = recipe.template.steps[index].output_mapping.keys();
+            let written = compiled.template.steps[index].output_mapping.keys();
             let wanted = std::iter::once(&planned.name).chain(written).any(|name| {
                 text.contains(name.as_str()) || for_each.is_some_and(|list| list.contains(name.as_str()))
             });
@@ -68,9 +68,9 @@ impl Engine {
                 _ if !wanted => continue,
                 (StepStatus::Completed, Some(output)) => {
                     let text = self.stored_text(run, output.id).await?;
-                    let output = recipe.outputs[index].of_stored(output.json, text)?;
-                    let planned = &recipe.template.steps[index];
-                    if let Ok(written) = recipe.evaluator.output_mapping(planned, &output) {
+                    let output = compiled.outputs[index].of_stored(output.json, text)?;
+                    let planned = &compiled.template.steps[index];
+                    if let Ok(written) = compiled.evaluator.output_mapping(planned, &output) {
                         mapped.write(&state.plan, index, written);
                     }
                     output
@@ -89,7 +89,7 @@ impl Engine {
             item: None,
         };
         let evaluate = || -> std::result::Result<Value, ExpressionError> {
-            let evaluator = &recipe.evaluator;
+            let evaluator = &compiled.evaluator;
             let first = match (kind, for_each) {
                 (Expression::Value | Expression::Condition, Some(list)) => {
                     // A condition decides about the step as a whole, but it does no harm to it.
@@ -107,7 +107,7 @@ impl Engine {
             }
         };
         // What an author types may loop up to its limit.
-        let given = recipe.aside(usize::MAX, evaluate);
+        let given = compiled.evaluate(usize::MAX, evaluate);
         Ok(Some((summary.number, given.map(|value| shown(&value)).map_err(|error| error.to_string()))))
     }
 }

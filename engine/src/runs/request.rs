@@ -1,7 +1,7 @@
 //! What a step asks its model: the role's base prompt as the system's, the rendered step as the user's.
 
 use crate::{
-    models::{ModelRequest, Turn, TurnAuthor},
+    models::{ChatMessage, MessageAuthor, ModelRequest},
     store::{messages::Earlier, versions::RoleVersion},
 };
 use domain::{
@@ -59,7 +59,7 @@ pub(super) fn of_step(
     Ok(ModelRequest {
         model,
         system,
-        turns: vec![Turn::user(prompt)],
+        messages: vec![ChatMessage::user(prompt)],
         temperature: role.temperature,
         max_tokens,
         schema: None,
@@ -118,32 +118,32 @@ fn candidates(
 
 /// Shows the files that are there to a step that may edit them.
 pub(super) fn with_files(request: &mut ModelRequest, files: &BTreeMap<FilePath, String>, local: bool) {
-    let Some(turn) = request.turns.last_mut().filter(|_| !files.is_empty()) else { return };
+    let Some(message) = request.messages.last_mut().filter(|_| !files.is_empty()) else { return };
     let mut budget = if local { LOCAL_FILES_BUDGET } else { FILES_BUDGET };
-    turn.text.push_str("\n\n### Files that are there");
+    message.text.push_str("\n\n### Files that are there");
     let mut left_out = Vec::new();
     for (path, text) in files {
         match budget.checked_sub(text.len()) {
             Some(rest) => {
                 budget = rest;
                 let fence = if text.contains("```") { "~~~~" } else { "```" };
-                turn.text.push_str(&format!("\n\n{path}:\n{fence}\n{text}\n{fence}"));
+                message.text.push_str(&format!("\n\n{path}:\n{fence}\n{text}\n{fence}"));
             }
             None => left_out.push(path.as_str()),
         }
     }
     if !left_out.is_empty() {
-        turn.text.push_str(&format!("\n\nToo long to show: {}", left_out.join(", ")));
+        message.text.push_str(&format!("\n\nToo long to show: {}", left_out.join(", ")));
     }
 }
 
 /// Puts the conversation's earlier messages before the question, the newest first into the budget.
 ///
-/// The turns alternate and begin with the user's, as many models insist: questions that have no answer (their run failed,
-/// was stopped or still works) become one turn with the question after them.
+/// The messages alternate and begin with the user's, as many models insist: questions that have no answer (their run failed,
+/// was stopped or still works) become one message with the question after them.
 pub(super) fn with_conversation(request: &mut ModelRequest, role: &RoleVersion, earlier: &[Earlier]) {
     let whole = if is_local(role) { LOCAL_CONVERSATION_BUDGET } else { CONVERSATION_BUDGET };
-    let question: usize = request.turns.iter().map(|turn| turn.text.len()).sum();
+    let question: usize = request.messages.iter().map(|message| message.text.len()).sum();
     let mut budget = whole.saturating_sub(question);
     let fitting = earlier.iter().rev().take_while(|message| {
         let rest = budget.checked_sub(message.content.len());
@@ -152,20 +152,23 @@ pub(super) fn with_conversation(request: &mut ModelRequest, role: &RoleVersion, 
     });
     let fitting: Vec<_> = fitting.collect();
     let said = fitting.into_iter().rev().map(|message| match message.author.as_str() {
-        "assistant" => Turn::assistant(&message.content),
-        _ => Turn::user(&message.content),
+        "assistant" => ChatMessage::assistant(&message.content),
+        _ => ChatMessage::user(&message.content),
     });
-    let mut turns: Vec<Turn> = Vec::new();
-    for turn in said.skip_while(|turn| turn.author == TurnAuthor::Assistant).chain(request.turns.drain(..)) {
-        match turns.last_mut().filter(|last| last.author == turn.author) {
+    let mut messages: Vec<ChatMessage> = Vec::new();
+    for message in said
+        .skip_while(|message| message.author == MessageAuthor::Assistant)
+        .chain(request.messages.drain(..))
+    {
+        match messages.last_mut().filter(|last| last.author == message.author) {
             Some(last) => {
                 last.text.push_str("\n\n");
-                last.text.push_str(&turn.text);
+                last.text.push_str(&message.text);
             }
-            None => turns.push(turn),
+            None => messages.push(message),
         }
     }
-    request.turns = turns;
+    request.messages = messages;
 }
 
 pub(super) fn is_local(role: &RoleVersion) -> bool {

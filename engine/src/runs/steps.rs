@@ -1,12 +1,12 @@
-//! What a conductor does with one step run: claims an attempt, takes its answer, fails it, evaluates its condition; and
+//! What an actor does with one step run: claims an attempt, takes its answer, fails it, evaluates its condition; and
 //! how the run comes to its end. Bodies other than a model call have files of their own.
 
 use super::{
+    actor::RunActor,
     attempt::{Answer, CallFailure, DEFAULT_TIMEOUT},
-    conductor::Conductor,
-    output::{Means, Output},
+    batch::{Batch, Start, Wait},
+    output::{FileMode, Output},
     request,
-    turn::{Start, Turn, Wait},
 };
 use crate::{Result, models::Slot, store::files};
 use domain::{
@@ -24,13 +24,13 @@ use domain::{
 use serde_json::Value;
 use std::time::Duration;
 
-impl Conductor {
+impl RunActor {
     pub(super) async fn take(
         &mut self,
         step: StepRunId,
         attempt: u32,
         outcome: Result<Answer, CallFailure>,
-        turn: &mut Turn,
+        batch: &mut Batch,
     ) {
         if !self.is_open(step, attempt) {
             return;
@@ -44,40 +44,40 @@ impl Conductor {
             Err(error) => {
                 let said = self.channel.said(step, attempt);
                 self.channel.end(step, attempt);
-                self.say(step, attempt, &said, error.usage.at(self.price_of(step)), turn);
-                return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, turn);
+                self.say(step, attempt, &said, error.usage.at(self.price_of(step)), batch);
+                return self.fail(step, attempt, error.failure, error.retry_after, error.timed_out, batch);
             }
         };
         let usage = answer.usage.at(self.price_of(step));
-        let form = &self.recipe.outputs[step.index()];
-        let taken = match self.recipe.aside(answer.text.len(), || form.read(&answer)) {
+        let form = &self.compiled.outputs[step.index()];
+        let taken = match self.compiled.evaluate(answer.text.len(), || form.read(&answer)) {
             Ok(output) => {
-                self.look_at_files(&output.changes, turn).await;
-                self.finish(step, attempt, output, usage, answer.cut, turn)
+                self.look_at_files(&output.changes, batch).await;
+                self.finish(step, attempt, output, usage, answer.cut, batch)
             }
             Err(failure) => Err(failure),
         };
         if let Err(failure) = taken {
-            self.say(step, attempt, head(&answer.text, SAID_LIMIT), usage, turn);
-            self.fail(step, attempt, failure, None, false, turn);
+            self.say(step, attempt, head(&answer.text, SAID_LIMIT), usage, batch);
+            self.fail(step, attempt, failure, None, false, batch);
         }
     }
 
     /// Keeps what the model said in an attempt that ends without an output: a person may want it, and it has cost.
-    pub(super) fn say(&mut self, step: StepRunId, attempt: u32, said: &str, usage: Usage, turn: &mut Turn) {
+    pub(super) fn say(&mut self, step: StepRunId, attempt: u32, said: &str, usage: Usage, batch: &mut Batch) {
         if said.is_empty() && usage.is_none() {
             return;
         }
-        let text = self.keep(turn, said.to_owned());
-        self.record(turn, EventKind::Said { step, attempt, text, usage });
+        let text = self.keep(batch, said.to_owned());
+        self.record(batch, EventKind::Said { step, attempt, text, usage });
     }
 
     /// Brings the files that are to be edited up to date: another run on the branch may have written since this one
     /// began.
-    async fn look_at_files(&mut self, changes: &[FileChange], turn: &Turn) {
+    async fn look_at_files(&mut self, changes: &[FileChange], batch: &Batch) {
         let edited = changes.iter().filter(|change| change.edits.is_some());
         let paths = edited.filter_map(|change| FilePath::parse(&change.path).ok());
-        for path in paths.take(MAX_CHANGES).filter(|path| !turn.written.contains_key(path)) {
+        for path in paths.take(MAX_CHANGES).filter(|path| !batch.written.contains_key(path)) {
             match files::newest_of(self.engine.0.store.read(), self.task, &self.path, &path).await {
                 Ok(Some(text)) => drop(self.files.insert(path, text)),
                 Ok(None) => {}
@@ -101,44 +101,44 @@ impl Conductor {
         output: Output,
         usage: Usage,
         cut: bool,
-        turn: &mut Turn,
+        batch: &mut Batch,
     ) -> Result<(), Failure> {
         let bytes = output.changes.iter().map(FileChange::bytes).sum();
         let apply = || apply_changes(&output.changes, |path| self.files.get(path).cloned());
-        let written = self.recipe.aside(bytes, apply);
+        let written = self.compiled.evaluate(bytes, apply);
         let written = written.map_err(|error| Failure::new(ErrorClass::InvalidOutput, error.to_string()))?;
         // The items' outputs are mapped when they are all there.
         if step.item.is_none() {
             self.map_output(step, &output.value)?;
         }
         for file in written {
-            let content = self.keep(turn, file.content.clone());
+            let content = self.keep(batch, file.content.clone());
             let (path, edited) = (file.path.clone(), file.edited);
-            turn.written.insert(file.path.clone(), file.content.clone());
+            batch.written.insert(file.path.clone(), file.content.clone());
             self.files.insert(file.path, file.content);
-            self.record(turn, EventKind::FileWritten { step, attempt, path, content, edited });
+            self.record(batch, EventKind::FileWritten { step, attempt, path, content, edited });
         }
-        let reference = self.keep_output(turn, &output);
+        let reference = self.keep_output(batch, &output);
         self.hold(step, output.value);
-        self.record(turn, EventKind::Finished { step, attempt, output: reference, usage, cut });
+        self.record(batch, EventKind::Finished { step, attempt, output: reference, usage, cut });
         Ok(())
     }
 
     /// Puts into the context what the step's `outputMapping` says.
     pub(super) fn map_output(&mut self, step: StepRunId, output: &Value) -> Result<(), Failure> {
-        let planned = &self.recipe.template.steps[step.index()];
+        let planned = &self.compiled.template.steps[step.index()];
         if planned.output_mapping.is_empty() {
             return Ok(());
         }
-        let evaluate = || self.recipe.evaluator.output_mapping(planned, output);
-        let mapped = self.recipe.aside(self.bytes(), evaluate);
+        let evaluate = || self.compiled.evaluator.output_mapping(planned, output);
+        let mapped = self.compiled.evaluate(self.bytes(), evaluate);
         let mapped = mapped.map_err(|error| Failure::new(ErrorClass::Expression, error.to_string()))?;
-        self.mapped.write(&self.recipe.plan, step.index(), mapped);
+        self.mapped.write(&self.compiled.plan, step.index(), mapped);
         Ok(())
     }
 
-    pub(super) fn keep_output(&self, turn: &mut Turn, output: &Output) -> TextRef {
-        TextRef { json: output.json, ..self.keep(turn, output.text.clone()) }
+    pub(super) fn keep_output(&self, batch: &mut Batch, output: &Output) -> TextRef {
+        TextRef { json: output.json, ..self.keep(batch, output.text.clone()) }
     }
 
     /// Holds a step run's output, for those that read it.
@@ -164,12 +164,12 @@ impl Conductor {
         error: Failure,
         retry_after: Option<Duration>,
         timed_out: bool,
-        turn: &mut Turn,
+        batch: &mut Batch,
     ) {
         let retry_at = match self.state().verdict(step, error.class) {
             Verdict::Retry { nth } => {
                 let wait = backoff(nth, rand::random(), retry_after);
-                Some(Timestamp(turn.at.0 + wait.as_millis() as i64))
+                Some(Timestamp(batch.at.0 + wait.as_millis() as i64))
             }
             Verdict::Final => None,
         };
@@ -178,19 +178,19 @@ impl Conductor {
             _ if timed_out => EventKind::TimedOut { step, attempt, error, retry_at },
             _ => EventKind::StepFailed { step, attempt, error, retry_at },
         };
-        self.record(turn, kind);
+        self.record(batch, kind);
     }
 
     /// The step cannot even begin: an attempt that fails at once says so.
-    pub(super) fn refuse(&mut self, step: StepRunId, error: Failure, turn: &mut Turn) {
+    pub(super) fn refuse(&mut self, step: StepRunId, error: Failure, batch: &mut Batch) {
         let owner = self.engine.0.runs.owner();
         let attempt = self.state().step_run(step).map_or(0, |run| run.attempts.len() as u32) + 1;
-        self.record(turn, EventKind::Started { step, attempt, owner });
-        self.fail(step, attempt, error, None, false, turn);
+        self.record(batch, EventKind::Started { step, attempt, owner });
+        self.fail(step, attempt, error, None, false, batch);
     }
 
     pub(super) fn is_child(&self, step: StepRunId) -> bool {
-        self.recipe.plan.steps[step.index()].body == Body::Template
+        self.compiled.plan.steps[step.index()].body == Body::Template
     }
 
     /// Whether the attempt is open and ours. One that is a run of its own is nobody's: its row in the store is the fence.
@@ -209,85 +209,95 @@ impl Conductor {
             })
     }
 
-    pub(super) async fn start(&mut self, step: StepRunId, attempt: u32, slot: Option<Slot>, turn: &mut Turn) {
+    pub(super) async fn start(
+        &mut self,
+        step: StepRunId,
+        attempt: u32,
+        slot: Option<Slot>,
+        batch: &mut Batch,
+    ) {
         if !self.may_start(step, attempt) {
             return;
         }
-        match self.recipe.plan.steps[step.index()].body {
-            Body::Approval => self.ask(step, turn),
-            Body::Template => self.start_child(step, attempt, turn),
-            _ => self.start_call(step, attempt, slot, turn).await,
+        match self.compiled.plan.steps[step.index()].body {
+            Body::Approval => self.ask(step, batch),
+            Body::Template => self.start_child(step, attempt, batch),
+            _ => self.start_call(step, attempt, slot, batch).await,
         }
     }
 
     /// Claims the attempt if its provider has a slot for it, else waits for one.
-    async fn start_call(&mut self, step: StepRunId, attempt: u32, slot: Option<Slot>, turn: &mut Turn) {
+    async fn start_call(&mut self, step: StepRunId, attempt: u32, slot: Option<Slot>, batch: &mut Batch) {
         let Some(role) = self.roles.get(&step.step).cloned() else {
-            return self.refuse(step, Failure::new(ErrorClass::NoRoles, "the step has no role"), turn);
+            return self.refuse(step, Failure::new(ErrorClass::NoRoles, "the step has no role"), batch);
         };
         let resolved = match self.engine.0.models.resolve(&role.model).await {
             Ok(resolved) => resolved,
-            Err(failure) => return self.refuse(step, failure, turn),
+            Err(failure) => return self.refuse(step, failure, batch),
         };
         let Some(slot) = slot.or_else(|| resolved.limits.try_acquire()) else {
-            turn.waits.push(Wait { step, attempt, limits: resolved.limits });
+            batch.waits.push(Wait { step, attempt, limits: resolved.limits });
             return;
         };
         let owner = self.engine.0.runs.owner();
-        self.record(turn, EventKind::Started { step, attempt, owner });
+        self.record(batch, EventKind::Started { step, attempt, owner });
         let rendered = self.seen_by(step, |evaluator, planned, context| {
-            request::of_step(evaluator, planned, &self.recipe.plan.steps, &role, resolved.model, context)
+            request::of_step(evaluator, planned, &self.compiled.plan.steps, &role, resolved.model, context)
         });
         let mut request = match rendered {
             Ok(request) => request,
             Err(error) => {
                 let failure = Failure::new(ErrorClass::Expression, error.to_string());
-                return self.fail(step, attempt, failure, None, false, turn);
+                return self.fail(step, attempt, failure, None, false, batch);
             }
         };
-        let form = &self.recipe.outputs[step.index()];
+        let form = &self.compiled.outputs[step.index()];
         let local = request::is_local(&role);
         if form.writes_files() {
             request::with_files(&mut request, &self.files, local);
         }
-        let means = match (local, self.files.is_empty()) {
-            (true, _) => Means::WholeAndFew,
-            (false, true) => Means::Whole,
-            (false, false) => Means::Edits,
+        let mode = match (local, self.files.is_empty()) {
+            (true, _) => FileMode::WholeAndFew,
+            (false, true) => FileMode::Whole,
+            (false, false) => FileMode::Edits,
         };
-        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()), means);
-        if self.recipe.is_ask {
+        form.ask(&mut request, self.state().step_run(step).and_then(|run| run.failure()), mode);
+        if self.compiled.is_ask {
             request::with_conversation(&mut request, &role, &self.earlier);
         }
         let limit =
-            self.recipe.plan.steps[step.index()].timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-        let prompt = self.keep(turn, serde_json::json!(request).to_string());
-        self.record(turn, EventKind::Prompt { step, attempt, prompt });
-        turn.starts.push(Start { step, attempt, client: resolved.client, request, slot, limit });
+            self.compiled.plan.steps[step.index()].timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        let prompt = self.keep(batch, serde_json::json!(request).to_string());
+        self.record(batch, EventKind::Prompt { step, attempt, prompt });
+        batch.starts.push(Start { step, attempt, client: resolved.client, request, slot, limit });
     }
 
-    pub(super) fn evaluate(&mut self, step: StepRunId, turn: &mut Turn) {
+    pub(super) fn evaluate(&mut self, step: StepRunId, batch: &mut Batch) {
         let holds = self.seen_by(step, |evaluator, planned, context| {
             evaluator.condition(planned.condition.as_deref().unwrap_or_default(), context)
         });
         match holds {
-            Ok(holds) => self.record(turn, EventKind::ConditionEvaluated { step, holds }),
+            Ok(holds) => self.record(batch, EventKind::ConditionEvaluated { step, holds }),
             Err(error) => {
                 let failure = Failure::new(ErrorClass::Expression, format!("its condition: {error}"));
-                self.refuse(step, failure, turn);
+                self.refuse(step, failure, batch);
             }
         }
     }
 
-    pub(super) fn complete(&mut self, turn: &mut Turn) {
-        let output = self.recipe.aside(self.bytes(), || {
-            self.recipe.evaluator.run_output(&self.recipe.template, &self.recipe.plan, &self.context(None))
+    pub(super) fn complete(&mut self, batch: &mut Batch) {
+        let output = self.compiled.evaluate(self.bytes(), || {
+            self.compiled.evaluator.run_output(
+                &self.compiled.template,
+                &self.compiled.plan,
+                &self.context(None),
+            )
         });
         let value = match output {
             Ok(value) => value,
             Err(error) => {
                 let error = Failure::new(ErrorClass::Expression, format!("the template's output: {error}"));
-                return self.record(turn, EventKind::Failed { error, step: None });
+                return self.record(batch, EventKind::Failed { error, step: None });
             }
         };
         let (text, json) = match value {
@@ -296,31 +306,31 @@ impl Conductor {
             other => (format!("{other:#}"), true),
         };
         let kept = if json { None } else { self.stored(&text) };
-        let output = kept.unwrap_or_else(|| TextRef { json, ..self.keep(turn, text.clone()) });
+        let output = kept.unwrap_or_else(|| TextRef { json, ..self.keep(batch, text.clone()) });
         let shown = head(&text, OUTPUT_LIMIT).to_owned();
-        turn.output = Some(text);
-        self.record(turn, EventKind::Completed { output, shown });
+        batch.output = Some(text);
+        self.record(batch, EventKind::Completed { output, shown });
     }
 
     /// A step's output that is this very text: it is stored already.
     fn stored(&self, text: &str) -> Option<TextRef> {
         let same = |name: &str| self.outputs.get(name).and_then(Value::as_str) == Some(text);
-        let mut steps = self.state().steps.iter().zip(&self.recipe.plan.steps).rev();
+        let mut steps = self.state().steps.iter().zip(&self.compiled.plan.steps).rev();
         steps.find(|(_, planned)| same(&planned.name)).and_then(|(step, _)| step.output.clone())
     }
 
-    pub(super) fn cancel(&mut self, by: String, turn: &mut Turn) {
+    pub(super) fn cancel(&mut self, by: String, batch: &mut Batch) {
         let open = self.state().step_runs();
         let open = open.filter_map(|(step, run)| Some((step, run.open_attempt()?.number)));
         for (step, attempt) in open.collect::<Vec<_>>() {
             if let Some(abort) = self.open.remove(&step) {
                 abort.cancel();
                 let said = self.channel.said(step, attempt);
-                self.say(step, attempt, &said, Usage::default(), turn);
+                self.say(step, attempt, &said, Usage::default(), batch);
             }
-            self.record(turn, EventKind::StepCancelled { step });
+            self.record(batch, EventKind::StepCancelled { step });
         }
-        self.record(turn, EventKind::Cancelled { by });
+        self.record(batch, EventKind::Cancelled { by });
     }
 
     /// About how much expressions can read.
@@ -336,11 +346,11 @@ impl Conductor {
         step: StepRunId,
         evaluate: impl FnOnce(&Evaluator, &Step, &Context<'_>) -> T,
     ) -> T {
-        let planned = &self.recipe.template.steps[step.index()];
+        let planned = &self.compiled.template.steps[step.index()];
         let index = Value::from(step.item);
         let value = step.item.and_then(|item| self.items.get(&step.step)?.list.get(item as usize));
         let context = self.context(value.map(|value| Item { value, index: &index }));
-        self.recipe.aside(self.bytes(), || evaluate(&self.recipe.evaluator, planned, &context))
+        self.compiled.evaluate(self.bytes(), || evaluate(&self.compiled.evaluator, planned, &context))
     }
 
     fn context<'c>(&'c self, item: Option<Item<'c>>) -> Context<'c> {

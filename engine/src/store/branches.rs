@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// What a path has of one branch: its messages below `below`.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-pub struct Stretch {
+pub struct BranchSegment {
     /// None: the trunk.
     pub branch: Option<Uuid>,
     pub below: Uuid,
@@ -22,21 +22,21 @@ pub struct Stretch {
 
 /// How a message stands in its conversation.
 #[derive(Clone, Debug, FromRow)]
-pub struct Stand {
+pub struct MessagePosition {
     pub id: Uuid,
     pub author: String,
     pub branch: Option<Uuid>,
     pub replaces: Option<Uuid>,
 }
 
-impl Stand {
+impl MessagePosition {
     /// The message that this one is a version of: itself, unless it replaces another.
     pub fn original(&self) -> Uuid {
         self.replaces.unwrap_or(self.id)
     }
 }
 
-pub async fn stand(db: &SqlitePool, task: TaskId, message: MessageId) -> Result<Option<Stand>> {
+pub async fn position(db: &SqlitePool, task: TaskId, message: MessageId) -> Result<Option<MessagePosition>> {
     let row =
         sqlx::query_as("SELECT id, author, branch, replaces FROM message WHERE id = $1 AND task_id = $2")
             .bind(message.0)
@@ -57,7 +57,7 @@ pub async fn newest(db: &SqlitePool, task: TaskId) -> Result<Branch> {
 }
 
 /// From the branch's end to the conversation's beginning.
-pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<Stretch>> {
+pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<BranchSegment>> {
     let rows = sqlx::query_as(
         "WITH RECURSIVE stretch (branch, below) AS ( \
          SELECT $1, $2 UNION ALL \
@@ -72,14 +72,14 @@ pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<Stretch>> {
 }
 
 /// Whether the message stands on the path.
-pub fn is_on(path: &[Stretch], message: &Stand) -> bool {
+pub fn is_on(path: &[BranchSegment], message: &MessagePosition) -> bool {
     path.iter().any(|stretch| stretch.branch == message.branch && message.id < stretch.below)
 }
 
 /// The versions of those of the messages that have more than one.
-pub async fn versions(db: &SqlitePool, stands: &[Stand]) -> Result<BTreeMap<Uuid, Versions>> {
+pub async fn versions(db: &SqlitePool, stands: &[MessagePosition]) -> Result<BTreeMap<Uuid, Versions>> {
     let originals: BTreeSet<Uuid> =
-        stands.iter().filter(|stand| stand.author == "user").map(Stand::original).collect();
+        stands.iter().filter(|stand| stand.author == "user").map(MessagePosition::original).collect();
     let ids: Vec<String> = originals.iter().map(|id| id.as_simple().to_string()).collect();
     let rows: Vec<(Uuid, Uuid, Option<Uuid>)> = sqlx::query_as(
         "SELECT m.replaces, m.id, o.branch FROM json_each($1) e CROSS JOIN message m ON m.replaces = unhex(e.value) \

@@ -1,7 +1,7 @@
 //! Tasks and messages, as pages see them. What runs write into them is in `messages`.
 
 use super::{
-    branches::{self, Stand, Stretch},
+    branches::{self, BranchSegment, MessagePosition},
     runs::RunRow,
     seen::has_news,
 };
@@ -211,7 +211,7 @@ pub async fn messages(db: &SqlitePool, task: TaskId, before: MessageId, limit: u
 pub async fn before(
     db: &SqlitePool,
     task: TaskId,
-    path: &[Stretch],
+    path: &[BranchSegment],
     before: Uuid,
     limit: u32,
 ) -> Result<Vec<Message>> {
@@ -232,7 +232,7 @@ pub async fn before(
 pub async fn after(
     db: &SqlitePool,
     task: TaskId,
-    path: &[Stretch],
+    path: &[BranchSegment],
     after: Uuid,
     limit: u32,
 ) -> Result<Vec<Message>> {
@@ -254,7 +254,7 @@ pub async fn after(
 async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
     let stands = rows.iter().map(|row| {
         let (id, author) = (row.id, row.author.clone());
-        Stand { id, author, branch: row.branch, replaces: row.replaces }
+        MessagePosition { id, author, branch: row.branch, replaces: row.replaces }
     });
     let mut versions = branches::versions(db, &stands.collect::<Vec<_>>()).await?;
     let mut runs = runs_of(db, rows.iter().filter_map(|row| row.run_id)).await?;

@@ -1,7 +1,7 @@
 //! Files of conversations: every writing of one is a row, numbered per path in the conversation. How the files stand is a
 //! matter of the branch that one is on: what other branches write is not there.
 
-use super::branches::Stretch;
+use super::branches::BranchSegment;
 use crate::{Error, Result};
 use domain::{
     file::FilePath,
@@ -87,14 +87,14 @@ macro_rules! on_path {
 }
 
 /// As `[[branch, below], …]`, the ids in hexadecimal; the trunk is null.
-fn stretches(path: &[Stretch]) -> Result<String> {
+fn stretches(path: &[BranchSegment]) -> Result<String> {
     let hex = |id: Uuid| id.as_simple().to_string();
     let path: Vec<_> = path.iter().map(|stretch| (stretch.branch.map(hex), hex(stretch.below))).collect();
     serde_json::to_string(&path).map_err(Error::internal)
 }
 
 /// The newest version of each file on the path, by the files' paths.
-pub async fn newest(db: &SqlitePool, task: TaskId, path: &[Stretch]) -> Result<Vec<FileVersion>> {
+pub async fn newest(db: &SqlitePool, task: TaskId, path: &[BranchSegment]) -> Result<Vec<FileVersion>> {
     // Beside a max(), the other columns are of the row that has it.
     let rows: Vec<FileRow> = sqlx::query_as(on_path!(
         "f.path, max(f.version) AS version, r.number, f.content_id, f.bytes, f.created_at",
@@ -108,7 +108,12 @@ pub async fn newest(db: &SqlitePool, task: TaskId, path: &[Stretch]) -> Result<V
 }
 
 /// The versions that the file has on the path, rising.
-pub async fn versions(db: &SqlitePool, task: TaskId, path: &[Stretch], file: &FilePath) -> Result<Vec<u32>> {
+pub async fn versions(
+    db: &SqlitePool,
+    task: TaskId,
+    path: &[BranchSegment],
+    file: &FilePath,
+) -> Result<Vec<u32>> {
     let rows = sqlx::query_scalar(on_path!("f.version", "AND f.path = $3 ORDER BY f.version"));
     Ok(rows.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_all(db).await?)
 }
@@ -152,7 +157,7 @@ pub async fn one(
 pub async fn newest_of(
     db: &SqlitePool,
     task: TaskId,
-    path: &[Stretch],
+    path: &[BranchSegment],
     file: &FilePath,
 ) -> Result<Option<String>> {
     let content = sqlx::query_scalar(on_path!(

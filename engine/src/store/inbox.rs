@@ -5,18 +5,18 @@ use super::{runs::RunRow, seen::has_news};
 use crate::{Result, store::changes};
 use domain::{
     id::{ProjectId, RunNumber, Timestamp, UserId},
-    view::{Standing, Subject},
+    view::{ProjectCounts, Subject},
 };
 use sqlx::{FromRow, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 /// The place of an item: its time, and its run's number among those of the same time.
-pub type Place = (i64, u32);
+pub type InboxCursor = (i64, u32);
 
 /// Runs with open questions, those asked last first, from below `before`.
 pub async fn asking(
     db: &SqlitePool,
     project: ProjectId,
-    before: Place,
+    before: InboxCursor,
     limit: u32,
 ) -> Result<Vec<(Timestamp, RunRow)>> {
     let rows = sqlx::query(
@@ -37,7 +37,7 @@ pub async fn failed(
     db: &SqlitePool,
     project: ProjectId,
     user: UserId,
-    before: Place,
+    before: InboxCursor,
     limit: u32,
 ) -> Result<Vec<(Timestamp, RunRow)>> {
     let rows = sqlx::query(
@@ -59,7 +59,7 @@ fn read(row: &SqliteRow) -> Result<(Timestamp, RunRow)> {
 }
 
 /// The counts that every page shows.
-pub async fn standing(db: &SqlitePool, project: ProjectId, user: UserId) -> Result<Standing> {
+pub async fn counts(db: &SqlitePool, project: ProjectId, user: UserId) -> Result<ProjectCounts> {
     let (live_runs, asking, failed, unread): (u32, u32, u32, u32) = sqlx::query_as(concat!(
         "SELECT (SELECT count(*) FROM run WHERE project_id = $1 AND status IN ('queued', 'running', 'waiting')), \
          (SELECT count(*) FROM (SELECT 1 FROM run WHERE project_id = $1 AND asked_at IS NOT NULL LIMIT $3)), \
@@ -71,10 +71,10 @@ pub async fn standing(db: &SqlitePool, project: ProjectId, user: UserId) -> Resu
     ))
     .bind(project.0)
     .bind(user.0)
-    .bind(Standing::MOST)
+    .bind(ProjectCounts::MOST)
     .fetch_one(db)
     .await?;
-    Ok(Standing { live_runs, inbox: (asking + failed).min(Standing::MOST), unread })
+    Ok(ProjectCounts { live_runs, inbox: (asking + failed).min(ProjectCounts::MOST), unread })
 }
 
 /// Takes a failure of the user's out of their inbox, or, with `waits`, puts it back. Whether that changed anything.

@@ -3,10 +3,10 @@
 
 use super::{
     Savepoint,
-    batch::{Around, Texts, shares},
-    log::{self, Append},
+    log::{self, LogAppend},
     messages,
     runs::{self, CallerKey, Derived, NewRun},
+    statement::{StatementCache, TransactionBounds, shares},
 };
 use crate::{Error, Result};
 use domain::{
@@ -47,7 +47,7 @@ impl Beginning {
         title: Option<String>,
         above: Option<TaskId>,
         content: String,
-        append: &Append,
+        append: &LogAppend,
         metadata: &MessageMetadata,
         subject: &Subject,
     ) -> Result<Self> {
@@ -118,8 +118,8 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
-    Texts::new("beginning", VALUES, |rows| {
+static TEXTS: LazyLock<StatementCache> = LazyLock::new(|| {
+    StatementCache::new("beginning", VALUES, |rows| {
         format!("; SELECT id, number FROM run WHERE id IN ({})", vec!["?"; rows].join(", "))
     })
 });
@@ -129,11 +129,11 @@ static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
 pub async fn begin_all(
     tx: &mut SqliteConnection,
     beginnings: &[&Beginning],
-    around: Around,
+    bounds: TransactionBounds,
 ) -> Result<Vec<RunNumber>, sqlx::Error> {
     let mut numbers = Vec::with_capacity(beginnings.len());
-    for (share, around) in shares(beginnings, around) {
-        numbers.extend(insert(tx, share, around).await?);
+    for (share, bounds) in shares(beginnings, bounds) {
+        numbers.extend(insert(tx, share, bounds).await?);
     }
     Ok(numbers)
 }
@@ -164,7 +164,7 @@ pub async fn begin(
     if title.is_none() && !messages::touch_task(tx, run.task, run.project, run.at).await? {
         return Err(Error::not_found("conversation", run.task));
     }
-    let number = insert(tx, &[beginning], Around::Between).await?.pop();
+    let number = insert(tx, &[beginning], TransactionBounds::Between).await?.pop();
     for (id, body) in &beginning.long {
         log::content(tx, beginning.run.id, *id, body).await?;
     }
@@ -174,9 +174,9 @@ pub async fn begin(
 async fn insert(
     tx: &mut SqliteConnection,
     beginnings: &[&Beginning],
-    around: Around,
+    bounds: TransactionBounds,
 ) -> Result<Vec<RunNumber>, sqlx::Error> {
-    let (text, rows) = TEXTS.of(beginnings.len(), around);
+    let (text, rows) = TEXTS.of(beginnings.len(), bounds);
     let bound = beginnings.iter().fold(sqlx::query_as(text), |query, beginning| {
         let Beginning { run, derived, .. } = beginning;
         let (key, digest) = run.idempotency.as_ref().map(|(key, digest)| (key, digest)).unzip();

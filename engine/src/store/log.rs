@@ -4,9 +4,9 @@
 
 use super::{
     Savepoint,
-    batch::{Around, Texts, shares},
     files::{self, NewFile},
     runs::Derived,
+    statement::{StatementCache, TransactionBounds, shares},
 };
 use crate::{Error, Result};
 use domain::{
@@ -29,7 +29,7 @@ pub const SHARED: usize = 256 * 1024;
 
 /// What a turn adds to its run's log, and what follows from it. It can be given again after a failed commit.
 #[derive(Clone)]
-pub struct Append {
+pub struct LogAppend {
     pub run: RunId,
     pub project: ProjectId,
     pub task: TaskId,
@@ -49,7 +49,7 @@ pub struct Append {
     pub subject: Option<Subject>,
 }
 
-impl Append {
+impl LogAppend {
     fn files(&self) -> impl Iterator<Item = NewFile> {
         self.events.iter().filter_map(|event| match &event.kind {
             EventKind::FileWritten { path, content, .. } => Some(NewFile {
@@ -67,7 +67,7 @@ impl Append {
 }
 
 /// A turn of a run as it is stored. Whoever queues it works it out; the one writer only hands it on.
-pub struct Turn {
+pub struct LogRow {
     run: RunId,
     /// The log's end that this follows: the fence.
     expected: u64,
@@ -88,8 +88,8 @@ pub struct Turn {
     files: Vec<NewFile>,
 }
 
-impl Turn {
-    pub fn new(append: &Append) -> Result<Self> {
+impl LogRow {
+    pub fn new(append: &LogAppend) -> Result<Self> {
         Ok(Self {
             run: append.run,
             expected: append.expected,
@@ -177,24 +177,25 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-static TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts::new("turn", VALUES, |_| String::new()));
+static TEXTS: LazyLock<StatementCache> =
+    LazyLock::new(|| StatementCache::new("turn", VALUES, |_| String::new()));
 
 /// Stores the turns, of which there is one at least. An error leaves a transaction that is to be undone, if it began.
 pub async fn append_all(
     tx: &mut SqliteConnection,
-    turns: &[&Turn],
-    around: Around,
+    turns: &[&LogRow],
+    bounds: TransactionBounds,
 ) -> Result<(), sqlx::Error> {
-    for (share, around) in shares(turns, around) {
-        insert(tx, share, around).await?;
+    for (share, bounds) in shares(turns, bounds) {
+        insert(tx, share, bounds).await?;
     }
     Ok(())
 }
 
 /// Stores one turn. False: the fence refused it, and nothing was written.
-pub async fn append(tx: &mut SqliteConnection, mut savepoint: Savepoint, turn: &Turn) -> Result<bool> {
+pub async fn append(tx: &mut SqliteConnection, mut savepoint: Savepoint, turn: &LogRow) -> Result<bool> {
     savepoint.open(tx).await?;
-    match insert(tx, &[turn], Around::Between).await {
+    match insert(tx, &[turn], TransactionBounds::Between).await {
         Ok(()) => {}
         Err(error) if is_fenced(&error) => return Ok(false),
         Err(error) => return Err(error.into()),
@@ -226,8 +227,12 @@ pub fn is_fenced(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message() == FENCED)
 }
 
-async fn insert(tx: &mut SqliteConnection, turns: &[&Turn], around: Around) -> Result<(), sqlx::Error> {
-    let (text, rows) = TEXTS.of(turns.len(), around);
+async fn insert(
+    tx: &mut SqliteConnection,
+    turns: &[&LogRow],
+    bounds: TransactionBounds,
+) -> Result<(), sqlx::Error> {
+    let (text, rows) = TEXTS.of(turns.len(), bounds);
     let bound = turns.iter().fold(sqlx::query(text), |query, turn| {
         let derived = &turn.derived;
         let query = query
@@ -270,13 +275,13 @@ pub fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
 }
 
-/// Texts by their ids, as JSON: those that are not [`long`].
+/// StatementCache by their ids, as JSON: those that are not [`long`].
 pub fn short(contents: &[(ContentId, String)]) -> Result<String> {
     let short = contents.iter().filter(|content| !is_long(content));
     json(&short.map(|(id, body)| (id.0.as_simple().to_string(), body)).collect::<BTreeMap<_, _>>())
 }
 
-/// Texts that go in by themselves.
+/// StatementCache that go in by themselves.
 pub fn long(contents: &[(ContentId, String)]) -> impl Iterator<Item = &(ContentId, String)> {
     contents.iter().filter(|content| is_long(content))
 }
@@ -318,7 +323,7 @@ mod tests {
         (runs, db)
     }
 
-    fn turn(run: RunId, expected: u64, texts: &[&str]) -> Turn {
+    fn turn(run: RunId, expected: u64, texts: &[&str]) -> LogRow {
         let at = Timestamp(7);
         let events = [1, 2].map(|n| Event {
             seq: expected + n,
@@ -334,7 +339,7 @@ mod tests {
             wake_at: None,
             asked_at: None,
         };
-        Turn::new(&Append {
+        LogRow::new(&LogAppend {
             run,
             project: ProjectId(mint()),
             task: TaskId(mint()),

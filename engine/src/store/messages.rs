@@ -1,6 +1,6 @@
 //! What launches and running runs write into conversations.
 
-use super::branches::Stretch;
+use super::branches::BranchSegment;
 use crate::Result;
 use domain::id::{MessageId, ProjectId, TaskId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -58,7 +58,7 @@ const EARLIER_BYTES: i64 = 4 * 1024 * 1024;
 pub async fn earlier(
     db: &SqlitePool,
     task: TaskId,
-    path: &[Stretch],
+    path: &[BranchSegment],
     before: MessageId,
     limit: u32,
 ) -> Result<Vec<Earlier>> {

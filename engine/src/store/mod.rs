@@ -4,7 +4,6 @@
 //! and SQL stay inside this module and its children.
 
 pub(crate) mod accounts;
-mod batch;
 pub(crate) mod branches;
 pub(crate) mod changes;
 pub(crate) mod comparisons;
@@ -24,6 +23,7 @@ pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod seen;
 pub(crate) mod snapshots;
+mod statement;
 pub(crate) mod templates;
 pub(crate) mod versions;
 mod writer;
@@ -127,7 +127,7 @@ impl Store {
     }
 
     /// Adds a turn to a run's log, with what follows from it. False: the fence refused it, and nothing was written.
-    pub async fn append(&self, turn: log::Turn) -> Result<bool> {
+    pub async fn append(&self, turn: log::LogRow) -> Result<bool> {
         if turn.is_plain() {
             return self.writer.append(turn).await;
         }

@@ -36,15 +36,15 @@ fn permission_of(text: &str) -> Result<Permission> {
 }
 
 /// A project, and what the user may do in it as a member.
-pub type Standing = (ProjectId, Option<Permission>);
+pub type Membership = (ProjectId, Option<Permission>);
 
 /// As the database has it.
-pub fn standing(project: Uuid, permission: Option<&str>) -> Result<Standing> {
+pub fn membership(project: Uuid, permission: Option<&str>) -> Result<Membership> {
     Ok((ProjectId(project), permission.map(permission_of).transpose()?))
 }
 
 /// The project with this key, and what the user may do in it as a member.
-pub async fn permission(db: &SqlitePool, key: &ProjectKey, user: UserId) -> Result<Option<Standing>> {
+pub async fn permission(db: &SqlitePool, key: &ProjectKey, user: UserId) -> Result<Option<Membership>> {
     let row: Option<(Uuid, Option<String>)> = sqlx::query_as(
         "SELECT p.id, m.permission FROM project p \
          LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 WHERE p.key = $1",
@@ -53,7 +53,7 @@ pub async fn permission(db: &SqlitePool, key: &ProjectKey, user: UserId) -> Resu
     .bind(user.0)
     .fetch_optional(db)
     .await?;
-    row.map(|(id, permission)| standing(id, permission.as_deref())).transpose()
+    row.map(|(id, permission)| membership(id, permission.as_deref())).transpose()
 }
 
 /// Those that the user is a member of; for an installation admin all of them.

@@ -1,6 +1,6 @@
 //! Runs, their logs and their texts.
 
-use super::projects::{Standing, standing};
+use super::projects::{Membership, membership};
 use crate::{Error, Result};
 use domain::{
     event::{Event, TemplateVersion},
@@ -240,13 +240,13 @@ pub async fn by_number(db: &SqlitePool, project: ProjectId, number: RunNumber) -
         .await?)
 }
 
-/// The project with this key and the user's standing in it; and of that project the run, if there is one of that number.
+/// The project with this key and the user's membership in it; and of that project the run, if there is one of that number.
 pub async fn by_number_for(
     db: &mut SqliteConnection,
     project: &ProjectKey,
     user: UserId,
     number: RunNumber,
-) -> Result<Option<(Standing, Option<RunRow>)>> {
+) -> Result<Option<(Membership, Option<RunRow>)>> {
     let row = sqlx::query(
         "SELECT p.id AS found_in, m.permission, r.* FROM project p \
          LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
@@ -258,10 +258,10 @@ pub async fn by_number_for(
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let standing = standing(row.try_get("found_in")?, row.try_get("permission")?)?;
+    let membership = membership(row.try_get("found_in")?, row.try_get("permission")?)?;
     let there = row.try_get::<Option<Uuid>, _>("id")?.is_some();
     let run = there.then(|| RunRow::from_row(&row)).transpose()?;
-    Ok(Some((standing, run)))
+    Ok(Some((membership, run)))
 }
 
 /// What is to be known of a run before it is followed.
@@ -278,7 +278,7 @@ pub async fn followable(
     project: &ProjectKey,
     user: UserId,
     numbers: &[RunNumber],
-) -> Result<Option<(Standing, Vec<Followable>)>> {
+) -> Result<Option<(Membership, Vec<Followable>)>> {
     let rows = sqlx::query(
         "SELECT p.id AS found_in, m.permission, r.number, r.id, r.last_seq, r.finished_at IS NOT NULL AS ended \
          FROM project p LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
@@ -290,7 +290,7 @@ pub async fn followable(
     .fetch_all(db)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let standing = standing(first.try_get("found_in")?, first.try_get("permission")?)?;
+    let membership = membership(first.try_get("found_in")?, first.try_get("permission")?)?;
     let mut runs = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(number) = row.try_get::<Option<u32>, _>("number")? else { continue };
@@ -301,7 +301,7 @@ pub async fn followable(
             ended: row.try_get("ended")?,
         });
     }
-    Ok(Some((standing, runs)))
+    Ok(Some((membership, runs)))
 }
 
 /// A launch that was made before under this idempotency key, with the digest of its body.

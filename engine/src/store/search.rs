@@ -4,7 +4,7 @@
 //! the two differ, the subject is right: results are read from it.
 
 use super::runs::RunRow;
-use crate::{Error, Result, given, plain_line};
+use crate::{Error, Result, pagination, plain_line};
 use domain::{
     id::{MessageId, ProjectId, TaskId, Timestamp},
     key::{RoleKey, TemplateKey},
@@ -231,7 +231,7 @@ pub async fn messages(
             "assistant" => Author::Assistant,
             _ => Author::System,
         };
-        let from = row.beyond.map(|id| given::cursor(&id)).transpose()?;
+        let from = row.beyond.map(|id| pagination::cursor(&id)).transpose()?;
         let (task, message) = (TaskId(row.task_id), MessageId(row.id));
         let what = FoundThing::Message { task, message, author, from };
         let (title, at) = (row.title, Timestamp(row.created_at));

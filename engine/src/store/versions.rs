@@ -1,6 +1,6 @@
 //! Immutable versions of templates and roles, as launches and running runs read them.
 
-use super::projects::{Standing, standing};
+use super::projects::{Membership, membership};
 use crate::{Error, Result};
 use domain::{
     id::{ProjectId, RoleId, TemplateId, UserId},
@@ -62,8 +62,8 @@ pub async fn roles(db: &SqlitePool, project: ProjectId) -> Result<Vec<RoleVersio
 }
 
 /// All that a launch asks of the database before it settles: one question instead of three.
-pub struct Ground {
-    pub standing: Standing,
+pub struct LaunchContext {
+    pub membership: Membership,
     /// The newest version of the template that was named.
     pub template: Option<(TemplateId, u32)>,
     /// As [`roles`] has them.
@@ -71,12 +71,12 @@ pub struct Ground {
 }
 
 /// None: there is no such project.
-pub async fn ground(
+pub async fn launch_context(
     db: &mut SqliteConnection,
     project: &ProjectKey,
     user: UserId,
     template: Option<&TemplateKey>,
-) -> Result<Option<Ground>> {
+) -> Result<Option<LaunchContext>> {
     let rows = sqlx::query(
         "SELECT p.id AS project, m.permission, t.id AS template, t.version AS template_version, \
          r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens FROM project p \
@@ -100,8 +100,8 @@ pub async fn ground(
             roles.push(RoleVersionRow::from_row(row)?.read()?);
         }
     }
-    Ok(Some(Ground {
-        standing: standing(first.try_get("project")?, first.try_get("permission")?)?,
+    Ok(Some(LaunchContext {
+        membership: membership(first.try_get("project")?, first.try_get("permission")?)?,
         template: template.transpose()?,
         roles,
     }))

@@ -8,9 +8,9 @@
 //! of them is refused, each is written again by itself, as a command.
 
 use super::{
-    batch::Around,
     launches::{self, Beginning},
     log,
+    statement::TransactionBounds,
 };
 use crate::{Error, Result};
 use domain::id::RunNumber;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 /// How many commands share a commit at most, so that none waits long for its answer.
 const GROUP: usize = 256;
 /// How often the writer lets others go first before it commits.
-const TURNS_GIVEN: usize = 4;
+const YIELDS: usize = 4;
 /// How many may wait; beyond it callers wait to queue, which is the back-pressure.
 const QUEUE: usize = 4096;
 
@@ -91,7 +91,7 @@ trait Command: Send {
 /// What waits for the writer.
 enum Queued {
     Command(Box<dyn Command>),
-    Turn(Box<Row<log::Turn>>),
+    LogRow(Box<Row<log::LogRow>>),
     Beginning(Box<Row<Beginning>>),
 }
 
@@ -106,7 +106,7 @@ trait Storable: Send + Sync + 'static {
     ) -> BoxFuture<'c, Result<Self::Answer>>;
 }
 
-impl Storable for log::Turn {
+impl Storable for log::LogRow {
     /// False: the fence refused it.
     type Answer = bool;
 
@@ -225,8 +225,8 @@ impl Writer {
     }
 
     /// As [`log::append`], for a turn that one statement writes.
-    pub async fn append(&self, turn: log::Turn) -> Result<bool> {
-        self.store(turn, Queued::Turn).await
+    pub async fn append(&self, turn: log::LogRow) -> Result<bool> {
+        self.store(turn, Queued::LogRow).await
     }
 
     /// As [`launches::begin`], for a beginning that one statement writes.
@@ -273,7 +273,7 @@ async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Queued
         for queued in waiting.drain(..) {
             match queued {
                 Queued::Command(command) => group.commands.push(command),
-                Queued::Turn(turn) => group.turns.push(*turn),
+                Queued::LogRow(turn) => group.turns.push(*turn),
                 Queued::Beginning(beginning) => group.beginnings.push(*beginning),
             }
         }
@@ -300,7 +300,7 @@ async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Queued
 /// Takes what is about to be queued into the commit as well: a commit costs as much as what it stores. Whoever is ready to
 /// go on goes first, for as long as that brings something; nobody waits for time to pass.
 async fn gather(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>) {
-    for _ in 0..TURNS_GIVEN {
+    for _ in 0..YIELDS {
         tokio::task::yield_now().await;
         let before = waiting.len();
         while waiting.len() < GROUP
@@ -317,7 +317,7 @@ async fn gather(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>) {
 /// What shares a transaction.
 #[derive(Default)]
 struct Group {
-    turns: Vec<Row<log::Turn>>,
+    turns: Vec<Row<log::LogRow>>,
     beginnings: Vec<Row<Beginning>>,
     commands: Vec<Box<dyn Command>>,
 }
@@ -378,8 +378,9 @@ impl Group {
         let turns: Vec<_> = self.turns.iter().map(|queued| &queued.row).collect();
         let beginnings: Vec<_> = self.beginnings.iter().map(|queued| &queued.row).collect();
         let alone = self.commands.is_empty();
-        log::append_all(connection, &turns, Around::new(true, alone && beginnings.is_empty())).await?;
-        launches::begin_all(connection, &beginnings, Around::new(turns.is_empty(), alone)).await
+        log::append_all(connection, &turns, TransactionBounds::new(true, alone && beginnings.is_empty()))
+            .await?;
+        launches::begin_all(connection, &beginnings, TransactionBounds::new(turns.is_empty(), alone)).await
     }
 
     fn answer(self, failed: Option<&str>) {

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 #[derive(Deserialize)]
-pub struct Place {
+pub struct LiveQuery {
     #[serde(default)]
     after: String,
 }
@@ -30,7 +30,7 @@ pub struct Place {
 pub async fn live(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
-    Query(place): Query<Place>,
+    Query(place): Query<LiveQuery>,
     Caller(user): Caller,
     Extension(credential): Extension<Credential>,
     headers: HeaderMap,

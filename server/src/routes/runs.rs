@@ -149,7 +149,7 @@ async fn cancel(
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct EventsQuery {
     #[serde(default)]
     after: u64,
 }
@@ -159,7 +159,7 @@ struct Place {
 async fn events(
     State(state): State<AppState>,
     Path((project, run)): Path<(ProjectKey, RunNumber)>,
-    Query(Place { after }): Query<Place>,
+    Query(EventsQuery { after }): Query<EventsQuery>,
     Caller(user): Caller,
     Extension(credential): Extension<Credential>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! What one turn of a run adds to its log, and what is to be done once that is committed.
+//! What one batch of a run adds to its log, and what is to be done once that is committed.
 
 use crate::{
     models::{ModelClient, ModelRequest, ProviderLimits, Slot},
@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything that happened to a run between two commits.
-pub(super) struct Turn {
+pub(super) struct Batch {
     pub at: Timestamp,
     pub events: Vec<Event>,
     pub contents: Vec<(ContentId, String)>,
@@ -27,7 +27,7 @@ pub(super) struct Turn {
     pub stops: Vec<(StepRunId, u32)>,
     /// Files that it wrote, which nobody else sees yet.
     pub written: BTreeMap<FilePath, String>,
-    /// The run's output in full, when this turn ends it.
+    /// The run's output in full, when this batch ends it.
     pub output: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Wait {
     pub limits: Arc<ProviderLimits>,
 }
 
-impl Turn {
+impl Batch {
     pub fn new(at: Timestamp) -> Self {
         Self {
             at,

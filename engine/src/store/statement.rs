@@ -6,9 +6,9 @@
 /// The most rows of a text.
 const MOST: usize = 32;
 
-/// What stands around a statement.
+/// What stands bounds a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Around {
+pub enum TransactionBounds {
     /// It is the whole transaction.
     Whole,
     /// It begins one.
@@ -17,7 +17,7 @@ pub enum Around {
     Commit,
 }
 
-impl Around {
+impl TransactionBounds {
     pub const fn new(begins: bool, commits: bool) -> Self {
         match (begins, commits) {
             (true, true) => Self::Whole,
@@ -36,10 +36,10 @@ impl Around {
     }
 }
 
-/// The texts that insert into a view: for each power of two, one for each [`Around`].
-pub struct Texts(Vec<[String; 4]>);
+/// The texts that insert into a view: for each power of two, one for each [`TransactionBounds`].
+pub struct StatementCache(Vec<[String; 4]>);
 
-impl Texts {
+impl StatementCache {
     /// `after` gives what follows on the insertion of so many rows, with a semicolon before it.
     pub fn new(view: &str, values: usize, after: impl Fn(usize) -> String) -> Self {
         // Numbered arguments are looked up by their names, one after another: of some hundred that takes longer than the
@@ -52,7 +52,7 @@ impl Texts {
                 vec![row.as_str(); rows].join(", "),
                 after(rows)
             );
-            // In the order of `Around`.
+            // In the order of `TransactionBounds`.
             [
                 format!("BEGIN IMMEDIATE; {insert}; COMMIT"),
                 format!("BEGIN IMMEDIATE; {insert}"),
@@ -64,18 +64,18 @@ impl Texts {
     }
 
     /// The text, and for how many rows it is: at least as many as there are.
-    pub fn of(&self, rows: usize, around: Around) -> (&str, usize) {
+    pub fn of(&self, rows: usize, bounds: TransactionBounds) -> (&str, usize) {
         let rows = rows.next_power_of_two();
-        (&self.0[rows.ilog2() as usize][around as usize], rows)
+        (&self.0[rows.ilog2() as usize][bounds as usize], rows)
     }
 }
 
-/// The rows in shares that a text can take, with what stands around each. No rows: no shares.
-pub fn shares<T>(rows: &[T], around: Around) -> impl Iterator<Item = (&[T], Around)> {
+/// The rows in shares that a text can take, with what stands bounds each. No rows: no shares.
+pub fn shares<T>(rows: &[T], bounds: TransactionBounds) -> impl Iterator<Item = (&[T], TransactionBounds)> {
     let last = rows.len().div_ceil(MOST).saturating_sub(1);
-    rows.chunks(MOST)
-        .enumerate()
-        .map(move |(n, share)| (share, Around::new(around.begins() && n == 0, around.commits() && n == last)))
+    rows.chunks(MOST).enumerate().map(move |(n, share)| {
+        (share, TransactionBounds::new(bounds.begins() && n == 0, bounds.commits() && n == last))
+    })
 }
 
 #[cfg(test)]
@@ -86,14 +86,17 @@ mod tests {
     fn every_row_is_in_one_share_and_the_transaction_stands_around_all() {
         for count in 0..200_usize {
             let rows: Vec<_> = (0..count).collect();
-            let cut: Vec<_> = shares(&rows, Around::Whole).collect();
+            let cut: Vec<_> = shares(&rows, TransactionBounds::Whole).collect();
             assert_eq!(cut.iter().flat_map(|(share, _)| *share).copied().collect::<Vec<_>>(), rows);
             assert!(cut.iter().all(|(share, _)| !share.is_empty() && share.len() <= MOST));
-            let begun: Vec<_> = cut.iter().map(|(_, around)| around.begins()).collect();
-            let ended: Vec<_> = cut.iter().rev().map(|(_, around)| around.commits()).collect();
+            let begun: Vec<_> = cut.iter().map(|(_, bounds)| bounds.begins()).collect();
+            let ended: Vec<_> = cut.iter().rev().map(|(_, bounds)| bounds.commits()).collect();
             let once: Vec<_> = (0..cut.len()).map(|place| place == 0).collect();
             assert_eq!((begun, ended), (once.clone(), once), "{count} rows");
-            assert!(shares(&rows, Around::Between).all(|(_, around)| around == Around::Between));
+            assert!(
+                shares(&rows, TransactionBounds::Between)
+                    .all(|(_, bounds)| bounds == TransactionBounds::Between)
+            );
         }
     }
 }

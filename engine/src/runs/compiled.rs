@@ -18,7 +18,7 @@ pub(crate) const ASK: &str = "ask";
 /// Expressions that can read more than this, in bytes, are evaluated aside.
 const LARGE: usize = 256 * 1024;
 
-pub(super) struct Recipe {
+pub(super) struct CompiledTemplate {
     pub template: Template,
     pub plan: Arc<Plan>,
     /// Per step: the form of its answers.
@@ -39,7 +39,7 @@ pub(super) struct Recipe {
     loops: bool,
 }
 
-impl Recipe {
+impl CompiledTemplate {
     pub fn new(template: Template) -> Result<Self> {
         let plan = template::compile(&template).map_err(Error::Invalid)?;
         let outputs = OutputForm::all(&template)?;
@@ -68,7 +68,7 @@ impl Recipe {
 
     /// Evaluates. What may take long is kept from holding up other runs; anything else is done at once, which is cheaper.
     /// `bytes`: about how much there is to read.
-    pub fn aside<T>(&self, bytes: usize, evaluate: impl FnOnce() -> T) -> T {
+    pub fn evaluate<T>(&self, bytes: usize, evaluate: impl FnOnce() -> T) -> T {
         let slow = self.loops || bytes > LARGE;
         // On a runtime of one thread there is nowhere to go.
         if slow && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
@@ -87,18 +87,22 @@ impl Recipe {
 
 impl Engine {
     /// A stored version, or the built-in template when `id` is none. Versions are immutable, so they are cached.
-    pub(super) async fn recipe(&self, id: Option<TemplateId>, version: u32) -> Result<Arc<Recipe>> {
+    pub(super) async fn compiled(
+        &self,
+        id: Option<TemplateId>,
+        version: u32,
+    ) -> Result<Arc<CompiledTemplate>> {
         let Some(id) = id else { return Ok(self.0.runs.ask.clone()) };
-        if let Some(recipe) = self.0.runs.recipes.get(&(id, version)) {
-            return Ok(recipe);
+        if let Some(compiled) = self.0.runs.compiled_templates.get(&(id, version)) {
+            return Ok(compiled);
         }
         let template = versions::template(self.0.store.read(), id, version).await?;
         let template =
             template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
         // A large template takes a while to compile.
-        let compiled = tokio::task::spawn_blocking(move || Recipe::new(template));
-        let recipe = Arc::new(compiled.await.map_err(Error::internal)??);
-        self.0.runs.recipes.insert((id, version), recipe.clone());
-        Ok(recipe)
+        let compiled = tokio::task::spawn_blocking(move || CompiledTemplate::new(template));
+        let compiled = Arc::new(compiled.await.map_err(Error::internal)??);
+        self.0.runs.compiled_templates.insert((id, version), compiled.clone());
+        Ok(compiled)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Launch,
-    recipe::{ASK, Recipe},
+    compiled::{ASK, CompiledTemplate},
 };
 use crate::{
     Engine, Error, Result, User,
@@ -28,18 +28,18 @@ use std::{
 const INPUT_LIMIT: usize = 8 * 1024 * 1024;
 
 /// A launch that passed every check.
-pub(super) struct Settled {
+pub(super) struct PreparedLaunch {
     pub project: ProjectId,
     pub template_id: Option<TemplateId>,
     pub version: TemplateVersion,
-    pub recipe: Arc<Recipe>,
+    pub compiled: Arc<CompiledTemplate>,
     pub roles: Vec<StepRole>,
     pub role_versions: BTreeMap<u32, Arc<RoleVersion>>,
     pub input: Value,
 }
 
 /// A version of a template that can be run; none: the built-in one.
-pub(super) type Runnable = (Option<TemplateId>, u32, Arc<Recipe>);
+pub(super) type Runnable = (Option<TemplateId>, u32, Arc<CompiledTemplate>);
 
 impl Engine {
     pub(super) async fn preview_launch(
@@ -50,28 +50,28 @@ impl Engine {
         launch: &Launch,
     ) -> Result<LaunchPreview> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let (_, _, recipe) = self.newest(project, key).await?;
-        let mut errors = input_problems(&recipe, &launch.input);
-        errors.extend(unsupported(&recipe));
+        let (_, _, compiled) = self.newest(project, key).await?;
+        let mut errors = input_problems(&compiled, &launch.input);
+        errors.extend(unsupported(&compiled));
         let roles = versions::roles(self.0.store.read(), project).await?;
-        let resolved = match resolve(&recipe.plan, &candidates(&roles), &launch.role_assignments) {
+        let resolved = match resolve(&compiled.plan, &candidates(&roles), &launch.role_assignments) {
             Ok(resolved) => resolved,
             Err(refused) => {
                 errors.extend(role_problems(&refused));
                 // What it would be without the assignments that cannot be met.
                 let mut known = launch.role_assignments.clone();
                 known.retain(|_, role| roles.iter().any(|version| &version.key == role));
-                known.retain(|step, _| recipe.plan.position(step).is_some());
-                resolve(&recipe.plan, &candidates(&roles), &known).unwrap_or_default()
+                known.retain(|step, _| compiled.plan.position(step).is_some());
+                resolve(&compiled.plan, &candidates(&roles), &known).unwrap_or_default()
             }
         };
         let warnings = resolved.iter().filter_map(|role| {
-            fallback_warning(&recipe.plan.steps[role.step as usize].name, &role.key, role.reason)
+            fallback_warning(&compiled.plan.steps[role.step as usize].name, &role.key, role.reason)
         });
         let warnings = warnings.collect();
         let mut by_step: HashMap<u32, StepRole> =
             resolved.into_iter().map(|role| (role.step, role)).collect();
-        let steps = recipe.plan.steps.iter().enumerate().map(|(index, step)| StepPreview {
+        let steps = compiled.plan.steps.iter().enumerate().map(|(index, step)| StepPreview {
             name: step.name.clone(),
             role: by_step.remove(&(index as u32)).map(|role| RolePreview {
                 key: role.key,
@@ -81,7 +81,7 @@ impl Engine {
             }),
         });
         let steps: Vec<_> = steps.collect();
-        let estimate = self.estimate(project, key, &recipe.plan, &steps).await?;
+        let estimate = self.estimate(project, key, &compiled.plan, &steps).await?;
         Ok(LaunchPreview { steps, warnings, errors, estimate })
     }
 
@@ -100,22 +100,22 @@ impl Engine {
         key: Option<&TemplateKey>,
         newest: Option<(TemplateId, u32)>,
     ) -> Result<Runnable> {
-        let Some(key) = key else { return Ok((None, 1, self.recipe(None, 1).await?)) };
+        let Some(key) = key else { return Ok((None, 1, self.compiled(None, 1).await?)) };
         let (id, version) = newest.ok_or_else(|| Error::not_found("template", key))?;
-        Ok((Some(id), version, self.recipe(Some(id), version).await?))
+        Ok((Some(id), version, self.compiled(Some(id), version).await?))
     }
 
     /// Checks a launch of that version; `all` are the project's roles.
-    pub(super) fn settle(
+    pub(super) fn prepare(
         &self,
         project: ProjectId,
-        (template_id, version, recipe): Runnable,
+        (template_id, version, compiled): Runnable,
         all: Vec<RoleVersion>,
         launch: &Launch,
-    ) -> Result<Settled> {
-        let mut problems = unsupported(&recipe);
-        problems.extend(input_problems(&recipe, &launch.input));
-        let resolved = resolve(&recipe.plan, &candidates(&all), &launch.role_assignments);
+    ) -> Result<PreparedLaunch> {
+        let mut problems = unsupported(&compiled);
+        problems.extend(input_problems(&compiled, &launch.input));
+        let resolved = resolve(&compiled.plan, &candidates(&all), &launch.role_assignments);
         if let Err(refused) = &resolved {
             problems.extend(role_problems(refused));
         }
@@ -128,10 +128,10 @@ impl Engine {
         let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
         let role_versions =
             roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
-        let name = recipe.template.name.clone();
-        let version = TemplateVersion { key: recipe.template.key.clone(), version, name };
+        let name = compiled.template.name.clone();
+        let version = TemplateVersion { key: compiled.template.key.clone(), version, name };
         let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
-        Ok(Settled { project, template_id, version, recipe, roles, role_versions, input })
+        Ok(PreparedLaunch { project, template_id, version, compiled, roles, role_versions, input })
     }
 }
 
@@ -154,11 +154,11 @@ fn role_problems(refused: &[ResolveError]) -> Vec<Problem> {
     refused.iter().map(problem).collect()
 }
 
-fn unsupported(recipe: &Recipe) -> Vec<Problem> {
-    template::unsupported(&recipe.template).map(|why| Problem::new("steps", why)).into_iter().collect()
+fn unsupported(compiled: &CompiledTemplate) -> Vec<Problem> {
+    template::unsupported(&compiled.template).map(|why| Problem::new("steps", why)).into_iter().collect()
 }
 
-fn input_problems(recipe: &Recipe, input: &Value) -> Vec<Problem> {
+fn input_problems(compiled: &CompiledTemplate, input: &Value) -> Vec<Problem> {
     let empty = json!({});
     let input = if input.is_null() { &empty } else { input };
     if input.to_string().len() > INPUT_LIMIT {
@@ -167,7 +167,7 @@ fn input_problems(recipe: &Recipe, input: &Value) -> Vec<Problem> {
             format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024),
         )];
     }
-    match &recipe.input {
+    match &compiled.input {
         Some(Ok(schema)) => schema.problems(input, "input"),
         Some(Err(error)) => vec![Problem::new("input", error.to_string())],
         None => Vec::new(),

@@ -1,14 +1,14 @@
-//! The one who advances a live run: a task per run, which owns the run's state and takes reports from a mailbox.
+//! The actor of a live run: a task per run that owns the run's state and takes commands from a mailbox.
 //!
-//! Reports that arrive while a commit is under way share the next one. Events are applied to the state first and shown
-//! to others only after their commit; when the fence refuses a turn, the state is thrown away and read again.
+//! Commands that arrive while a commit is under way share the next one. Events are applied to the state first and shown
+//! to others only after their commit; when the fence refuses a batch, the state is thrown away and read again.
 
 use super::{
     attempt::{self, Answer, CallFailure},
+    batch::{Batch, Start, Wait, derived},
+    compiled::CompiledTemplate,
     items::ItemValues,
     mapped::Mapped,
-    recipe::Recipe,
-    turn::{Start, Turn, Wait, derived},
 };
 use crate::{
     Engine, Error, Result,
@@ -16,8 +16,8 @@ use crate::{
     models::Slot,
     store::{
         self,
-        branches::Stretch,
-        log::{self, Append},
+        branches::BranchSegment,
+        log::{self, LogAppend},
         messages::Earlier,
         runs::CallerKey,
         snapshots,
@@ -53,11 +53,11 @@ const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// A log that has grown by so many events gets its fold kept; when it ends, by so many.
 const SNAPSHOT_EVERY: u64 = 2_000;
 const SNAPSHOT_AT_END: u64 = 500;
-/// How many reports share a turn.
-const REPORTS: usize = 256;
+/// How many commands share a batch.
+const COMMANDS: usize = 256;
 
 /// What reaches a run from outside of its task.
-pub(super) enum Report {
+pub(super) enum Command {
     /// Look again: a delivery may come twice or late.
     Wake,
     /// An attempt has ended.
@@ -119,9 +119,9 @@ pub(super) struct Decided {
     pub output: Option<Value>,
 }
 
-pub(super) type Mailbox = mpsc::UnboundedReceiver<Report>;
+pub(super) type Mailbox = mpsc::UnboundedReceiver<Command>;
 
-pub(super) struct Conductor {
+pub(super) struct RunActor {
     pub engine: Engine,
     pub run: RunId,
     pub number: RunNumber,
@@ -136,7 +136,7 @@ pub(super) struct Conductor {
     /// How many runs stand above it.
     pub depth: u32,
     pub role_assignments: BTreeMap<String, RoleKey>,
-    pub recipe: Arc<Recipe>,
+    pub compiled: Arc<CompiledTemplate>,
     pub roles: BTreeMap<u32, Arc<RoleVersion>>,
     pub input: Value,
     pub earlier: Vec<Earlier>,
@@ -149,14 +149,14 @@ pub(super) struct Conductor {
     /// The files as they stand on the run's branch, where the template writes any.
     pub files: BTreeMap<FilePath, String>,
     /// To the end of the branch on which the run's messages stand.
-    pub path: Vec<Stretch>,
+    pub path: Vec<BranchSegment>,
     pub conversation: Value,
     pub planner: Planner,
     pub channel: Arc<RunChannel>,
-    pub mail: mpsc::UnboundedSender<Report>,
+    pub mail: mpsc::UnboundedSender<Command>,
     /// Calls under way.
     pub open: HashMap<StepRunId, CancellationToken>,
-    /// Other things that will report: waits for a slot, timers, launches of child runs.
+    /// Other things that will send a command: waits for a slot, timers, launches of child runs.
     pub pending: usize,
     /// When the message was last brought up to date.
     pub metadata_at: Instant,
@@ -167,7 +167,7 @@ pub(super) struct Conductor {
     pub ended: CancellationToken,
 }
 
-/// How conducting a run came to its end.
+/// How working on a run came to its end.
 pub(super) enum End {
     /// The run has ended.
     Ended,
@@ -182,50 +182,50 @@ pub(super) enum End {
 /// The log moved on without us: another process works on the run.
 pub(super) struct Fenced;
 
-/// Whatever ends a conductor, a panic included: nothing that it began goes on without it.
-impl Drop for Conductor {
+/// Whatever ends an actor, a panic included: nothing that it began goes on without it.
+impl Drop for RunActor {
     fn drop(&mut self) {
         self.ended.cancel();
     }
 }
 
-impl Conductor {
+impl RunActor {
     pub fn state(&self) -> &RunState {
         self.planner.state()
     }
 
     /// Works until the run has ended, the server stops, or the fence says that somebody else works on it.
-    pub async fn conduct(mut self, mut mailbox: Mailbox) -> End {
+    pub async fn work(mut self, mut mailbox: Mailbox) -> End {
         let stopping = self.engine.0.runs.stopping();
-        let mut reports = Vec::new();
+        let mut commands = Vec::new();
         let mut end = End::Ended;
         while !self.state().phase.is_end() {
             if mailbox.is_empty() && self.may_park() {
                 end = End::Parked;
                 break;
             }
-            reports.clear();
+            commands.clear();
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => {
                     end = End::Stopped;
                     break;
                 }
-                _ = mailbox.recv_many(&mut reports, REPORTS) => {
-                    // Attempts that end together share a turn, and its commit.
+                _ = mailbox.recv_many(&mut commands, COMMANDS) => {
+                    // Attempts that end together share a batch, and its commit.
                     if self.open.len() > 1 {
                         tokio::task::yield_now().await;
-                        while reports.len() < REPORTS
-                            && let Ok(report) = mailbox.try_recv()
+                        while commands.len() < COMMANDS
+                            && let Ok(command) = mailbox.try_recv()
                         {
-                            reports.push(report);
+                            commands.push(command);
                         }
                     }
                 }
                 () = tokio::time::sleep_until(self.metadata_at + METADATA_EVERY), if self.metadata_stale => {}
             }
             // In a box, for a run that waits needs no room for it.
-            if Box::pin(self.turn(reports.drain(..))).await.is_err() {
+            if Box::pin(self.batch(commands.drain(..))).await.is_err() {
                 if !stopping.is_cancelled() {
                     return End::Fenced;
                 }
@@ -240,12 +240,12 @@ impl Conductor {
             return end;
         }
         mailbox.close();
-        while let Some(report) = mailbox.recv().await {
-            match (report, &end) {
-                (Report::Show { reply }, _) => drop(reply.send(Box::new(self.state().clone()))),
+        while let Some(command) = mailbox.recv().await {
+            match (command, &end) {
+                (Command::Show { reply }, _) => drop(reply.send(Box::new(self.state().clone()))),
                 // It came between the last look and the parking: the run is taken up again for it.
-                (report, End::Parked) => self.engine.deliver(self.run, report),
-                (Report::Cancel { reply, .. } | Report::Answer { reply, .. }, _) => {
+                (command, End::Parked) => self.engine.deliver(self.run, command),
+                (Command::Cancel { reply, .. } | Command::Answer { reply, .. }, _) => {
                     drop(reply.send(Err(has_ended(self.number))));
                 }
                 _ => {}
@@ -253,7 +253,7 @@ impl Conductor {
         }
         if let (End::Ended, Some(caller)) = (&end, self.caller) {
             let CallerKey { run, step, attempt, .. } = caller;
-            self.engine.deliver(run, Report::Child { step, attempt });
+            self.engine.deliver(run, Command::Child { step, attempt });
         }
         end
     }
@@ -268,58 +268,58 @@ impl Conductor {
             && (!state.waiting.is_empty() || state.open > 0)
     }
 
-    async fn turn(&mut self, reports: impl Iterator<Item = Report>) -> Result<(), Fenced> {
+    async fn batch(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), Fenced> {
         let (expected, phase) = (self.state().seq, self.state().phase);
-        let mut turn = Turn::new(store::now().max(self.state().last_at));
+        let mut batch = Batch::new(store::now().max(self.state().last_at));
         let mut replies = Vec::new();
         let mut shows = Vec::new();
-        for report in reports {
-            match report {
-                Report::Wake => self.expire(&mut turn).await,
-                Report::Ended { step, attempt, outcome } => {
-                    self.take(step, attempt, outcome, &mut turn).await
+        for command in commands {
+            match command {
+                Command::Wake => self.expire(&mut batch).await,
+                Command::Ended { step, attempt, outcome } => {
+                    self.take(step, attempt, outcome, &mut batch).await
                 }
-                Report::Slot { step, attempt, slot } => {
+                Command::Slot { step, attempt, slot } => {
                     self.pending -= 1;
-                    self.start(step, attempt, Some(slot), &mut turn).await
+                    self.start(step, attempt, Some(slot), &mut batch).await
                 }
-                Report::Due { step, attempt } => {
+                Command::Due { step, attempt } => {
                     self.pending -= 1;
-                    self.start(step, attempt, None, &mut turn).await
+                    self.start(step, attempt, None, &mut batch).await
                 }
-                Report::Launched { step, attempt, result } => {
+                Command::Launched { step, attempt, result } => {
                     self.pending -= 1;
-                    self.child_launched(step, attempt, result, &mut turn);
+                    self.child_launched(step, attempt, result, &mut batch);
                 }
-                Report::Child { step, attempt } => self.look_at_child(step, attempt, &mut turn).await,
-                Report::FileRequested { step, attempt, path } => {
+                Command::Child { step, attempt } => self.look_at_child(step, attempt, &mut batch).await,
+                Command::FileRequested { step, attempt, path } => {
                     let known = &self.state().files_requested;
                     let fresh = known.len() < FILE_LIMIT && !known.contains(&path);
                     if fresh && self.is_open(step, attempt) {
-                        self.record(&mut turn, EventKind::FileRequested { step, attempt, path });
+                        self.record(&mut batch, EventKind::FileRequested { step, attempt, path });
                     }
                 }
-                Report::Answer { step, decided, reply } => {
-                    match self.answer(step, decided, &mut turn).await {
+                Command::Answer { step, decided, reply } => {
+                    match self.answer(step, decided, &mut batch).await {
                         Ok(()) => replies.push(reply),
                         Err(error) => drop(reply.send(Err(error))),
                     }
                 }
-                Report::Cancel { by, reply } => {
+                Command::Cancel { by, reply } => {
                     if self.state().phase.is_end() {
                         drop(reply.send(Err(has_ended(self.number))));
                     } else {
-                        self.cancel(by, &mut turn);
+                        self.cancel(by, &mut batch);
                         replies.push(reply);
                     }
                 }
                 // Nobody waits for an old one: commits may have been long in coming.
-                Report::Show { reply } if reply.is_closed() => {}
-                Report::Show { reply } => shows.push(reply),
+                Command::Show { reply } if reply.is_closed() => {}
+                Command::Show { reply } => shows.push(reply),
             }
         }
-        self.plan(&mut turn).await;
-        self.finish_turn(expected, phase, turn).await?;
+        self.plan(&mut batch).await;
+        self.commit_batch(expected, phase, batch).await?;
         for reply in replies {
             drop(reply.send(Ok(())));
         }
@@ -329,22 +329,27 @@ impl Conductor {
         Ok(())
     }
 
-    /// Commits what the turn recorded since `expected`, then does what it decided.
-    pub async fn finish_turn(&mut self, expected: u64, phase: Phase, mut turn: Turn) -> Result<(), Fenced> {
-        if !turn.events.is_empty() || self.metadata_is_due() {
+    /// Commits what the batch recorded since `expected`, then does what it decided.
+    pub async fn commit_batch(
+        &mut self,
+        expected: u64,
+        phase: Phase,
+        mut batch: Batch,
+    ) -> Result<(), Fenced> {
+        if !batch.events.is_empty() || self.metadata_is_due() {
             let moved = self.state().phase != phase;
-            let append = self.append(expected, moved, &mut turn);
+            let append = self.append(expected, moved, &mut batch);
             let events = append.events.clone();
             self.commit(append).await?;
             self.channel.committed(&events);
             self.keep_snapshot();
         }
-        self.carry_out(turn);
+        self.carry_out(batch);
         Ok(())
     }
 
     /// Decides until nothing more follows; what it decides is recorded, what it starts is claimed.
-    pub async fn plan(&mut self, turn: &mut Turn) {
+    pub async fn plan(&mut self, batch: &mut Batch) {
         loop {
             let effects = self.planner.decide();
             if effects.is_empty() {
@@ -352,32 +357,32 @@ impl Conductor {
             }
             for effect in effects {
                 match effect {
-                    Effect::Evaluate { step } => self.evaluate(step, turn),
+                    Effect::Evaluate { step } => self.evaluate(step, batch),
                     Effect::Skip { step } => {
                         let reason = "its condition does not hold".to_owned();
-                        self.record(turn, EventKind::Skipped { step, reason });
+                        self.record(batch, EventKind::Skipped { step, reason });
                     }
-                    Effect::MakeReady { step } => self.record(turn, EventKind::Ready { step }),
-                    Effect::ResolveItems { step } => self.resolve_items(step, turn),
-                    Effect::Gather { step, failed } => self.gather(step, failed, turn),
-                    Effect::FailItems { step, error } => self.fail_whole(step, error, turn),
+                    Effect::MakeReady { step } => self.record(batch, EventKind::Ready { step }),
+                    Effect::ResolveItems { step } => self.resolve_items(step, batch),
+                    Effect::Gather { step, failed } => self.gather(step, failed, batch),
+                    Effect::FailItems { step, error } => self.fail_whole(step, error, batch),
                     // Its time limit stands in the run's row, and wakes the run.
                     Effect::AwaitAnswer { .. } => {}
                     Effect::Start { step, attempt, not_before } => match not_before {
-                        Some(at) if at > turn.at => turn.timers.push((step, attempt, at)),
-                        _ => self.start(step, attempt, None, turn).await,
+                        Some(at) if at > batch.at => batch.timers.push((step, attempt, at)),
+                        _ => self.start(step, attempt, None, batch).await,
                     },
-                    Effect::Complete => self.complete(turn),
+                    Effect::Complete => self.complete(batch),
                     Effect::Fail { error, step } => {
-                        self.record(turn, EventKind::Failed { error, step: Some(step) });
+                        self.record(batch, EventKind::Failed { error, step: Some(step) });
                     }
                 }
             }
         }
     }
 
-    /// What the turn writes. The message follows when the phase changed, else at most once a second.
-    pub fn append(&mut self, expected: u64, moved: bool, turn: &mut Turn) -> Append {
+    /// What the batch writes. The message follows when the phase changed, else at most once a second.
+    pub fn append(&mut self, expected: u64, moved: bool, batch: &mut Batch) -> LogAppend {
         let state = self.planner.state();
         let due = moved || self.metadata_at.elapsed() >= METADATA_EVERY;
         let metadata = due.then(|| Arc::new(MessageMetadata::from(state)));
@@ -385,22 +390,22 @@ impl Conductor {
         // A run may ask, or be answered, while its phase stays: inboxes want to know of that, too.
         let asks =
             |event: &Event| matches!(event.kind, EventKind::Waiting { .. } | EventKind::Answered { .. });
-        let told = moved || turn.events.iter().any(asks);
+        let told = moved || batch.events.iter().any(asks);
         if due {
             self.metadata_at = Instant::now();
         }
-        Append {
+        LogAppend {
             run: self.run,
             project: self.project,
             task: self.task,
             message: self.message,
             expected,
-            at: turn.at,
-            events: Arc::new(std::mem::take(&mut turn.events)),
-            contents: Arc::new(std::mem::take(&mut turn.contents)),
+            at: batch.at,
+            events: Arc::new(std::mem::take(&mut batch.events)),
+            contents: Arc::new(std::mem::take(&mut batch.contents)),
             derived: derived(state),
             metadata,
-            output: turn.output.take().map(Arc::from),
+            output: batch.output.take().map(Arc::from),
             subject: told.then(|| Subject::Run {
                 number: self.number,
                 task: self.task,
@@ -439,10 +444,10 @@ impl Conductor {
     }
 
     /// Commits, again and again while the database does not take writes: what a model answered must not be lost.
-    async fn commit(&self, append: Append) -> Result<(), Fenced> {
+    async fn commit(&self, append: LogAppend) -> Result<(), Fenced> {
         let stopping = self.engine.0.runs.stopping();
         loop {
-            let stored = async { self.engine.0.store.append(log::Turn::new(&append)?).await };
+            let stored = async { self.engine.0.store.append(log::LogRow::new(&append)?).await };
             match stored.await {
                 Ok(true) => {
                     if append.derived.wake_at.is_some() {
@@ -452,7 +457,7 @@ impl Conductor {
                 }
                 Ok(false) => return Err(Fenced),
                 Err(error) => {
-                    tracing::error!(run = %self.run, %error, source = ?error, "a turn could not be stored; trying again");
+                    tracing::error!(run = %self.run, %error, source = ?error, "a batch could not be stored; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(COMMIT_RETRY) => {}
                         () = stopping.cancelled() => return Err(Fenced),
@@ -462,18 +467,18 @@ impl Conductor {
         }
     }
 
-    /// Does what the committed turn decided: executes attempts, waits for slots, sets timers.
-    pub fn carry_out(&mut self, turn: Turn) {
-        for Start { step, attempt, client, request, slot, limit } in turn.starts {
+    /// Does what the committed batch decided: executes attempts, waits for slots, sets timers.
+    pub fn carry_out(&mut self, batch: Batch) {
+        for Start { step, attempt, client, request, slot, limit } in batch.starts {
             self.channel.begin(step, attempt);
             let abort = self.ended.child_token();
             self.open.insert(step, abort.clone());
             let (mail, channel) = (self.mail.clone(), self.channel.clone());
-            let paths = self.recipe.outputs[step.index()].writes_files().then(|| self.mail.clone());
+            let paths = self.compiled.outputs[step.index()].writes_files().then(|| self.mail.clone());
             tokio::spawn(async move {
                 let requested = |path| {
                     if let Some(mail) = &paths {
-                        drop(mail.send(Report::FileRequested { step, attempt, path }));
+                        drop(mail.send(Command::FileRequested { step, attempt, path }));
                     }
                 };
                 let call = attempt::call(client, request, limit, &channel, step, attempt, requested);
@@ -486,46 +491,46 @@ impl Conductor {
                 };
                 drop(slot);
                 // Nobody to hear it: the run was forgotten, and its log says what is to be done.
-                drop(mail.send(Report::Ended { step, attempt, outcome }));
+                drop(mail.send(Command::Ended { step, attempt, outcome }));
             });
         }
-        self.pending += turn.waits.len() + turn.timers.len() + turn.children.len();
-        for Wait { step, attempt, limits } in turn.waits {
+        self.pending += batch.waits.len() + batch.timers.len() + batch.children.len();
+        for Wait { step, attempt, limits } in batch.waits {
             let (mail, ended) = (self.mail.clone(), self.ended.clone());
             tokio::spawn(async move {
                 tokio::select! {
-                    slot = limits.acquire() => drop(mail.send(Report::Slot { step, attempt, slot })),
+                    slot = limits.acquire() => drop(mail.send(Command::Slot { step, attempt, slot })),
                     () = ended.cancelled() => {}
                 }
             });
         }
-        for (step, attempt, at) in turn.timers {
+        for (step, attempt, at) in batch.timers {
             let (mail, ended) = (self.mail.clone(), self.ended.clone());
             // Not from the clock: it may have gone back since, and the wait would be as much longer.
-            let wait = Duration::from_millis(at.since(turn.at));
+            let wait = Duration::from_millis(at.since(batch.at));
             tokio::spawn(async move {
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => drop(mail.send(Report::Due { step, attempt })),
+                    () = tokio::time::sleep(wait) => drop(mail.send(Command::Due { step, attempt })),
                     () = ended.cancelled() => {}
                 }
             });
         }
-        for child in turn.children {
+        for child in batch.children {
             self.launch_child(child);
         }
-        for attempt in turn.stops {
+        for attempt in batch.stops {
             self.stop_children(Some(attempt));
         }
         if self.state().phase.is_end() {
             self.ended.cancel();
-            if self.recipe.has_children {
+            if self.compiled.has_children {
                 self.stop_children(None);
             }
         }
     }
 
-    pub fn record(&mut self, turn: &mut Turn, kind: EventKind) {
-        let event = Event { seq: self.state().seq + 1, at: turn.at, kind };
+    pub fn record(&mut self, batch: &mut Batch, kind: EventKind) {
+        let event = Event { seq: self.state().seq + 1, at: batch.at, kind };
         self.planner.apply(&event);
         if let Some(step) = event.kind.step().filter(|step| step.item.is_none()) {
             let status = self.state().steps[step.index()].status;
@@ -533,20 +538,20 @@ impl Conductor {
                 self.outputs.insert(self.state().name(step).to_owned(), Value::Null);
             }
         }
-        turn.events.push(event);
+        batch.events.push(event);
     }
 
-    /// Stores a text with the turn.
-    pub fn keep(&self, turn: &mut Turn, text: String) -> TextRef {
+    /// Stores a text with the batch.
+    pub fn keep(&self, batch: &mut Batch, text: String) -> TextRef {
         let id = ContentId(store::mint());
         let reference = TextRef::new(id, &text);
-        turn.contents.push((id, text));
+        batch.contents.push((id, text));
         reference
     }
 
-    /// Stores the JSON of a value with the turn.
-    pub fn keep_json(&self, turn: &mut Turn, value: &Value) -> TextRef {
-        TextRef { json: true, ..self.keep(turn, value.to_string()) }
+    /// Stores the JSON of a value with the batch.
+    pub fn keep_json(&self, batch: &mut Batch, value: &Value) -> TextRef {
+        TextRef { json: true, ..self.keep(batch, value.to_string()) }
     }
 }
 

@@ -1,23 +1,23 @@
-//! Looking after a live run: one task sees its conductor through.
+//! Looking after a live run: one task sees its actor through.
 //!
-//! A conductor that panics, or that cannot be made, is followed by another one, and after some the run ends as failed:
+//! An actor that panics, or that cannot be made, is followed by another one, and after some the run ends as failed:
 //! truthfully, and without the rest of the server noticing.
 
-use super::conductor::{End, Mailbox, Report};
+use super::actor::{Command, End, Mailbox};
 use crate::{Engine, Error, Result};
 use domain::{error::ErrorClass, event::Failure, id::RunId};
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::sync::mpsc;
 
-/// How many conductors of a run may panic before it is given up.
+/// How many actors of a run may panic before it is given up.
 const PANICS: u32 = 3;
 /// How often in all a run is taken up again by one process; with [`pause_after`], over about three minutes.
 const SETBACKS: u32 = 8;
 
 impl Engine {
     /// Sees `first` through, and if it breaks down takes the run up again, until it has ended or the server stops.
-    pub(super) fn look_after(&self, run: RunId, first: impl Future<Output = Result<End>> + Send + 'static) {
+    pub(super) fn supervise(&self, run: RunId, first: impl Future<Output = Result<End>> + Send + 'static) {
         let engine = self.clone();
         // In a box: the task would have room for it twice.
         let first = Box::pin(first);
@@ -45,7 +45,7 @@ impl Engine {
                         }
                     }
                     Err(_) => {
-                        tracing::error!(%run, "a run's conductor panicked");
+                        tracing::error!(%run, "a run's actor panicked");
                         panics += 1;
                         if panics >= PANICS || setbacks >= SETBACKS {
                             let why = "the server failed at this run again and again; its log says why";
@@ -53,7 +53,7 @@ impl Engine {
                         }
                     }
                 }
-                // Registered before the pause, so that nobody else takes it up; reports wait in the mailbox.
+                // Registered before the pause, so that nobody else takes it up; commands wait in the mailbox.
                 let (mail, mailbox) = mpsc::unbounded_channel();
                 if !engine.0.runs.succeed(run, &mail) {
                     return;
@@ -80,27 +80,27 @@ impl Engine {
     }
 }
 
-/// Conducts a run from where its log ends.
+/// Works on a run from where its log ends.
 pub(super) async fn take_up(
     engine: Engine,
     run: RunId,
-    mail: mpsc::UnboundedSender<Report>,
+    mail: mpsc::UnboundedSender<Command>,
     mailbox: Mailbox,
 ) -> Result<End> {
-    let turn = engine.0.runs.taking_up.acquire().await;
+    let batch = engine.0.runs.taking_up.acquire().await;
     let stopping = engine.0.runs.stopping();
     // Nothing begins when the server is about to stop: it would only be interrupted.
     if stopping.is_cancelled() {
         engine.0.runs.forget_closed(run);
         return Ok(End::Stopped);
     }
-    let mut conductor = engine.load(run, mail).await?;
-    drop(turn);
-    conductor.stop_if_orphaned().await?;
-    if !stopping.is_cancelled() && conductor.resume().await.is_err() && !stopping.is_cancelled() {
+    let mut actor = engine.load(run, mail).await?;
+    drop(batch);
+    actor.stop_if_orphaned().await?;
+    if !stopping.is_cancelled() && actor.resume().await.is_err() && !stopping.is_cancelled() {
         return Ok(End::Fenced);
     }
-    Ok(conductor.conduct(mailbox).await)
+    Ok(actor.work(mailbox).await)
 }
 
 /// 0.1 s, four times as long with each setback, at most a minute.
