@@ -468,9 +468,9 @@ async fn a_caller_who_hangs_up_leaves_no_run_behind() {
     }
 }
 
-/// A run whose conductor panics each time is taken up again, then ends as failed; the server goes on.
+/// A run whose actor panics each time is taken up again, then ends as failed; the server goes on.
 #[tokio::test]
-async fn a_run_that_breaks_its_conductor_ends_as_failed() {
+async fn a_run_that_breaks_its_actor_ends_as_failed() {
     let stage = Stage::new().await;
     stage.models.script(vec![Rule::text("held").hold(0).last_user("REPORT"), Rule::text("ok")]);
     let key = stage.template(THREE_STEPS).await;
