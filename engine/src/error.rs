@@ -56,6 +56,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match crate::store::why_no_write(&error) {
             Some(why) => Self::Unavailable(format!("nothing can be stored just now: {why}")),
+            None if crate::store::is_passing(&error) => {
+                tracing::error!(%error, "the database cannot be used");
+                Self::Unavailable("the database cannot be used just now; try again in a while".to_owned())
+            }
             None => Self::Internal(Box::new(error)),
         }
     }

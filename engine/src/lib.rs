@@ -58,6 +58,7 @@ struct Inner {
     accounts: accounts::Accounts,
     secrets: secrets::Vault,
     models: providers::Models,
+    prompts: models::PromptBudget,
     prices: prices::Prices,
     runs: runs::Runs,
     live: live::Hub,
@@ -79,10 +80,22 @@ impl Engine {
         let runs = runs::Runs::new().map_err(StartError::Seed)?;
         let (serve, seed_demo) = (config.serve, config.seed_demo);
         let accounts = accounts::Accounts::new();
+        let prompts = models::PromptBudget::new(models::PromptBudget::DEFAULT);
         let (live, presence, rendered) =
             (live::Hub::default(), presence::Presence::default(), markdown::Rendered::new());
-        let inner =
-            Inner { folder, store, accounts, secrets, models, prices, runs, live, presence, rendered };
+        let inner = Inner {
+            folder,
+            store,
+            accounts,
+            secrets,
+            models,
+            prompts,
+            prices,
+            runs,
+            live,
+            presence,
+            rendered,
+        };
         let engine = Self(Arc::new(inner));
         if seed_demo {
             seed::demo(&engine).await.map_err(StartError::Seed)?;
@@ -97,6 +110,7 @@ impl Engine {
     /// Stops taking commands and executing; unfinished runs go on at the next start.
     pub async fn shutdown(&self) {
         self.0.runs.stop().await;
+        self.forget_takes().await;
         self.0.models.stop().await;
         self.0.store.close().await;
     }

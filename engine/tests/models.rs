@@ -357,8 +357,7 @@ fn settings_that_cannot_work_are_refused_at_once() {
 #[test]
 fn a_request_reads_well_as_the_text_of_an_event() {
     let request = ModelRequest { max_tokens: Some(5), ..ModelRequest::new("m", "Hi") };
-    let json =
-        serde_json::json!({"model": "m", "turns": [{"author": "user", "text": "Hi"}], "maxTokens": 5});
+    let json = serde_json::json!({"model": "m", "turns": [{"author": "user", "text": "Hi"}], "maxTokens": 5});
     assert_eq!(serde_json::to_value(&request).unwrap(), json);
     assert_eq!(serde_json::from_value::<ModelRequest>(json).unwrap(), request);
 }

@@ -11,6 +11,7 @@
 mod evaluate;
 mod filters;
 mod sandbox;
+mod step_reads;
 mod syntax;
 mod walk;
 

@@ -40,11 +40,14 @@ impl RunState {
 /// How long to wait before retry `nth`: exponential, with `jitter` from 0 to 1 taking away up to half of it, and never
 /// less than what the provider asked for, up to an hour.
 pub fn backoff(nth: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
-    if nth == 0 {
-        return Duration::ZERO;
-    }
-    let full = FIRST_WAIT.saturating_mul(1 << (nth - 1).min(16)).min(LONGEST_WAIT);
-    let own = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+    let own = match nth.checked_sub(1) {
+        // An interruption: nothing has shown that waiting helps.
+        None => Duration::ZERO,
+        Some(before) => {
+            let full = FIRST_WAIT.saturating_mul(1 << before.min(16)).min(LONGEST_WAIT);
+            full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+        }
+    };
     own.max(retry_after.unwrap_or_default().min(LONGEST_ASKED))
 }
 
@@ -54,6 +57,8 @@ mod tests {
 
     #[test]
     fn waits_grow_obey_the_provider_and_end() {
+        assert_eq!(backoff(0, 0.0, None), Duration::ZERO);
+        assert_eq!(backoff(0, 0.5, Some(Duration::from_secs(1))), Duration::from_secs(1));
         assert_eq!(backoff(1, 0.0, None), Duration::from_millis(500));
         assert_eq!(backoff(3, 1.0, None), Duration::from_secs(1));
         assert_eq!(backoff(u32::MAX, 0.0, None), LONGEST_WAIT);

@@ -7,6 +7,7 @@
 //! An answer counts only when it says why it ended. A stream that merely stops, an answer with nothing in it, a web
 //! page in place of an answer: each is a [`ModelError`] with a class.
 
+mod budget;
 mod client;
 mod error;
 mod event;
@@ -18,6 +19,7 @@ mod request;
 mod stream;
 mod wire_error;
 
+pub use budget::{PromptBudget, PromptPermit};
 pub use client::{ModelClient, ModelStream, ProviderClient};
 pub use error::ModelError;
 pub use event::{FinishReason, ModelEvent};

@@ -40,6 +40,14 @@ impl ModelRequest {
     }
 }
 
+impl ModelRequest {
+    /// Bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        let system = self.system.as_ref().map_or(0, String::len);
+        system + self.messages.iter().map(|message| message.text.len()).sum::<usize>()
+    }
+}
+
 /// One message of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {

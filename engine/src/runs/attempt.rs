@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout_at};
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// A model that says nothing for this long has stalled.
 const SILENCE: Duration = Duration::from_secs(120);
+/// How long to wait before a call that panicked is tried again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// The longest answer that is kept, in bytes.
 const LONGEST: usize = 50 * 1024 * 1024;
 
@@ -48,9 +50,10 @@ impl From<ModelError> for CallFailure {
 }
 
 impl CallFailure {
-    /// Our own fault, so it is treated like an interruption: tried again, but not for ever.
+    /// The server's own fault, so it is treated like an interruption: tried again after a while, but not for ever.
     pub fn panicked() -> Self {
-        Self::new(ErrorClass::Interrupted, "the server failed while this attempt ran")
+        let failure = Self::new(ErrorClass::Interrupted, "the server failed while this attempt ran");
+        Self { retry_after: Some(AFTER_PANIC), ..failure }
     }
 
     fn new(class: ErrorClass, message: impl Into<String>) -> Self {

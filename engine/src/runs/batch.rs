@@ -1,22 +1,37 @@
-//! What one batch of a run adds to its log, and what is to be done once that is committed.
+//! What one batch adds to a run's log, and what is to be done once that is committed.
 
 use crate::{
-    models::{ModelClient, ModelRequest, ProviderLimits, Slot},
+    models::{ModelClient, ModelRequest, PromptPermit, ProviderLimits, Slot},
     store::runs::Derived,
 };
 use domain::{
-    event::Event,
+    event::{Event, EventKind},
     file::FilePath,
     id::{ContentId, StepRunId, Timestamp},
     key::{RoleKey, TemplateKey},
     run::RunState,
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::OwnedMutexGuard;
+
+/// A batch that has started so many calls is committed before the next is planned, and
+const MOST_STARTS: usize = 64;
+/// one that has rendered so much text (bytes), and
+const MOST_TEXT: usize = 8 * 1024 * 1024;
+/// one that has been planned for so long: other runs wait for their commits, and people for Stop.
+const LONGEST: Duration = Duration::from_millis(50);
 
 /// Everything that happened to a run between two commits.
 pub(super) struct Batch {
     pub at: Timestamp,
+    began: Instant,
+    /// Bytes of the contents.
+    text: usize,
     pub events: Vec<Event>,
     pub contents: Vec<(ContentId, String)>,
     pub starts: Vec<Start>,
@@ -25,8 +40,10 @@ pub(super) struct Batch {
     pub children: Vec<ChildStart>,
     /// Attempts whose child runs are to be stopped.
     pub stops: Vec<(StepRunId, u32)>,
-    /// Files that it wrote, which nobody else sees yet.
-    pub written: BTreeMap<FilePath, String>,
+    /// Contents of the files that it wrote, which the store does not have yet.
+    pub written: BTreeMap<FilePath, ContentId>,
+    /// Held from reading the conversation's files until what was made of them is committed.
+    pub files_guard: Option<OwnedMutexGuard<()>>,
     /// The run's output in full, when this batch ends it.
     pub output: Option<String>,
 }
@@ -38,7 +55,10 @@ pub(super) struct Start {
     pub client: Arc<dyn ModelClient>,
     pub request: ModelRequest,
     pub slot: Slot,
+    pub permit: PromptPermit,
     pub limit: Duration,
+    /// Which content of each file the model is shown.
+    pub shown: BTreeMap<FilePath, ContentId>,
 }
 
 /// A claimed attempt that is a run of its own.
@@ -55,12 +75,15 @@ pub(super) struct Wait {
     pub step: StepRunId,
     pub attempt: u32,
     pub limits: Arc<ProviderLimits>,
+    pub permit: Option<PromptPermit>,
 }
 
 impl Batch {
     pub fn new(at: Timestamp) -> Self {
         Self {
             at,
+            began: Instant::now(),
+            text: 0,
             events: Vec::new(),
             contents: Vec::new(),
             starts: Vec::new(),
@@ -69,19 +92,59 @@ impl Batch {
             children: Vec::new(),
             stops: Vec::new(),
             written: BTreeMap::new(),
+            files_guard: None,
             output: None,
         }
+    }
+
+    /// Whether it is to be committed before anything more is planned.
+    pub fn is_full(&self) -> bool {
+        self.starts.len() + self.children.len() >= MOST_STARTS
+            || self.text >= MOST_TEXT
+            || self.began.elapsed() >= LONGEST
+    }
+
+    pub fn add_content(&mut self, id: ContentId, text: String) {
+        self.text += text.len();
+        self.contents.push((id, text));
+    }
+
+    /// A text that is not stored yet.
+    pub fn content(&self, id: ContentId) -> Option<&str> {
+        self.contents.iter().rev().find(|(content, _)| *content == id).map(|(_, text)| text.as_str())
+    }
+
+    /// Whether the run got any further: claims and interruptions alone may be the beginning of the same end.
+    pub fn makes_progress(&self) -> bool {
+        self.events.iter().any(|event| {
+            matches!(
+                event.kind,
+                EventKind::Finished { .. }
+                    | EventKind::Answered { .. }
+                    | EventKind::Gathered { .. }
+                    | EventKind::Skipped { .. }
+                    | EventKind::Waiting { .. }
+                    | EventKind::ChildLaunched { .. }
+                    | EventKind::StepFailed { .. }
+                    | EventKind::TimedOut { .. }
+                    | EventKind::Completed { .. }
+                    | EventKind::Failed { .. }
+                    | EventKind::Cancelled { .. }
+            )
+        })
     }
 }
 
 pub(super) fn derived(state: &RunState) -> Derived {
+    let limit = next_limit(state);
     Derived {
         status: state.status(),
         warnings: state.warnings.len() as u32,
         error: state.error.as_ref().map(|failure| failure.error.message.clone()),
         usage: state.usage,
         finished_at: state.finished_at,
-        wake_at: next_limit(state),
+        wake_at: limit.map(|(at, _)| at),
+        wake_from: limit.map(|(_, from)| from),
         asked_at: newest_question(state),
     }
 }
@@ -92,13 +155,17 @@ fn newest_question(state: &RunState) -> Option<Timestamp> {
     asked.map(|question| question.asked_at).max()
 }
 
-/// When the next time limit comes of a step that nothing in memory waits for: a question's, or a child run's.
-fn next_limit(state: &RunState) -> Option<Timestamp> {
-    let asked = state.waiting.iter().filter_map(|id| state.step_run(*id)?.question.as_ref()?.until);
+/// When the next time limit comes of a step that nothing in memory waits for, a question's or a child run's; and since
+/// when it runs.
+fn next_limit(state: &RunState) -> Option<(Timestamp, Timestamp)> {
+    let asked = state.waiting.iter().filter_map(|id| {
+        let question = state.step_run(*id)?.question.as_ref()?;
+        Some((question.until?, question.asked_at))
+    });
     let called = state.calling.iter().filter_map(|id| {
         let limit = state.plan.steps.get(id.index())?.timeout_ms?;
         let began = state.step_run(*id)?.open_attempt()?.started_at;
-        Some(Timestamp(began.0.saturating_add_unsigned(limit)))
+        Some((Timestamp(began.0.saturating_add_unsigned(limit)), began))
     });
     asked.chain(called).min()
 }

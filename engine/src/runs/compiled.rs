@@ -1,15 +1,15 @@
 //! What a run executes: a template version, compiled, and shared by all runs of it.
 
-use super::output::OutputForm;
+use super::{output::OutputForm, values::StepReads};
 use crate::{Engine, Error, Result, store::versions};
 use domain::{
-    expression::Evaluator,
+    expression::{Evaluator, Reads},
     id::TemplateId,
     plan::{Body, Plan},
     schema::{Schema, SchemaError},
     template::{self, Format, Template},
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The key of the built-in template that free text runs as.
@@ -29,12 +29,11 @@ pub(super) struct CompiledTemplate {
     pub input: Option<Result<Schema, SchemaError>>,
     /// Free text: its prompt carries the conversation.
     pub is_ask: bool,
-    /// Some step of it writes files, and is shown those that are there.
-    pub writes_files: bool,
     /// Some step of it is a run of its own.
     pub has_children: bool,
-    /// Some expression of it may read `context.conversation`.
-    pub reads_conversation: bool,
+    /// Per step, and of the output: what they read.
+    pub reads: Vec<StepReads>,
+    pub output_reads: StepReads,
     /// Some expression of it may loop: then even a small input can keep it busy up to its limit, about a second.
     loops: bool,
 }
@@ -42,15 +41,22 @@ pub(super) struct CompiledTemplate {
 impl CompiledTemplate {
     pub fn new(template: Template) -> Result<Self> {
         let plan = template::compile(&template).map_err(Error::Invalid)?;
+        Self::with_plan(template, Arc::new(plan))
+    }
+
+    /// What a run goes on with whose plan was made before: today's compiler may be stricter.
+    pub fn with_plan(template: Template, plan: Arc<Plan>) -> Result<Self> {
         let outputs = OutputForm::all(&template)?;
         let is_ask = template.key.as_ref() == ASK;
-        // A text search may load the conversation where no expression reads it, never the other way round.
         let text = template.to_json();
-        let reads_conversation = is_ask || text.contains("conversation");
         let loops = text.contains("{%") || text.contains("range");
-        let writes_files = outputs.iter().any(OutputForm::writes_files);
         let has_children = plan.steps.iter().any(|step| step.body == Body::Template);
-        let (plan, evaluator) = (Arc::new(plan), Evaluator::of(&template));
+        let evaluator = Evaluator::of(&template);
+        let names: Names = (0..).zip(&plan.steps).map(|(index, step)| (step.name.as_str(), index)).collect();
+        let reads =
+            template.steps.iter().map(|step| step_reads(&template, &names, Reads::of_step(step, &plan)));
+        let reads = reads.collect();
+        let output_reads = step_reads(&template, &names, Reads::of_output(&template, &plan));
         let input = template.input.as_ref().map(Schema::new);
         Ok(Self {
             template,
@@ -59,9 +65,9 @@ impl CompiledTemplate {
             evaluator,
             input,
             is_ask,
-            writes_files,
             has_children,
-            reads_conversation,
+            reads,
+            output_reads,
             loops,
         })
     }
@@ -85,6 +91,21 @@ impl CompiledTemplate {
     }
 }
 
+/// The indexes of the steps, by name.
+type Names<'p> = HashMap<&'p str, u32>;
+
+fn step_reads(template: &Template, names: &Names<'_>, reads: Reads) -> StepReads {
+    let mut found = StepReads { conversation: reads.conversation(), ..StepReads::default() };
+    let maps = template.steps.iter().any(|step| !step.output_mapping.is_empty());
+    for key in reads.context_keys {
+        found.outputs.extend(names.get(key.as_str()));
+        if maps {
+            found.mapped.push(key);
+        }
+    }
+    found
+}
+
 impl Engine {
     /// A stored version, or the built-in template when `id` is none. Versions are immutable, so they are cached.
     pub(super) async fn compiled(
@@ -104,5 +125,19 @@ impl Engine {
         let compiled = Arc::new(compiled.await.map_err(Error::internal)??);
         self.0.runs.compiled_templates.insert((id, version), compiled.clone());
         Ok(compiled)
+    }
+
+    /// As [`compiled`](Self::compiled), by a plan that was made before.
+    pub(super) async fn compiled_as_planned(
+        &self,
+        id: Option<TemplateId>,
+        version: u32,
+        plan: &Arc<Plan>,
+    ) -> Result<Arc<CompiledTemplate>> {
+        let Some(id) = id else { return Ok(self.0.runs.ask.clone()) };
+        let template = versions::template(self.0.store.read(), id, version).await?;
+        let template =
+            template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
+        CompiledTemplate::with_plan(template, plan.clone()).map(Arc::new)
     }
 }

@@ -12,7 +12,6 @@ use domain::{
     key::ProjectKey,
     view::{FileText, FileVersion},
 };
-use std::collections::BTreeMap;
 
 impl Engine {
     /// What the run wrote: the last version of each file, by path.
@@ -83,15 +82,6 @@ impl Engine {
             None => None,
         };
         Ok(FileText { file, text, before, versions })
-    }
-
-    /// The texts of files, by path.
-    pub(super) async fn files_of(&self, versions: Vec<FileVersion>) -> Result<BTreeMap<FilePath, String>> {
-        let mut texts = BTreeMap::new();
-        for file in versions {
-            texts.insert(file.path, files::body(self.0.store.read(), file.content).await?);
-        }
-        Ok(texts)
     }
 
     async fn viewed(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunRow> {

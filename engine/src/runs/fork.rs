@@ -6,7 +6,6 @@ use super::{
     actor::RunActor,
     batch::Batch,
     compiled::CompiledTemplate,
-    items::ItemValues,
     launch::{LaunchRequest, checked_key, request_digest},
     output::Output,
     user_message,
@@ -282,12 +281,7 @@ impl RunActor {
                 }
                 Reused::Items { list, outputs } => {
                     self.record(batch, EventKind::Ready { step });
-                    let list = Value::Array(list);
-                    let items = self.keep_json(batch, &list);
-                    let Value::Array(list) = list else { continue };
-                    let count = list.len() as u32;
-                    self.items.insert(step.step, ItemValues::new(list));
-                    self.record(batch, EventKind::ItemsResolved { step, count, items });
+                    self.set_list(step, list, batch);
                     for (item, output) in outputs {
                         self.take_over(StepRunId { step: step.step, item: Some(item) }, output, batch);
                     }
@@ -298,7 +292,7 @@ impl RunActor {
 
     fn take_over(&mut self, step: StepRunId, output: Output, batch: &mut Batch) {
         let reference = self.keep_output(batch, &output);
-        self.hold(step, output.value);
+        self.hold(step, output.text.len(), output.value);
         self.record(batch, EventKind::Reused { step, output: reference });
     }
 }

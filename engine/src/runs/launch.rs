@@ -2,14 +2,14 @@
 
 use super::{
     Launch, Subject,
-    actor::{Command, Mailbox, RunActor},
+    actor::RunActor,
     batch::{Batch, ChildStart},
+    body::child::CallerFrame,
     branch::LaunchPosition,
-    child::CallerFrame,
     compiled::ASK,
+    facts::RunFacts,
     fork::ReusedSteps,
-    load::EARLIER,
-    mapped::Mapped,
+    mailbox::{Mailbox, MailboxSender},
     prepare::PreparedLaunch,
     user_message,
 };
@@ -17,9 +17,8 @@ use crate::{
     Engine, Error, Result, User,
     projects::allowed,
     store::{
-        self, changes, files,
+        self, changes,
         launches::Beginning,
-        messages,
         runs::{self, CallerKey, NewRun, RunRow, Snapshot},
         versions,
     },
@@ -36,12 +35,8 @@ use domain::{
 use futures::FutureExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
+use tokio::sync::mpsc;
 
 const IDEMPOTENCY_KEY_LIMIT: usize = 200;
 /// How many of the steps that begin a run are asked how long their queue is.
@@ -183,7 +178,7 @@ impl Engine {
     async fn store_launch(
         self,
         unstored: UnstoredRun,
-        mail: mpsc::UnboundedSender<Command>,
+        mail: MailboxSender,
         mailbox: Mailbox,
     ) -> Result<Launched> {
         let UnstoredRun { mut actor, new, request, roles } = unstored;
@@ -204,7 +199,7 @@ impl Engine {
         let events = append.events.clone();
         let (run, message, task_id, project, branch) =
             (new.id, new.message, new.task, new.project, new.branch);
-        let limited = append.derived.wake_at.is_some();
+        let (at, wake_at) = (append.at, append.derived.wake_at);
         let subject = append.subject.take().unwrap_or(domain::view::Subject::Run {
             number: RunNumber(0),
             task: task_id,
@@ -221,9 +216,10 @@ impl Engine {
             self.0.runs.forget(run, &actor.mail);
         }
         if let Some(number) = stored? {
-            actor.number = number;
-            if limited {
-                self.0.runs.alarm.notify_one();
+            actor.facts.number = number;
+            if wake_at.is_some() {
+                actor.limit = wake_at;
+                self.0.runs.timers.set(run, at, wake_at);
             }
             actor.channel.committed(&events);
             actor.carry_out(batch);
@@ -283,23 +279,12 @@ impl Engine {
         prepared: &PreparedLaunch,
         launch: &Launch,
         request: &LaunchRequest,
-        mail: mpsc::UnboundedSender<Command>,
+        mail: MailboxSender,
     ) -> Result<(RunActor, NewRun)> {
         let user_message = MessageId(store::mint());
         let (run, message) = (RunId(store::mint()), MessageId(store::mint()));
         let task = request.task.unwrap_or_else(|| TaskId(store::mint()));
         let place: LaunchPosition = self.place(request.task, launch).await?;
-        let db = self.0.store.read();
-        let earlier = if prepared.compiled.reads_conversation && request.task.is_some() {
-            messages::earlier(db, task, &place.path, user_message, EARLIER).await?
-        } else {
-            Vec::new()
-        };
-        let files = if prepared.compiled.writes_files && request.task.is_some() {
-            self.files_of(files::newest(db, task, &place.path).await?).await?
-        } else {
-            BTreeMap::new()
-        };
         let roles =
             prepared.role_versions.iter().map(|(step, role)| (*step, (role.id, role.version))).collect();
         let caller = request.caller.as_ref();
@@ -328,38 +313,23 @@ impl Engine {
             replaces: place.replaces,
             at: store::now(),
         };
-        let actor = RunActor {
-            engine: self.clone(),
+        let facts = RunFacts {
             run,
             number: RunNumber(0),
             project: prepared.project,
             task,
             message,
+            question: user_message,
             user: request.user,
             by: request.by.clone(),
             caller,
             depth,
             role_assignments: launch.role_assignments.clone(),
-            compiled: prepared.compiled.clone(),
-            roles: prepared.role_versions.clone(),
-            input: prepared.input.clone(),
-            conversation: serde_json::to_value(&earlier).map_err(Error::internal)?,
-            earlier,
-            outputs: BTreeMap::new(),
-            mapped: Mapped::default(),
-            items: HashMap::new(),
-            files,
             path: place.path_of(user_message),
-            planner: Planner::new(RunState::default()),
-            channel: self.0.live.channel(run),
-            mail,
-            open: HashMap::new(),
-            pending: 0,
-            metadata_at: Instant::now(),
-            metadata_stale: false,
-            snapshot_at: 0,
-            ended: CancellationToken::new(),
         };
+        let planner = Planner::new(RunState::default());
+        let (compiled, roles) = (prepared.compiled.clone(), prepared.role_versions.clone());
+        let actor = RunActor::new(self, facts, compiled, roles, prepared.input.clone(), planner, mail);
         Ok((actor, new))
     }
 
@@ -409,9 +379,9 @@ impl RunActor {
         parent: Option<Parent>,
         caller: Option<&CallerFrame>,
     ) -> Result<()> {
-        let input = serde_json::to_string(&self.input).map_err(Error::internal)?;
+        let input = serde_json::to_string(&self.values.input).map_err(Error::internal)?;
         let reference = domain::event::TextRef::new(new.snapshot.input, &input);
-        batch.contents.push((new.snapshot.input, input));
+        batch.add_content(new.snapshot.input, input);
         let (template, plan) = (new.template.clone(), self.compiled.plan.clone());
         let by = new.by.clone();
         let caller = caller.map(|caller| Caller {

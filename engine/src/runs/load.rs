@@ -1,26 +1,30 @@
 //! Taking up a run from its log: after a restart, or when the fence said that memory was stale.
 
 use super::{
-    actor::{Command, RunActor},
+    actor::RunActor,
     batch::{Batch, derived},
-    items::ItemValues,
-    mapped::Mapped,
+    body,
+    commit::CommitError,
+    compiled::CompiledTemplate,
+    facts::RunFacts,
+    mailbox::{Command, MailboxSender},
+    plan::Queue,
+    values::Values,
 };
 use crate::{
     Engine, Error, Result, store,
     store::{
-        branches, files,
+        branches,
         log::{self, LogAppend},
-        messages,
         runs::{self, CallerKey},
-        snapshots, versions,
+        snapshots,
+        versions::{self, RoleVersion},
     },
 };
 use domain::{
-    error::ErrorClass,
-    event::{Event, EventKind, Failure, TextRef},
-    id::{RunId, StepRunId, TemplateId},
-    run::{MessageMetadata, Planner, RunState, StepStatus},
+    event::{Event, EventKind, Failure},
+    id::{RunId, StepRunId, TemplateId, Timestamp},
+    run::{MessageMetadata, Planner, RunState},
     view::Subject,
 };
 use serde_json::Value;
@@ -28,7 +32,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How many events are read from the log at once.
@@ -50,13 +54,25 @@ impl Engine {
     }
 
     /// Everything that working on the run takes. Attempts that were open are recorded as interrupted in its first batch.
-    pub(super) async fn load(&self, run: RunId, mail: mpsc::UnboundedSender<Command>) -> Result<RunActor> {
+    pub(super) async fn load(&self, run: RunId, mail: MailboxSender) -> Result<RunActor> {
         let db = self.0.store.read();
         let row = runs::by_id(db, run).await?.ok_or_else(|| Error::not_found("run", run))?;
         let summary = row.summary()?;
         let snapshot = row.snapshot.0.clone();
-        let compiled = self.compiled(row.template_id.map(TemplateId), summary.template.version).await?;
         let state = self.replay(run).await?;
+        let compiled = match self.compiled(row.template_id.map(TemplateId), summary.template.version).await {
+            // Today's compiler may refuse what an earlier one took: the run goes on by the plan that it began with.
+            Err(Error::Invalid(problems)) => {
+                tracing::warn!(%run, ?problems, "a live run's template is not valid any more");
+                self.compiled_as_planned(
+                    row.template_id.map(TemplateId),
+                    summary.template.version,
+                    &state.plan,
+                )
+                .await?
+            }
+            compiled => compiled?,
+        };
         let mut roles = BTreeMap::new();
         for (step, (id, version)) in snapshot.roles {
             let role = versions::role(db, id, version).await?;
@@ -66,51 +82,24 @@ impl Engine {
         let input = self.stored_text(run, snapshot.input).await?;
         let input = serde_json::from_str(&input).map_err(Error::internal)?;
         let branch = self.branch_of(summary.task, snapshot.message).await?;
-        let path = branches::path(db, branch).await?;
-        let earlier = if compiled.reads_conversation {
-            messages::earlier(db, summary.task, &path, snapshot.message, EARLIER).await?
-        } else {
-            Vec::new()
-        };
-        let files = if compiled.writes_files {
-            self.files_of(files::newest(db, summary.task, &path).await?).await?
-        } else {
-            BTreeMap::new()
-        };
-        let mut actor = RunActor {
-            engine: self.clone(),
+        let facts = RunFacts {
             run,
             number: summary.number,
             project: row.project(),
             task: summary.task,
             message: summary.message,
+            question: snapshot.message,
             user: row.user(),
             by: summary.by,
             caller: row.caller(),
             depth: snapshot.depth,
             role_assignments: snapshot.role_assignments,
-            conversation: serde_json::to_value(&earlier).map_err(Error::internal)?,
-            compiled,
-            roles,
-            input,
-            earlier,
-            outputs: BTreeMap::new(),
-            mapped: Mapped::default(),
-            items: HashMap::new(),
-            files,
-            path,
-            channel: self.0.live.channel(run),
-            mail,
-            open: HashMap::new(),
-            pending: 0,
-            metadata_at: Instant::now(),
-            // The last second before the process ended may be missing in it.
-            metadata_stale: true,
-            ended: CancellationToken::new(),
-            snapshot_at: state.seq,
-            planner: Planner::new(state),
+            path: branches::path(db, branch).await?,
         };
-        actor.read_outputs().await?;
+        let mut actor = RunActor::new(self, facts, compiled, roles, input, Planner::new(state), mail);
+        // The last second before the process ended may be missing in it.
+        actor.metadata_stale = true;
+        actor.note_writers();
         Ok(actor)
     }
 
@@ -146,6 +135,7 @@ impl Engine {
             events: events.clone(),
             contents: Arc::default(),
             derived: derived(&state),
+            progress: true,
             metadata: Some(Arc::new(MessageMetadata::from(&state))),
             output: None,
             subject: Some(Subject::Run {
@@ -173,68 +163,56 @@ impl Engine {
 }
 
 impl RunActor {
-    async fn read_outputs(&mut self) -> Result<()> {
-        for index in 0..self.state().steps.len() {
-            let step = &self.state().steps[index];
-            let name = self.state().plan.steps[index].name.clone();
-            let output = match (step.status, step.output.clone()) {
-                (StepStatus::Completed, Some(output)) => {
-                    let output = self.read_output(index, &output).await?;
-                    // It succeeded when the step finished, and expressions are pure.
-                    let planned = &self.compiled.template.steps[index];
-                    let mapped =
-                        self.compiled.evaluator.output_mapping(planned, &output).map_err(Error::internal)?;
-                    self.mapped.write(&self.compiled.plan, index, mapped);
-                    output
-                }
-                (StepStatus::Skipped | StepStatus::Failed, _) => Value::Null,
-                _ => {
-                    self.read_items(index).await?;
-                    continue;
-                }
-            };
-            self.outputs.insert(name, output);
-        }
-        Ok(())
-    }
-
-    async fn read_output(&self, step: usize, output: &TextRef) -> Result<Value> {
-        let text = self.engine.stored_text(self.run, output.id).await?;
-        self.compiled.outputs[step].of_stored(output.json, text)
-    }
-
-    /// The items of a step that is under way.
-    async fn read_items(&mut self, step: usize) -> Result<()> {
-        let Some(items) = self.state().steps[step].items.clone() else { return Ok(()) };
-        let list = self.engine.stored_text(self.run, items.list.id).await?;
-        let mut values = ItemValues::new(serde_json::from_str(&list).map_err(Error::internal)?);
-        for (run, output) in items.runs.iter().zip(&mut values.outputs) {
-            if let Some(reference) = &run.output {
-                *output = self.read_output(step, reference).await?;
-            }
-        }
-        self.items.insert(step as u32, values);
-        Ok(())
-    }
-
-    /// Attempts that a process left open: it is gone, so they will never end by themselves.
-    pub(super) fn interrupt(&mut self, batch: &mut Batch) {
-        let open = open_attempts(self.state()).filter(|(step, _)| !self.is_child(*step));
-        for (step, attempt) in open.collect::<Vec<_>>() {
-            let failure = Failure::new(ErrorClass::Interrupted, "the server stopped while this attempt ran");
-            self.fail(step, attempt, failure, None, false, batch);
+    /// An actor for a run whose state is known.
+    pub(super) fn new(
+        engine: &Engine,
+        facts: RunFacts,
+        compiled: Arc<CompiledTemplate>,
+        roles: BTreeMap<u32, Arc<RoleVersion>>,
+        input: Value,
+        planner: Planner,
+        mail: MailboxSender,
+    ) -> Self {
+        Self {
+            engine: engine.clone(),
+            channel: engine.0.live.channel(facts.run),
+            facts,
+            compiled,
+            roles,
+            values: Values::new(input),
+            snapshot_at: planner.state().seq,
+            limit: derived(planner.state()).wake_at,
+            progressed: false,
+            planner,
+            queue: Queue::default(),
+            mail,
+            open: HashMap::new(),
+            pending: 0,
+            metadata_at: Instant::now(),
+            metadata_stale: false,
+            ended: CancellationToken::new(),
         }
     }
 
-    /// The first batch of a run that was taken up.
-    pub(super) async fn resume(&mut self) -> Result<(), super::actor::Fenced> {
+    /// The first batch of a run that was taken up: what a process left open is interrupted, joined again, or waits on.
+    pub(super) async fn resume(&mut self) -> Result<(), CommitError> {
         let (expected, phase) = (self.state().seq, self.state().phase);
         let mut batch = Batch::new(store::now().max(self.state().last_at));
-        self.interrupt(&mut batch);
-        self.rejoin_children(&mut batch).await;
-        self.expire(&mut batch).await;
+        for (step, attempt) in open_attempts(self.state()).collect::<Vec<_>>() {
+            body::found_open(self, step, attempt, &mut batch).await;
+        }
+        self.stop_stray_children().await;
+        self.expire(batch.at, &mut batch).await;
         self.plan(&mut batch).await;
         self.commit_batch(expected, phase, batch).await
+    }
+
+    /// What the time limits decide that have come by `now`.
+    pub(super) async fn expire(&mut self, now: Timestamp, batch: &mut Batch) {
+        let waiting = self.state().waiting.iter().chain(&self.state().calling);
+        for step in waiting.copied().collect::<Vec<_>>() {
+            body::deadline(self, step, now, batch).await;
+        }
     }
 }
 

@@ -26,6 +26,27 @@ impl Mapped {
         }
     }
 
+    /// As [`write`](Self::write), of names whose values are evaluated when they are read.
+    pub fn note(&mut self, plan: &Plan, step: usize, names: impl IntoIterator<Item = String>) {
+        let writer = (plan.steps[step].wave, step);
+        for name in names {
+            if self.writers.get(&name).is_none_or(|before| *before <= writer) {
+                self.values.remove(&name);
+                self.writers.insert(name, writer);
+            }
+        }
+    }
+
+    /// The step whose output the name's value has to be evaluated from.
+    pub fn missing(&self, name: &str) -> Option<usize> {
+        let (_, step) = self.writers.get(name)?;
+        (!self.values.contains_key(name)).then_some(*step)
+    }
+
+    pub fn forget_values(&mut self) {
+        self.values.clear();
+    }
+
     pub fn values(&self) -> &BTreeMap<String, Value> {
         &self.values
     }
@@ -50,6 +71,11 @@ mod tests {
             let expected =
                 [("deep", 1), ("wide", 3)].map(|(name, step)| (name.to_owned(), Value::from(step)));
             assert_eq!(*mapped.values(), expected.into(), "{order:?}");
+            // What was forgotten is written by the same step again, and by no other.
+            mapped.forget_values();
+            assert_eq!((mapped.missing("deep"), mapped.missing("wide")), (Some(1), Some(3)), "{order:?}");
+            mapped.write(&plan, 0, [("deep".to_owned(), Value::from(0))]);
+            assert!(mapped.values().is_empty(), "a step that stands less deep");
         }
     }
 }

@@ -8,28 +8,35 @@
 //! has ended.
 
 mod actor;
-mod approval;
+mod answer;
 mod attempt;
 mod batch;
+mod body;
 mod branch;
-mod child;
+mod commit;
 mod compiled;
+mod facts;
 mod files;
 mod fork;
 mod items;
 mod launch;
 mod load;
+mod mailbox;
 mod mapped;
 mod output;
 mod paths;
+mod plan;
 mod prepare;
 mod preview;
 mod request;
+mod shown_files;
 mod steps;
 mod supervisor;
+mod timers;
 mod user_message;
+mod values;
 
-pub use approval::AnswerDraft;
+pub use answer::AnswerDraft;
 pub use fork::Fork;
 pub(crate) use launch::checked_key;
 pub use preview::Expression;
@@ -42,7 +49,6 @@ use crate::{
         runs::{self, RunRow},
     },
 };
-use actor::{Command, has_ended};
 use compiled::CompiledTemplate;
 use domain::{
     access::Permission,
@@ -53,16 +59,19 @@ use domain::{
     run::RunStatus,
     view::{Content, LaunchPreview, Launched, Page, RunDetail, RunSummary},
 };
+use mailbox::{Command, MailboxSender, has_ended};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shown_files::FileGuards;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use timers::Timers;
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -119,12 +128,12 @@ pub struct RunFilter {
 /// The runs that this process works on.
 pub(crate) struct Runs {
     owner: OwnerId,
-    live: Mutex<HashMap<RunId, mpsc::UnboundedSender<Command>>>,
+    live: Mutex<HashMap<RunId, MailboxSender>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     taking_up: Semaphore,
-    /// A run has a time limit that was not there before.
-    alarm: Notify,
+    timers: Timers,
+    file_guards: FileGuards,
     compiled_templates: Cache<(TemplateId, u32), Arc<CompiledTemplate>>,
     ask: Arc<CompiledTemplate>,
 }
@@ -137,7 +146,8 @@ impl Runs {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             taking_up: Semaphore::new(TAKEN_UP_AT_ONCE),
-            alarm: Notify::new(),
+            timers: Timers::default(),
+            file_guards: FileGuards::default(),
             compiled_templates: Cache::new(COMPILED_TEMPLATES),
             ask: Arc::new(CompiledTemplate::ask()?),
         })
@@ -163,16 +173,16 @@ impl Runs {
         self.tasks.wait().await;
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<RunId, mpsc::UnboundedSender<Command>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<RunId, MailboxSender>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn register(&self, run: RunId, mail: mpsc::UnboundedSender<Command>) {
+    fn register(&self, run: RunId, mail: MailboxSender) {
         self.live().insert(run, mail);
     }
 
     /// As [`Runs::register`], after an actor that broke down. False: a command that came since has called up another one.
-    fn succeed(&self, run: RunId, mail: &mpsc::UnboundedSender<Command>) -> bool {
+    fn succeed(&self, run: RunId, mail: &MailboxSender) -> bool {
         let mut live = self.live();
         let vacant = live.get(&run).is_none_or(mpsc::UnboundedSender::is_closed);
         if vacant {
@@ -182,7 +192,7 @@ impl Runs {
     }
 
     /// Takes the actor's own mailbox away, and never that of one who came after it.
-    fn forget(&self, run: RunId, mail: &mpsc::UnboundedSender<Command>) {
+    fn forget(&self, run: RunId, mail: &MailboxSender) {
         let mut live = self.live();
         if live.get(&run).is_some_and(|registered| registered.same_channel(mail)) {
             live.remove(&run);
@@ -356,6 +366,13 @@ impl Engine {
         Ok(())
     }
 
+    /// At the end of a server that executed runs, in good order.
+    pub(crate) async fn forget_takes(&self) {
+        if let Err(error) = self.0.store.write(|tx| Box::pin(runs::forget_takes(tx))).await {
+            tracing::warn!(%error, source = ?error, "it stays counted which runs were taken up");
+        }
+    }
+
     /// The live state if the run is worked on here, else what its log says.
     async fn state_of(&self, run: RunId) -> Result<domain::run::RunState> {
         let mail = self.0.runs.live().get(&run).cloned();
@@ -370,7 +387,7 @@ impl Engine {
         self.replay(run).await
     }
 
-    fn mailbox(&self, run: RunId) -> mpsc::UnboundedSender<Command> {
+    fn mailbox(&self, run: RunId) -> MailboxSender {
         let mut live = self.0.runs.live();
         // Its actor may have broken down without tidying up.
         if let Some(mail) = live.get(&run).filter(|mail| !mail.is_closed()) {

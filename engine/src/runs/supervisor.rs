@@ -3,17 +3,21 @@
 //! An actor that panics, or that cannot be made, is followed by another one, and after some the run ends as failed:
 //! truthfully, and without the rest of the server noticing.
 
-use super::actor::{Command, End, Mailbox};
-use crate::{Engine, Error, Result};
+use super::{
+    actor::End,
+    commit::CommitError,
+    mailbox::{Mailbox, MailboxSender},
+};
+use crate::{Engine, Error, Result, store::runs};
 use domain::{error::ErrorClass, event::Failure, id::RunId};
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::sync::mpsc;
 
-/// How many actors of a run may panic before it is given up.
-const PANICS: u32 = 3;
-/// How often in all a run is taken up again by one process; with [`pause_after`], over about three minutes.
-const SETBACKS: u32 = 8;
+/// How many actors of a run may panic, or find what they need damaged, before the run is given up.
+const FAILURES: u32 = 3;
+/// How often a run is taken up without getting any further before it is given up (DESIGN section 2).
+const TAKES: u32 = 5;
 
 impl Engine {
     /// Sees `first` through, and if it breaks down takes the run up again, until it has ended or the server stops.
@@ -23,35 +27,38 @@ impl Engine {
         let first = Box::pin(first);
         self.0.runs.tasks.spawn(async move {
             let mut result = AssertUnwindSafe(first).catch_unwind().await;
-            let (mut setbacks, mut panics) = (0, 0);
+            let (mut setbacks, mut failures) = (0_u32, 0);
             loop {
                 setbacks += 1;
-                match result {
+                let why = match result {
                     Ok(Ok(End::Ended | End::Stopped | End::Parked)) => return,
                     Ok(Ok(End::Fenced)) => {
                         tracing::warn!(%run, "the log moved on without this process; reading it again");
-                        if setbacks >= SETBACKS {
-                            return engine.0.runs.forget_closed(run);
-                        }
+                        None
                     }
+                    Ok(Ok(End::Broken(why))) => Some(why),
                     // Deleted, with its project or its conversation.
                     Ok(Err(Error::NotFound { .. })) => return engine.0.runs.forget_closed(run),
+                    // That is no fault of the run, however long it takes.
+                    Ok(Err(Error::Unavailable(why))) => {
+                        tracing::error!(%run, %why, "a run cannot be taken up now; trying again");
+                        None
+                    }
                     Ok(Err(error)) => {
                         tracing::error!(%run, %error, source = ?error, "a run could not be taken up");
-                        if setbacks >= SETBACKS {
-                            let why =
-                                "the server could not read what the run needs to go on; its log says why";
-                            return Box::pin(engine.end_as_failed(run, why)).await;
-                        }
+                        failures += 1;
+                        let why = "the server could not read what the run needs to go on; its log says why";
+                        (failures >= FAILURES).then(|| why.to_owned())
                     }
                     Err(_) => {
                         tracing::error!(%run, "a run's actor panicked");
-                        panics += 1;
-                        if panics >= PANICS || setbacks >= SETBACKS {
-                            let why = "the server failed at this run again and again; its log says why";
-                            return Box::pin(engine.end_as_failed(run, why)).await;
-                        }
+                        failures += 1;
+                        let why = "the server failed at this run again and again; its log says why";
+                        (failures >= FAILURES).then(|| why.to_owned())
                     }
+                };
+                if let Some(why) = why {
+                    return Box::pin(engine.end_as_failed(run, &why)).await;
                 }
                 // Registered before the pause, so that nobody else takes it up; commands wait in the mailbox.
                 let (mail, mailbox) = mpsc::unbounded_channel();
@@ -71,7 +78,8 @@ impl Engine {
 
     async fn end_as_failed(&self, run: RunId, why: &str) {
         let failure = Failure::new(ErrorClass::Interrupted, why);
-        match AssertUnwindSafe(self.give_up(run, failure)).catch_unwind().await {
+        let give_up = self.persist(run, || self.give_up(run, failure.clone()));
+        match AssertUnwindSafe(give_up).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%run, %error, source = ?error, "a run could not be given up"),
             Err(_) => tracing::error!(%run, "giving up a run panicked: its log cannot be read"),
@@ -84,23 +92,39 @@ impl Engine {
 pub(super) async fn take_up(
     engine: Engine,
     run: RunId,
-    mail: mpsc::UnboundedSender<Command>,
+    mail: MailboxSender,
     mailbox: Mailbox,
 ) -> Result<End> {
-    let batch = engine.0.runs.taking_up.acquire().await;
+    let place = engine.0.runs.taking_up.acquire().await;
     let stopping = engine.0.runs.stopping();
     // Nothing begins when the server is about to stop: it would only be interrupted.
     if stopping.is_cancelled() {
         engine.0.runs.forget_closed(run);
         return Ok(End::Stopped);
     }
-    let mut actor = engine.load(run, mail).await?;
-    drop(batch);
-    actor.stop_if_orphaned().await?;
-    if !stopping.is_cancelled() && actor.resume().await.is_err() && !stopping.is_cancelled() {
-        return Ok(End::Fenced);
+    // Before anything is planned: a run that takes the server down at each start is given up at last.
+    match engine.0.store.write(move |tx| Box::pin(runs::count_take(tx, run))).await? {
+        None => {
+            drop(mailbox);
+            engine.0.runs.forget_closed(run);
+            return Ok(End::Ended);
+        }
+        Some(takes) if takes > TAKES => {
+            return Ok(End::Broken(format!(
+                "the server stopped {TAKES} times while it worked on this run, each time before the run got any further"
+            )));
+        }
+        Some(_) => {}
     }
-    Ok(actor.work(mailbox).await)
+    let mut actor = engine.load(run, mail).await?;
+    drop(place);
+    actor.stop_if_orphaned().await?;
+    match actor.resume().await {
+        Ok(()) => Ok(actor.work(mailbox).await),
+        Err(_) if stopping.is_cancelled() => Ok(End::Stopped),
+        Err(CommitError::Never(why)) => Ok(End::Broken(why)),
+        Err(_) => Ok(End::Fenced),
+    }
 }
 
 /// 0.1 s, four times as long with each setback, at most a minute.

@@ -153,18 +153,18 @@ pub async fn one(
     row.map(FileRow::read).transpose()
 }
 
-/// The text of a file as it stands at the end of the path, if there is one.
+/// The content of a file as it stands at the end of the path, if there is one.
 pub async fn newest_of(
     db: &SqlitePool,
     task: TaskId,
     path: &[BranchSegment],
     file: &FilePath,
-) -> Result<Option<String>> {
-    let content = sqlx::query_scalar(on_path!(
-        "(SELECT c.body FROM content c WHERE c.id = f.content_id)",
-        "AND f.path = $3 ORDER BY f.version DESC LIMIT 1"
-    ));
-    Ok(content.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_optional(db).await?)
+) -> Result<Option<ContentId>> {
+    let content =
+        sqlx::query_scalar(on_path!("f.content_id", "AND f.path = $3 ORDER BY f.version DESC LIMIT 1"));
+    let content: Option<Uuid> =
+        content.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_optional(db).await?;
+    Ok(content.map(ContentId))
 }
 
 /// A file's text, whichever run wrote it.

@@ -80,9 +80,9 @@ impl Beginning {
 const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, title, parent_id, at, user_message, \
      user_id, content, message_id, metadata, template_id, template_key, template_version, template_name, by_name, \
      snapshot, status, warnings, last_seq, idempotency_key, request_digest, wake_at, caller_id, caller_step, \
-     caller_attempt, caller_number, events, contents, subject, error, finished_at, output, asked_at, branch, replaces) AS \
+     caller_attempt, caller_number, events, contents, subject, error, finished_at, output, asked_at, branch, replaces, wake_from) AS \
      SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
      CREATE TEMP TRIGGER run_begun INSTEAD OF INSERT ON beginning WHEN new.id IS NOT NULL BEGIN \
      INSERT INTO task (id, project_id, parent_id, title, created_at, updated_at) \
      SELECT new.task_id, new.project_id, new.parent_id, new.title, new.at, new.at WHERE new.title IS NOT NULL; \
@@ -94,11 +94,12 @@ const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, t
      INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
      message_id, started_by, started_by_name, snapshot, status, warnings, last_seq, idempotency_key, request_digest, \
      created_at, wake_at, caller_id, caller_step, caller_attempt, caller_number, error, finished_at, asked_at, \
-     failed_for) SELECT new.id, new.project_id, last_run, new.template_id, new.template_key, new.template_version, \
+     failed_for, wake_from, root_id) SELECT new.id, new.project_id, last_run, new.template_id, new.template_key, new.template_version, \
      new.template_name, new.task_id, new.message_id, new.user_id, new.by_name, new.snapshot, new.status, new.warnings, \
      new.last_seq, new.idempotency_key, new.request_digest, new.at, new.wake_at, new.caller_id, new.caller_step, \
      new.caller_attempt, new.caller_number, new.error, new.finished_at, new.asked_at, \
-     CASE WHEN new.status = 'failed' AND new.caller_id IS NULL THEN new.user_id END \
+     CASE WHEN new.status = 'failed' AND new.caller_id IS NULL THEN new.user_id END, \
+     new.wake_from, (SELECT CASE WHEN c.root_id IS NULL THEN c.id ELSE c.root_id END FROM run c WHERE c.id = new.caller_id) \
      FROM project WHERE id = new.project_id; \
      INSERT INTO template_use (template_id, version, runs) \
      SELECT new.template_id, new.template_version, 1 WHERE new.template_id IS NOT NULL \
@@ -110,7 +111,10 @@ const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, t
      SELECT id, json_set(new.subject, '$.number', last_run) FROM project WHERE id = new.project_id; \
      END";
 /// Values of a row of it.
-const VALUES: usize = 36;
+const VALUES: usize = 37;
+
+/// How many runs a tree has: a run, those that its steps launch, those that their steps launch.
+const MOST_RUNS: u32 = 10_000;
 
 /// Readies the connection that writes.
 pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
@@ -159,6 +163,11 @@ pub async fn begin(
         // It was stopped in between: nobody would wait for this run, or stop it.
         if runs::has_ended(&mut *tx, caller).await? != Some(false) {
             return Err(Error::Conflict(format!("run {number} has ended")));
+        }
+        if runs::count_in_tree(&mut *tx, caller).await? > MOST_RUNS {
+            let why =
+                format!("a run and the runs below it are at most {MOST_RUNS}, and this would be one more");
+            return Err(Error::TooLarge(why));
         }
     }
     if title.is_none() && !messages::touch_task(tx, run.task, run.project, run.at).await? {
@@ -218,6 +227,7 @@ async fn insert(
             .bind(derived.asked_at.map(|at| at.0))
             .bind(run.branch.map(|branch| branch.0))
             .bind(run.replaces.map(|message| message.0))
+            .bind(derived.wake_from.map(|at| at.0))
     });
     let empty = VALUES * (rows - beginnings.len());
     let bound = (0..empty).fold(bound, |query, _| query.bind(None::<i64>));

@@ -41,6 +41,8 @@ pub struct LogAppend {
     pub events: Arc<Vec<Event>>,
     pub contents: Arc<Vec<(ContentId, String)>>,
     pub derived: Derived,
+    /// The run got further with it: it is no longer suspected of taking the server down.
+    pub progress: bool,
     /// The message's metadata, when it is to be brought up to date.
     pub metadata: Option<Arc<MessageMetadata>>,
     /// The message's text, when the run has ended.
@@ -85,6 +87,7 @@ pub struct LogRow {
     /// What lists are told.
     subject: Option<String>,
     derived: Derived,
+    progress: bool,
     files: Vec<NewFile>,
 }
 
@@ -103,6 +106,7 @@ impl LogRow {
             output: append.output.clone(),
             subject: append.subject.as_ref().map(json).transpose()?,
             derived: append.derived.clone(),
+            progress: append.progress,
             files: append.files().collect(),
         })
     }
@@ -127,9 +131,9 @@ impl LogRow {
 
 /// Columns of a turn beside its texts.
 const COLUMNS: &str = "run_id, expected, last_seq, at, project_id, message_id, events, metadata, output, subject, status, \
-     warnings, error, input_tokens, output_tokens, cost, finished_at, wake_at, asked_at";
+     warnings, error, input_tokens, output_tokens, cost, finished_at, wake_at, asked_at, wake_from, progress";
 /// Values of a row: those, and each text with its id.
-const VALUES: usize = 19 + 2 * TEXTS_IN_PLACE;
+const VALUES: usize = 21 + 2 * TEXTS_IN_PLACE;
 /// So many texts are among the values of a turn; of a turn with more, all have a statement of their own.
 const TEXTS_IN_PLACE: usize = 12;
 
@@ -164,7 +168,8 @@ fn turns() -> String {
          INSERT INTO change (project_id, body) SELECT new.project_id, new.subject WHERE new.subject IS NOT NULL; \
          UPDATE run SET last_seq = new.last_seq, status = new.status, warnings = new.warnings, error = new.error, \
          input_tokens = new.input_tokens, output_tokens = new.output_tokens, cost = new.cost, \
-         finished_at = new.finished_at, wake_at = new.wake_at, asked_at = new.asked_at WHERE id = new.run_id; \
+         finished_at = new.finished_at, wake_at = new.wake_at, asked_at = new.asked_at, wake_from = new.wake_from, \
+         takes = CASE WHEN new.progress THEN 0 ELSE takes END WHERE id = new.run_id; \
          END"
     )
 }
@@ -254,7 +259,9 @@ async fn insert(
             .bind(derived.usage.cost.map(|cost| cost.0 as i64))
             .bind(derived.finished_at.map(|at| at.0))
             .bind(derived.wake_at.map(|at| at.0))
-            .bind(derived.asked_at.map(|at| at.0));
+            .bind(derived.asked_at.map(|at| at.0))
+            .bind(derived.wake_from.map(|at| at.0))
+            .bind(turn.progress);
         let texts = if turn.has_texts_in_place() { &turn.contents[..] } else { &[] };
         let ids = texts.iter().map(|(id, body)| (Some(id.0), Some(body.as_str())));
         let rest = std::iter::repeat_n((None, None), TEXTS_IN_PLACE - texts.len());
@@ -337,6 +344,7 @@ mod tests {
             usage: Usage::default(),
             finished_at: Some(at),
             wake_at: None,
+            wake_from: None,
             asked_at: None,
         };
         LogRow::new(&LogAppend {
@@ -349,6 +357,7 @@ mod tests {
             events: Arc::new(events.to_vec()),
             contents: Arc::new(texts.iter().map(|text| (ContentId(mint()), (*text).to_owned())).collect()),
             derived,
+            progress: true,
             metadata: None,
             output: None,
             subject: None,

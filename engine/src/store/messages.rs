@@ -51,18 +51,16 @@ pub async fn touch_task(
     Ok(done.rows_affected() == 1)
 }
 
-/// How much of a conversation is read for a prompt, in bytes; answers may be large.
-const EARLIER_BYTES: i64 = 4 * 1024 * 1024;
-
-/// The newest messages of the path before `before`, oldest first, at most `limit` and [`EARLIER_BYTES`].
+/// The newest messages of the path before `before`, oldest first: at most `limit`, and `bytes` of text in all.
 pub async fn earlier(
     db: &SqlitePool,
     task: TaskId,
     path: &[BranchSegment],
     before: MessageId,
     limit: u32,
+    bytes: i64,
 ) -> Result<Vec<Earlier>> {
-    let (mut found, mut left) = (Vec::new(), EARLIER_BYTES);
+    let (mut found, mut left) = (Vec::new(), bytes);
     for stretch in path {
         let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
             "SELECT id, octet_length(content) FROM message WHERE task_id = $1 AND branch IS $2 AND id < $3 \

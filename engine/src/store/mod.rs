@@ -173,6 +173,22 @@ pub(crate) fn why_no_write(error: &sqlx::Error) -> Option<&'static str> {
     }
 }
 
+/// Whether the error tells of the database's state, which passes or is mended, and not of what was asked of it.
+pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().and_then(|code| code.parse::<u32>().ok());
+            // Busy, locked, no memory, read-only, interrupted, I/O, corrupt, full, cannot open, protocol, not a database.
+            code.is_some_and(|code| matches!(code & 0xff, 5..=11 | 13..=15 | 26))
+        }
+        _ => false,
+    }
+}
+
 /// The wall clock.
 pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

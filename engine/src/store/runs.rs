@@ -16,7 +16,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor, SqlitePool, types::Json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// What a run was given and what was settled when it was launched. Versions are immutable, so naming them keeps them.
@@ -71,7 +71,10 @@ pub struct Derived {
     pub error: Option<String>,
     pub usage: Usage,
     pub finished_at: Option<Timestamp>,
+    /// When the next time limit comes, and
     pub wake_at: Option<Timestamp>,
+    /// since when that runs.
+    pub wake_from: Option<Timestamp>,
     /// When the newest of its open questions was asked.
     pub asked_at: Option<Timestamp>,
 }
@@ -193,6 +196,19 @@ pub async fn content(db: &SqlitePool, run: RunId, id: ContentId) -> Result<Optio
         .bind(run.0)
         .fetch_optional(db)
         .await?)
+}
+
+/// Texts of the run, by id; those that are not there are left out.
+pub async fn contents(db: &SqlitePool, run: RunId, ids: &[ContentId]) -> Result<HashMap<ContentId, String>> {
+    let hex: Vec<_> = ids.iter().map(|id| id.0.as_simple().to_string()).collect();
+    let rows: Vec<(Uuid, String)> = sqlx::query_as(
+        "SELECT c.id, c.body FROM json_each($1) e CROSS JOIN content c ON c.id = unhex(e.value) WHERE c.run_id = $2",
+    )
+    .bind(Json(hex))
+    .bind(run.0)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(id, body)| (ContentId(id), body)).collect())
 }
 
 /// The beginning of a text and the length of the whole, in bytes.
@@ -377,14 +393,66 @@ pub async fn has_ended<'e>(db: impl SqliteExecutor<'e>, run: RunId) -> Result<Op
         .await?)
 }
 
-/// The runs whose next time limit comes first, with its time.
-pub async fn next_wakes(db: &SqlitePool, limit: u32) -> Result<Vec<(RunId, Timestamp)>> {
-    let rows: Vec<(Uuid, i64)> =
-        sqlx::query_as("SELECT id, wake_at FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT $1")
-            .bind(limit)
-            .fetch_all(db)
-            .await?;
-    Ok(rows.into_iter().map(|(id, at)| (RunId(id), Timestamp(at))).collect())
+/// Counts one more run in the tree of `caller`. How many the tree has with it.
+pub async fn count_in_tree(tx: &mut SqliteConnection, caller: RunId) -> Result<u32> {
+    Ok(sqlx::query_scalar(
+        "UPDATE run SET tree_runs = tree_runs + 1 \
+         WHERE id = (SELECT CASE WHEN root_id IS NULL THEN id ELSE root_id END FROM run WHERE id = $1) \
+         RETURNING tree_runs",
+    )
+    .bind(caller.0)
+    .fetch_one(tx)
+    .await?)
+}
+
+/// Counts that a live run is taken up. How often that was since it got any further; none: it has ended, or is not there.
+pub async fn count_take(tx: &mut SqliteConnection, run: RunId) -> Result<Option<u32>> {
+    Ok(sqlx::query_scalar(
+        "UPDATE run SET takes = takes + 1 WHERE id = $1 AND finished_at IS NULL RETURNING takes",
+    )
+    .bind(run.0)
+    .fetch_optional(tx)
+    .await?)
+}
+
+/// It was taken up for nothing.
+pub async fn forget_take(tx: &mut SqliteConnection, run: RunId) -> Result<()> {
+    sqlx::query("UPDATE run SET takes = 0 WHERE id = $1").bind(run.0).execute(tx).await?;
+    Ok(())
+}
+
+/// A server that ends in good order was not taken down by any run.
+pub async fn forget_takes(tx: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("UPDATE run SET takes = 0 WHERE takes > 0 AND finished_at IS NULL").execute(tx).await?;
+    Ok(())
+}
+
+/// The next time limit of a run.
+pub struct Limit {
+    pub run: RunId,
+    pub at: Timestamp,
+    /// Since when it runs.
+    pub from: Option<Timestamp>,
+}
+
+/// Time limits in the order in which they come, after those before `after`.
+pub async fn limits(db: &SqlitePool, after: Option<(Timestamp, RunId)>, limit: u32) -> Result<Vec<Limit>> {
+    let (at, run) = after.map_or((i64::MIN, Uuid::nil()), |(at, run)| (at.0, run.0));
+    let rows: Vec<(Uuid, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT id, wake_at, wake_from FROM run WHERE wake_at IS NOT NULL AND (wake_at, id) > ($1, $2) \
+         ORDER BY wake_at, id LIMIT $3",
+    )
+    .bind(at)
+    .bind(run)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let read = |(id, at, from): (Uuid, i64, Option<i64>)| Limit {
+        run: RunId(id),
+        at: Timestamp(at),
+        from: from.map(Timestamp),
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Newest first, from below `before`.

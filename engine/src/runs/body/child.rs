@@ -3,9 +3,11 @@
 //! The child's row names the attempt that it is, and an attempt has one child however often its launch is delivered. So
 //! nothing has to be remembered over a restart: the store says whether the child was launched, and how it ended.
 
-use super::{
-    actor::{Command, RunActor},
+use super::super::{
+    actor::RunActor,
     batch::{Batch, ChildStart},
+    mailbox::Command,
+    steps::flatten,
 };
 use crate::{
     Engine, Error, Result,
@@ -14,8 +16,9 @@ use crate::{
 use domain::{
     error::ErrorClass,
     event::{EventKind, Failure},
-    id::{ProjectId, RunId, RunNumber, StepRunId, TaskId, UserId},
+    id::{ProjectId, RunId, RunNumber, StepRunId, TaskId, Timestamp, UserId},
     run::RunStatus,
+    template::Uses,
     usage::Usage,
 };
 use futures::FutureExt;
@@ -24,13 +27,13 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 use tokio::{sync::oneshot, time::sleep};
 
 /// How many runs may stand above one: a template that calls itself ends here.
-pub(super) const MAX_DEPTH: u32 = 5;
+pub(in super::super) const MAX_DEPTH: u32 = 5;
 /// How long to wait before something that the database refused is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// On whose behalf a child run is launched.
 #[derive(Clone)]
-pub(super) struct CallerFrame {
+pub(in super::super) struct CallerFrame {
     pub key: CallerKey,
     /// The calling step's name.
     pub name: String,
@@ -42,62 +45,76 @@ pub(super) struct CallerFrame {
     pub depth: u32,
 }
 
+/// Claims the attempt; the child is launched once that is committed.
+pub async fn begin(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    let owner = run.engine.0.runs.owner();
+    run.record(batch, EventKind::Started { step, attempt, owner });
+    prepare(run, step, attempt, batch).await;
+}
+
+/// An attempt whose child was never launched launches it now, another looks at it.
+pub async fn found_open(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    run.look_at_child(step, attempt, batch).await;
+}
+
+/// Ends the attempt and stops its child, if its time limit has come by `now`.
+pub fn deadline(run: &mut RunActor, step: StepRunId, now: Timestamp, batch: &mut Batch) {
+    let Some(limit) = run.state().plan.steps[step.index()].timeout_ms else { return };
+    let Some(open) = run.state().step_run(step).and_then(|run| run.open_attempt()) else { return };
+    if now.since(open.started_at) < limit {
+        return;
+    }
+    let attempt = open.number;
+    let failure = Failure::new(ErrorClass::Timeout, format!("its run had not ended within {limit} ms"));
+    run.fail(step, attempt, failure, batch);
+    batch.stops.push((step, attempt));
+}
+
+async fn prepare(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    if run.facts.depth >= MAX_DEPTH {
+        let why = format!("templates call each other more than {MAX_DEPTH} deep here");
+        return run.fail(step, attempt, Failure::new(ErrorClass::Limit, why), batch);
+    }
+    let input = run.evaluate_step(step, batch, |evaluator, planned, context| {
+        let mut input = evaluator.input_mapping(planned, context)?;
+        input.extend(evaluator.arguments(planned, context)?);
+        Ok(Value::Object(input))
+    });
+    let input = match flatten(input.await) {
+        Ok(input) => input,
+        Err(failure) => return run.fail(step, attempt, failure, batch),
+    };
+    let planned = &run.compiled.template.steps[step.index()];
+    let Some(Uses::Template(template)) = planned.uses.clone() else { return };
+    let below = |(name, role): (&String, &domain::key::RoleKey)| {
+        let rest = name.strip_prefix(planned.name.as_str())?.strip_prefix('/')?;
+        Some((rest.to_owned(), role.clone()))
+    };
+    let role_assignments: BTreeMap<_, _> = run.facts.role_assignments.iter().filter_map(below).collect();
+    batch.children.push(ChildStart { step, attempt, template, input, role_assignments });
+}
+
 impl RunActor {
-    /// Claims the attempt; the child is launched once that is committed.
-    pub(super) fn start_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
-        let owner = self.engine.0.runs.owner();
-        self.record(batch, EventKind::Started { step, attempt, owner });
-        self.prepare_child(step, attempt, batch);
-    }
-
-    fn prepare_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
-        if self.depth >= MAX_DEPTH {
-            let why = format!("templates call each other more than {MAX_DEPTH} deep here");
-            return self.fail(step, attempt, Failure::new(ErrorClass::Limit, why), None, false, batch);
-        }
-        let input = self.seen_by(step, |evaluator, planned, context| {
-            let mut input = evaluator.input_mapping(planned, context)?;
-            input.extend(evaluator.arguments(planned, context)?);
-            Ok(Value::Object(input))
-        });
-        let input = match input {
-            Ok(input) => input,
-            Err(error) => {
-                let error: domain::expression::ExpressionError = error;
-                let failure = Failure::new(ErrorClass::Expression, error.to_string());
-                return self.fail(step, attempt, failure, None, false, batch);
-            }
-        };
-        let planned = &self.compiled.template.steps[step.index()];
-        let Some(domain::template::Uses::Template(template)) = planned.uses.clone() else { return };
-        let below = |(name, role): (&String, &domain::key::RoleKey)| {
-            let rest = name.strip_prefix(planned.name.as_str())?.strip_prefix('/')?;
-            Some((rest.to_owned(), role.clone()))
-        };
-        let role_assignments: BTreeMap<_, _> = self.role_assignments.iter().filter_map(below).collect();
-        batch.children.push(ChildStart { step, attempt, template, input, role_assignments });
-    }
-
-    pub(super) fn launch_child(&self, child: ChildStart) {
+    pub(in super::super) fn launch_child(&self, child: ChildStart) {
         let (step, attempt) = (child.step, child.attempt);
         let frame = CallerFrame {
-            key: CallerKey { run: self.run, number: self.number, step, attempt },
+            key: CallerKey { run: self.facts.run, number: self.facts.number, step, attempt },
             name: self.state().label(step),
-            project: self.project,
-            task: self.task,
-            user: self.user,
-            by: self.by.clone(),
-            depth: self.depth + 1,
+            project: self.facts.project,
+            task: self.facts.task,
+            user: self.facts.user,
+            by: self.facts.by.clone(),
+            depth: self.facts.depth + 1,
         };
-        let (engine, mail, ended) = (self.engine.clone(), self.mail.clone(), self.ended.clone());
-        tokio::spawn(async move {
+        let engine = self.engine.clone();
+        self.send_when_ready(async move {
             let launch = async {
                 loop {
                     let launch = AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await;
                     match launch {
                         Ok(Ok(number)) => return Ok(number),
                         // The step waits for the database, as a batch does.
-                        Ok(Err(error @ (Error::Internal(_) | Error::Unavailable(_)))) => {
+                        Ok(Err(error @ Error::Unavailable(_))) => {
                             let run = frame.key.run;
                             tracing::error!(%run, %error, source = ?error, "a child run could not be stored");
                             sleep(AGAIN).await;
@@ -110,14 +127,11 @@ impl RunActor {
                     }
                 }
             };
-            tokio::select! {
-                result = launch => drop(mail.send(Command::Launched { step, attempt, result })),
-                () = ended.cancelled() => {}
-            }
+            Command::Launched { step, attempt, result: launch.await }
         });
     }
 
-    pub(super) fn child_launched(
+    pub(in super::super) fn child_launched(
         &mut self,
         step: StepRunId,
         attempt: u32,
@@ -133,7 +147,7 @@ impl RunActor {
         }
         match result {
             Ok(run) => self.name_child(step, attempt, run, batch),
-            Err(failure) => self.fail(step, attempt, failure, None, false, batch),
+            Err(failure) => self.fail(step, attempt, failure, batch),
         }
     }
 
@@ -144,44 +158,35 @@ impl RunActor {
         }
     }
 
-    /// After a restart: attempts whose child was never launched launch it now, the others look at it; and children of
-    /// attempts that have ended are stopped, which the server may not have come to.
-    pub(super) async fn rejoin_children(&mut self, batch: &mut Batch) {
+    /// After a restart: children of attempts that have ended are stopped, which the server may not have come to.
+    pub(in super::super) async fn stop_stray_children(&self) {
         if !self.compiled.has_children {
             return;
         }
-        let open = self.open_children();
-        for &(step, attempt) in &open {
-            self.look_at_child(step, attempt, batch).await;
-        }
-        match runs::live_children(self.engine.0.store.read(), self.run, None).await {
+        let (engine, run) = (&self.engine, self.facts.run);
+        match engine.persist(run, || runs::live_children(engine.0.store.read(), run, None)).await {
             Ok(children) => {
                 for (child, step, attempt) in children {
-                    if !open.contains(&(step, attempt)) {
-                        self.engine.stop_child(child, format!("run {}", self.number));
+                    if !self.is_open(step, attempt) {
+                        engine.stop_child(child, format!("run {}", self.facts.number));
                     }
                 }
             }
             Err(error) => {
-                tracing::error!(run = %self.run, %error, source = ?error, "its child runs could not be looked for")
+                tracing::error!(%run, %error, source = ?error, "its child runs could not be looked for")
             }
         }
     }
 
-    fn open_children(&self) -> Vec<(StepRunId, u32)> {
-        let runs = self.state().step_runs().filter(|(step, _)| self.is_child(*step));
-        runs.filter_map(|(step, run)| Some((step, run.open_attempt()?.number))).collect()
-    }
-
     /// Takes the child's result if it has ended.
-    pub(super) async fn look_at_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    pub(in super::super) async fn look_at_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
         if !self.is_open(step, attempt) {
             return;
         }
-        let row = match runs::child(self.engine.0.store.read(), self.run, step, attempt).await {
+        let row = match runs::child(self.engine.0.store.read(), self.facts.run, step, attempt).await {
             Ok(Some(row)) => row,
             // It was never launched; if a launch is under way after all, they are one.
-            Ok(None) => return self.prepare_child(step, attempt, batch),
+            Ok(None) => return prepare(self, step, attempt, batch).await,
             Err(error) => return self.look_later(step, attempt, &error),
         };
         let summary = match row.summary() {
@@ -231,13 +236,13 @@ impl RunActor {
         usage: Usage,
         batch: &mut Batch,
     ) {
-        self.say(step, attempt, "", usage, batch);
-        self.fail(step, attempt, failure, None, false, batch);
+        self.keep_partial_output(step, attempt, "", usage, batch);
+        self.fail(step, attempt, failure, batch);
     }
 
     fn look_later(&mut self, step: StepRunId, attempt: u32, error: &Error) {
-        tracing::error!(run = %self.run, %step, %error, source = ?error, "a child run could not be read; trying again");
-        let (engine, run, stopping) = (self.engine.clone(), self.run, self.engine.0.runs.stopping());
+        tracing::error!(run = %self.facts.run, %step, %error, source = ?error, "a child run could not be read; trying again");
+        let (engine, run, stopping) = (self.engine.clone(), self.facts.run, self.engine.0.runs.stopping());
         tokio::spawn(async move {
             tokio::select! {
                 () = sleep(AGAIN) => engine.deliver(run, Command::Child { step, attempt }),
@@ -247,8 +252,8 @@ impl RunActor {
     }
 
     /// A child whose caller has ended has nobody who waits for it, or stops it: the server ended between the two.
-    pub(super) async fn stop_if_orphaned(&self) -> Result<()> {
-        let Some(CallerKey { run, number, .. }) = self.caller else { return Ok(()) };
+    pub(in super::super) async fn stop_if_orphaned(&self) -> Result<()> {
+        let Some(CallerKey { run, number, .. }) = self.facts.caller else { return Ok(()) };
         if !self.state().phase.is_end()
             && runs::has_ended(self.engine.0.store.read(), run).await? == Some(true)
         {
@@ -259,8 +264,8 @@ impl RunActor {
     }
 
     /// Stops the child runs of one attempt, or all of them.
-    pub(super) fn stop_children(&self, of: Option<(StepRunId, u32)>) {
-        let (engine, run, by) = (self.engine.clone(), self.run, format!("run {}", self.number));
+    pub(in super::super) fn stop_children(&self, of: Option<(StepRunId, u32)>) {
+        let (engine, run, by) = (self.engine.clone(), self.facts.run, format!("run {}", self.facts.number));
         self.engine.0.runs.tasks.spawn(async move {
             match runs::live_children(engine.0.store.read(), run, of).await {
                 Ok(children) => {
@@ -275,7 +280,7 @@ impl RunActor {
 }
 
 impl Engine {
-    pub(super) fn stop_child(&self, child: RunId, by: String) {
+    pub(in super::super) fn stop_child(&self, child: RunId, by: String) {
         // Nobody waits for it: its actor tries until it is stored.
         let (reply, _) = oneshot::channel();
         self.deliver(child, Command::Cancel { by, reply });
