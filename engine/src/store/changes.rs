@@ -34,8 +34,10 @@ pub fn prune_is_due() -> bool {
 }
 
 pub async fn prune(tx: &mut SqliteConnection) -> Result<()> {
-    let old = "DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - $1";
-    sqlx::query(old).bind(KEPT).execute(tx).await?;
+    sqlx::query("DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - $1")
+        .bind(KEPT)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

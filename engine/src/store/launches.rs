@@ -118,7 +118,7 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-static TEXTS: LazyLock<StatementCache> = LazyLock::new(|| {
+pub(super) static TEXTS: LazyLock<StatementCache> = LazyLock::new(|| {
     StatementCache::new("beginning", VALUES, |rows| {
         format!("; SELECT id, number FROM run WHERE id IN ({})", vec!["?"; rows].join(", "))
     })

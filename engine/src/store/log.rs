@@ -177,7 +177,7 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-static TEXTS: LazyLock<StatementCache> =
+pub(super) static TEXTS: LazyLock<StatementCache> =
     LazyLock::new(|| StatementCache::new("turn", VALUES, |_| String::new()));
 
 /// Stores the turns, of which there is one at least. An error leaves a transaction that is to be undone, if it began.

@@ -14,6 +14,8 @@ pub(crate) mod inbox;
 pub(crate) mod launches;
 pub(crate) mod log;
 pub(crate) mod messages;
+#[cfg(test)]
+mod plans;
 pub(crate) mod presets;
 pub(crate) mod prices;
 pub(crate) mod projects;
@@ -25,6 +27,8 @@ pub(crate) mod seen;
 pub(crate) mod snapshots;
 mod statement;
 pub(crate) mod templates;
+#[cfg(test)]
+mod upgrade;
 pub(crate) mod versions;
 mod writer;
 
