@@ -7,10 +7,11 @@ use super::{
     messages,
     runs::{self, CallerKey, Derived, NewRun},
     statement::{StatementCache, TransactionBounds, shares},
+    wakes,
 };
 use crate::{Error, Result};
 use domain::{
-    id::{ContentId, RunNumber, TaskId},
+    id::{ContentId, ProjectId, RunNumber, TaskId},
     run::MessageMetadata,
     view::Subject,
 };
@@ -66,6 +67,11 @@ impl Beginning {
             long: log::long(&append.contents).cloned().collect(),
             run,
         })
+    }
+
+    /// The project whose lists are told.
+    pub fn changes(&self) -> ProjectId {
+        self.run.project
     }
 
     /// Whether one statement writes all of it, and nothing has to be looked at before.
@@ -165,6 +171,7 @@ pub async fn begin(
         return Err(Error::not_found("conversation", run.task));
     }
     let number = insert(tx, &[beginning], TransactionBounds::Between).await?.pop();
+    wakes::note(beginning.changes());
     for (id, body) in &beginning.long {
         log::content(tx, beginning.run.id, *id, body).await?;
     }

@@ -7,6 +7,7 @@ use super::{
     files::{self, NewFile},
     runs::Derived,
     statement::{StatementCache, TransactionBounds, shares},
+    wakes,
 };
 use crate::{Error, Result};
 use domain::{
@@ -115,6 +116,11 @@ impl LogRow {
         fits && self.files.is_empty() && !self.has_failed()
     }
 
+    /// The project whose lists are told.
+    pub fn changes(&self) -> Option<ProjectId> {
+        self.subject.as_ref().map(|_| self.project)
+    }
+
     fn has_texts_in_place(&self) -> bool {
         self.contents.len() <= TEXTS_IN_PLACE
     }
@@ -200,6 +206,7 @@ pub async fn append(tx: &mut SqliteConnection, mut savepoint: Savepoint, turn: &
         Err(error) if is_fenced(&error) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
+    turn.changes().into_iter().for_each(wakes::note);
     if turn.has_failed() {
         sqlx::query("UPDATE run SET failed_for = started_by WHERE id = $1 AND caller_id IS NULL")
             .bind(turn.run.0)

@@ -30,13 +30,14 @@ pub(crate) mod templates;
 #[cfg(test)]
 mod upgrade;
 pub(crate) mod versions;
+mod wakes;
 mod writer;
 
 pub(crate) use changes::insert as change;
 use writer::Savepoint;
 
 use crate::{Error, Result, StartError};
-use domain::id::{RunNumber, Timestamp};
+use domain::id::{ProjectId, RunNumber, Timestamp};
 use futures::future::{BoxFuture, OptionFuture};
 use launches::Beginning;
 use sqlx::{
@@ -147,6 +148,12 @@ impl Store {
         }
         self.write(move |tx| Box::pin(async move { launches::begin(tx, Savepoint::Open, &beginning).await }))
             .await
+    }
+
+    /// Ticks after each commit in which something changed in the project, as far as this process commits. It carries no
+    /// data: whoever wakes reads again.
+    pub fn changes_of(&self, project: ProjectId) -> watch::Receiver<()> {
+        self.writer.changes_of(project)
     }
 
     /// Ticks after each commit. It carries no data: whoever wakes reads again.

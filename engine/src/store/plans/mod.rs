@@ -17,16 +17,19 @@ use std::{
 const PEOPLE: &str = "people and what they keep are few";
 const SHOWN: &str = "it sorts what one page shows";
 const NEWEST: &str = "it reads the newest few of an index, in its order";
+const KEPT: &str = "it walks over the changes that are kept, whose number is bounded";
 const LIVE: &str = "the index holds live runs alone, and all of them are wanted";
 const FILES: &str = "all files of the conversation or the run are wanted";
 const VERDICTS: &str = "a person judges one run at a time";
 
 /// Where, what SQLite does there, and why it may.
-const ALLOWED: [(&str, &str, &str); 27] = [
+const ALLOWED: [(&str, &str, &str); 29] = [
     ("accounts::api_tokens", "USE TEMP B-TREE FOR ORDER BY", PEOPLE),
     ("branches::newest", "SEARCH message USING INDEX message_task (task_id=?)", NEWEST),
     ("branches::versions", "USE TEMP B-TREE FOR ORDER BY", SHOWN),
+    ("changes::after", "SEARCH l USING COVERING INDEX change_project (project_id=?)", NEWEST),
     ("changes::newest", "SEARCH change USING COVERING INDEX change_project (project_id=?)", NEWEST),
+    ("changes::overdue", "SEARCH c USING COVERING INDEX change_project (project_id=?)", KEPT),
     ("comparisons::scores", "USE TEMP B-TREE FOR DISTINCT", VERDICTS),
     ("comparisons::scores", "USE TEMP B-TREE FOR GROUP BY", VERDICTS),
     ("comparisons::scores", "USE TEMP B-TREE FOR ORDER BY", VERDICTS),
