@@ -147,7 +147,7 @@ async fn a_tab_that_has_missed_changes_is_told_to_read_anew() {
     let text = read_until(response, |text| text.contains("\n\n")).await;
     let (id, _, data) = events(&text).remove(0);
     assert_eq!(id, Some(format!("p:{newest}")), "it goes on from the newest");
-    assert_eq!(data, json!({ "change": { "seq": newest, "subject": "everything" } }));
+    assert_eq!(data, json!({ "change": { "change": { "seq": newest, "subject": "everything" } } }));
 }
 
 #[tokio::test]
