@@ -1,6 +1,6 @@
 //! What SQLite says that it does for a statement, as far as it is suspicious.
 
-use super::{launches, log};
+use crate::store::{launches, log, search_index};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{collections::HashMap, path::Path};
 
@@ -16,6 +16,7 @@ impl Explainer {
     pub async fn open(data: &Path) -> Self {
         let options = SqliteConnectOptions::new().filename(data.join("troupe.db"));
         let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        search_index::attach(&mut db, data).await.unwrap();
         log::prepare(&mut db).await.unwrap();
         launches::prepare(&mut db).await.unwrap();
         let statistics: i64 =
