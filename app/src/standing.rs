@@ -9,10 +9,7 @@ use crate::{
     load::{Loaded, load},
     project::use_project_here,
 };
-use domain::{
-    key::ProjectKey,
-    view::{ProjectCounts, Subject},
-};
+use domain::{key::ProjectKey, view::ProjectCounts};
 use leptos::{prelude::*, task::spawn_local};
 
 /// The counts, and the change at which they were made; none for a project that the caller does not see, which is no
@@ -95,7 +92,7 @@ impl StandingHere {
                 });
             });
             live.watch(&project, changes, move |change| {
-                if matches!(change.subject, Subject::Run { .. }) {
+                if change.subject.is_run() {
                     refresh.soon();
                 }
             });

@@ -549,6 +549,34 @@ pub enum Subject {
     Comparison {
         runs: Vec<RunNumber>,
     },
+    /// The reader was away for longer than changes are kept: all that it has read is to be read anew.
+    Everything,
+}
+
+impl Subject {
+    /// Whether a run may have changed.
+    pub fn is_run(&self) -> bool {
+        matches!(self, Self::Run { .. } | Self::Everything)
+    }
+
+    /// Whether a conversation may have changed, or a run in it.
+    pub fn is_conversation(&self) -> bool {
+        matches!(self, Self::Run { .. } | Self::Task { .. } | Self::Everything)
+    }
+
+    /// Whether the template may have changed.
+    pub fn is_template(&self, wanted: &TemplateKey) -> bool {
+        match self {
+            Self::Template { key } => key == wanted,
+            Self::Everything => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a comparison may have changed.
+    pub fn is_comparison(&self) -> bool {
+        matches!(self, Self::Comparison { .. } | Self::Everything)
+    }
 }
 
 /// What the live connection of a tab carries. Not tagged inside, as events are: the browser reads thousands of these,

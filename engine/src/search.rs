@@ -18,7 +18,7 @@ use domain::{
     view::{Found, Page},
 };
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How many messages a page has, and how many of each other kind stand before them on the first.
 const MESSAGES: usize = 20;
@@ -31,12 +31,13 @@ const INSIDE: u32 = 500;
 /// The longest question, in bytes.
 const QUESTION: usize = 1_000;
 
-/// How soon after a commit the index follows, and how much goes into it at once: a batch of this size holds up others'
-/// commits for a few milliseconds.
+/// How soon after a commit the index follows, and how much goes into it at once. It has a file of its own, so a batch holds
+/// up nobody's commit; large ones cost less per subject.
 const SOON: Duration = Duration::from_millis(200);
-const PAUSE: Duration = Duration::from_millis(40);
-const BATCH: u32 = 16;
-const BATCH_CHARACTERS: usize = 128 * 1024;
+const BATCH: u32 = 256;
+const BATCH_CHARACTERS: usize = 1024 * 1024;
+/// The share of a batch's time for which indexing then leaves the processor to others.
+const REST: f64 = 0.25;
 /// After the database did not take it.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -120,9 +121,11 @@ impl Engine {
     pub(crate) async fn keep_index(self) {
         let stopping = self.0.runs.stopping();
         let mut commits = self.0.store.commits();
+        let mut mended = false;
         loop {
-            let pause = match self.index_some().await {
-                Ok(true) => PAUSE,
+            let began = Instant::now();
+            let pause = match self.index_some(&mut mended).await {
+                Ok(true) => began.elapsed().mul_f64(REST),
                 Ok(false) => {
                     tokio::select! {
                         changed = commits.changed() => if changed.is_err() { return },
@@ -143,13 +146,12 @@ impl Engine {
     }
 
     /// Whether there was anything to index.
-    async fn index_some(&self) -> Result<bool> {
-        let batch = rows::due(self.0.store.read(), BATCH, BATCH_CHARACTERS).await?;
-        if batch.is_empty() {
-            return Ok(false);
+    async fn index_some(&self, mended: &mut bool) -> Result<bool> {
+        if !*mended {
+            self.0.store.mend_index().await?;
+            *mended = true;
         }
-        self.0.store.write(move |tx| Box::pin(async move { rows::index(tx, &batch).await })).await?;
-        Ok(true)
+        self.0.store.index_some(BATCH, BATCH_CHARACTERS).await
     }
 }
 

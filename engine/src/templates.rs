@@ -105,7 +105,6 @@ impl Engine {
                     if rows::source(tx, id, newest).await?.as_deref() == Some(document.source.as_str()) {
                         return Ok((id, newest));
                     }
-                    rows::set_version(tx, id, newest + 1).await?;
                     rows::insert_version(tx, id, newest + 1, &document, Some(maker)).await?;
                     store::change(tx, project, &Subject::Template { key }).await?;
                     Ok((id, newest + 1))

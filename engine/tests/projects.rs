@@ -6,8 +6,9 @@ use domain::{
     access::Permission::{self, Admin, Editor, Viewer},
     view::{LiveFrame, Subject, TaskSummary},
 };
-use engine::{Cursor, Engine, Error};
-use futures::StreamExt;
+use engine::{Cursor, Engine, Error, Format, Launch};
+use futures::{StreamExt, future::join_all};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use staff::{Staff, config, project_key};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -163,4 +164,60 @@ async fn editors_rename_conversations() {
     engine.create_project(&root, elsewhere.clone(), "Other").await.unwrap();
     let foreign = engine.rename_task(&root, &elsewhere, id, "Mine").await.unwrap_err();
     assert_eq!(foreign.to_string(), format!("there is no task '{id}'"));
+}
+
+/// Changes are kept project by project: who was away for longer is told to read anew, and nobody misses one for what
+/// others do.
+#[tokio::test]
+async fn who_was_away_for_too_long_reads_anew() {
+    let Staff { engine, root, editor, viewer, project, data, .. } = Staff::new().await;
+    let busy = project_key("busy");
+    engine.create_project(&root, busy.clone(), "Busy").await.unwrap();
+    let source = "{apiVersion: troupe/v1, key: asks, name: Asks, steps: [{name: Check, uses: approval}]}";
+    let template = engine.create_template(&root, &busy, source, Format::Yaml).await.unwrap().key;
+    let (here, there) = (
+        engine.project_cursor(&viewer, &project).await.unwrap(),
+        engine.project_cursor(&root, &busy).await.unwrap(),
+    );
+    let quiet = engine.create_task(&editor, &project, "A question").await.unwrap();
+    let options = SqliteConnectOptions::new().filename(data.path().join("troupe.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    let many = "INSERT INTO change (project_id, body) WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n \
+                WHERE n < 25000) SELECT p.id, '{\"subject\":\"role\",\"key\":\"senior\"}' FROM n, project p WHERE p.key = 'busy'";
+    sqlx::query(many).execute(&mut db).await.unwrap();
+    // As many launches as it takes until old changes are thrown away.
+    let launches = (0..500).map(|_| {
+        engine.execute(&root, &busy, engine::Subject::Template(template.clone()), Launch::default())
+    });
+    for launched in join_all(launches).await {
+        launched.unwrap();
+    }
+    let pruned = async {
+        loop {
+            let left: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM change").fetch_one(&mut db).await.unwrap();
+            if left < 10_000 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), pruned).await.expect("old changes are thrown away");
+
+    let first = async |user, project, from| {
+        let cursor = Cursor { project: Some(from), ..Cursor::default() };
+        let mut changes = engine.live(user, project, cursor).await.unwrap();
+        let heard = timeout(Duration::from_secs(60), changes.next()).await.expect("it hears of it");
+        match heard.unwrap().unwrap() {
+            (cursor, LiveFrame::Change { change }) => {
+                assert_eq!(cursor.project, Some(change.seq));
+                change
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let missed = first(&root, &busy, there).await;
+    assert_eq!(missed.subject, Subject::Everything);
+    assert!(missed.seq >= there + 25_000, "it goes on from the newest: {}", missed.seq);
+    assert_eq!(first(&viewer, &project, here).await.subject, Subject::Task { id: quiet.id });
 }

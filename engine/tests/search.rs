@@ -8,8 +8,9 @@ use domain::{
 };
 use engine::{Launch, Subject};
 use scripted::Rule;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use stage::{Stage, THREE_STEPS, code};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 async fn search(stage: &Stage, query: &str) -> Page<Found> {
     stage.engine.search(&stage.admin, &stage.project, query, None).await.unwrap()
@@ -127,4 +128,65 @@ async fn a_project_s_words_stay_in_it_and_pages_go_on_to_the_past() {
     renamed.unwrap();
     finds(&stage, "spandrel", 1).await;
     assert!(stage.engine.search(&stage.admin, &stage.project, &"x".repeat(2_000), None).await.is_err());
+}
+
+/// How fast the index follows, and how long a commit takes meanwhile. A figure is worth something with an optimised SQLite:
+/// `cargo test -p engine --test search --config 'profile.dev.package.libsqlite3-sys.opt-level=3' -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures"]
+async fn the_index_follows_two_thousand_subjects_a_second() {
+    const SUBJECTS: u32 = 20_000;
+    let stage = Stage::new().await;
+    let task = stage.engine.create_task(&stage.admin, &stage.project, "Long").await.unwrap().id;
+    let options = SqliteConnectOptions::new().filename(stage.data().join("troupe.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    let commits = async |during: Duration| {
+        let (until, mut took) = (Instant::now() + during, Vec::new());
+        while Instant::now() < until {
+            let from = Instant::now();
+            stage.engine.rename_task(&stage.admin, &stage.project, task, &format!("{from:?}")).await.unwrap();
+            took.push(from.elapsed());
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        took.sort_unstable();
+        (took[took.len() / 2], took[took.len() * 99 / 100], took[took.len() - 1])
+    };
+    let alone = commits(Duration::from_secs(3)).await;
+    // A kilobyte of words each, of which some are frequent.
+    let words: Vec<String> =
+        (0..20_000u64).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a))).collect();
+    let mut state = 7u64;
+    let mut text = || {
+        let mut text = String::new();
+        while text.len() < 1_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let uniform = (state >> 40) as f64 / f64::from(1u32 << 24);
+            text.push_str(&words[(20_000f64.powf(uniform) as usize).min(19_999)]);
+            text.push(' ');
+        }
+        text
+    };
+    let mut tx = db.begin().await.unwrap();
+    for _ in 0..SUBJECTS {
+        let row = "INSERT INTO message (id, task_id, author, content, created_at) VALUES (randomblob(16), $1, 'user', $2, 1)";
+        sqlx::query(row).bind(task.0).bind(text()).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let from = Instant::now();
+    let indexed = async {
+        loop {
+            let due: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM search_due").fetch_one(&mut db).await.unwrap();
+            if due < 10 {
+                return from.elapsed();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (took, meanwhile) = tokio::join!(indexed, commits(Duration::from_secs(5)));
+    let rate = f64::from(SUBJECTS) / took.as_secs_f64();
+    println!(
+        "{rate:.0} subjects/s; a commit (median, 99 %, longest): alone {alone:?}, meanwhile {meanwhile:?}"
+    );
+    assert!(rate > 2_000.0, "{rate:.0} subjects/s");
 }

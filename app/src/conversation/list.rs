@@ -9,11 +9,7 @@ use crate::{
     project::use_project,
     ui::{EmptyState, Glyph, Pager, RelativeTime, Skeleton, SkeletonShape, Status, StatusBadge},
 };
-use domain::{
-    id::TaskId,
-    key::ProjectKey,
-    view::{Subject, TaskSummary},
-};
+use domain::{id::TaskId, key::ProjectKey, view::TaskSummary};
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 
@@ -60,7 +56,7 @@ fn Conversations(
         });
     });
     use_live().watch(&project.get_value(), list.changes, move |change| {
-        if matches!(change.subject, Subject::Run { .. } | Subject::Task { .. }) {
+        if change.subject.is_conversation() {
             refresh.soon();
         }
     });

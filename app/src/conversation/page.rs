@@ -144,6 +144,7 @@ fn Conversation(
             refresh.soon();
         }
         Subject::Task { id: task } if *task == id => refresh.soon(),
+        Subject::Everything => refresh.soon(),
         _ => {}
     });
     let navigate = use_navigate();

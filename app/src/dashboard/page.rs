@@ -19,7 +19,7 @@ use crate::{
 use domain::{
     key::ProjectKey,
     run::RunStatus,
-    view::{Dashboard, LiveRunSummary, Outcomes, ProviderQueue, Subject},
+    view::{Dashboard, LiveRunSummary, Outcomes, ProviderQueue},
 };
 use leptos::{prelude::*, task::spawn_local};
 
@@ -61,7 +61,7 @@ fn LiveDashboard(project: ProjectKey, drawn: Drawn) -> impl IntoView {
         });
     });
     use_live().watch(&project, changes, move |change| {
-        if matches!(change.subject, Subject::Run { .. }) {
+        if change.subject.is_run() {
             refresh.soon();
         }
     });

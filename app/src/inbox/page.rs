@@ -12,7 +12,7 @@ use crate::{
     project::use_project,
     ui::{ButtonLink, EmptyState, Glyph, Pager, Skeleton, SkeletonShape, Toast, Tone, use_toasts},
 };
-use domain::{key::ProjectKey, view::Subject};
+use domain::key::ProjectKey;
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 
@@ -59,7 +59,7 @@ fn Inbox(project: ProjectKey, cursor: Option<String>, part: InboxPart) -> impl I
         });
     });
     use_live().watch(&project, part.changes, move |change| {
-        if matches!(change.subject, Subject::Run { .. }) {
+        if change.subject.is_run() {
             refresh.soon();
         }
     });

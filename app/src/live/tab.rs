@@ -8,7 +8,7 @@ use domain::{
     event::{Delta, Event},
     id::{RunNumber, Timestamp},
     key::{ProjectKey, TemplateKey},
-    view::{Change, LiveFrame, Present},
+    view::{Change, LiveFrame, Present, Subject},
 };
 use leptos::prelude::*;
 use std::{
@@ -194,9 +194,16 @@ impl Tab {
                 LiveFrame::Present { template, people } => present.push((template, people)),
             }
         }
-        changes.retain(|change| self.changes.is_none_or(|known| change.seq > known));
+        // From where everything is to be read anew the server counts on, whatever was known before.
+        changes.retain(|change| {
+            let is_new =
+                change.subject == Subject::Everything || self.changes.is_none_or(|known| change.seq > known);
+            if is_new {
+                self.changes = Some(change.seq);
+            }
+            is_new
+        });
         for change in &changes {
-            self.changes = self.changes.max(Some(change.seq));
             self.recent.push_back(change.clone());
         }
         self.recent.drain(..self.recent.len().saturating_sub(RECENT));
@@ -225,5 +232,33 @@ impl Tab {
 
     pub fn is_silent(&self, limit_ms: f64) -> bool {
         self.connection.is_some() && js_sys::Date::now() - self.last_heard > limit_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::id::TaskId;
+
+    #[test]
+    fn repeats_are_dropped_and_reading_anew_is_always_heard() {
+        let project = ProjectKey::parse("lab").expect("it is a key");
+        let task: TaskId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("it is a UUID");
+        let change =
+            |seq, subject: &Subject| LiveFrame::Change { change: Change { seq, subject: subject.clone() } };
+        let (task, everything) = (Subject::Task { id: task }, Subject::Everything);
+        let mut tab = Tab::default();
+        tab.watch(&project, 5, Rc::new(|_| {}));
+        for (frames, heard, known) in [
+            (vec![change(5, &task), change(6, &task)], vec![6], 6),
+            (vec![change(900, &everything), change(901, &task)], vec![900, 901], 901),
+            // The database was put back.
+            (vec![change(40, &everything), change(41, &task)], vec![40, 41], 41),
+        ] {
+            frames.into_iter().for_each(|frame| _ = tab.queue(frame));
+            let batch = tab.take_queue();
+            assert_eq!(batch.changes.iter().map(|change| change.seq).collect::<Vec<_>>(), heard);
+            assert_eq!(tab.changes, Some(known));
+        }
     }
 }

@@ -20,7 +20,7 @@ use domain::{
     key::{ProjectKey, TemplateKey},
     price::Money,
     run::RunStatus,
-    view::{RunSummary, Subject},
+    view::RunSummary,
 };
 use leptos::{ev, prelude::*, task::spawn_local};
 use leptos_router::{components::Form, hooks::use_query_map};
@@ -96,7 +96,7 @@ fn Runs(project: ProjectKey, asked: Asked, list: server::RunList) -> impl IntoVi
         });
     });
     use_live().watch(&project, list.changes, move |change| {
-        if matches!(change.subject, Subject::Run { .. }) {
+        if change.subject.is_run() {
             refresh.soon();
         }
     });

@@ -146,7 +146,7 @@ impl Follower {
         for (&number, followed) in &self.followed {
             wakes.insert(number, WatchStream::from_changes(followed.channel.subscribe()));
         }
-        let mut commits = self.engine.0.store.commits();
+        let mut changed = self.engine.0.store.changes_of(self.project);
         let mut recheck = tokio::time::interval_at(Instant::now() + RECHECK, RECHECK);
         let mut lists_at = Instant::now();
         let mut lists_due = self.cursor.project.is_some();
@@ -185,7 +185,7 @@ impl Follower {
                     }
                     text_at = Instant::now() + PULSE;
                 }
-                Ok(()) = commits.changed(), if self.cursor.project.is_some() && !lists_due => lists_due = true,
+                Ok(()) = changed.changed(), if self.cursor.project.is_some() && !lists_due => lists_due = true,
                 () = tokio::time::sleep_until(lists_at), if lists_due => {}
                 Ok(()) = present.changed(), if self.cursor.project.is_some() => {
                     let turn = *present.borrow_and_update();
@@ -196,6 +196,8 @@ impl Follower {
                     }
                 }
                 _ = recheck.tick() => {
+                    // Another process, such as the command line, wakes nobody here.
+                    lists_due = self.cursor.project.is_some();
                     self.engine.0.presence.sweep();
                     self.engine.authorise(&self.user, &self.project_key, Permission::Viewer).await?;
                 }

@@ -15,9 +15,11 @@ use tokio::sync::watch;
 
 /// How many committed events are kept at hand for watchers; one who is further behind reads the log.
 const RECENT: usize = 64;
-/// How many ended attempts' texts are kept for watchers who have not seen their last words; one who is further behind
-/// finds them as outputs.
-const DONE_TEXTS: usize = 64;
+/// How many bytes of ended attempts' texts are kept of a run, for watchers who have not seen their last words; one who is
+/// further behind finds them as outputs.
+const DONE_BYTES: usize = 256 * 1024;
+/// What a text takes beside its bytes, about.
+const ENTRY_BYTES: usize = 128;
 
 /// The channels of the runs that somebody executes or watches just now.
 #[derive(Default)]
@@ -56,14 +58,67 @@ pub(crate) struct RunChannel {
 #[derive(Default)]
 struct Texts {
     of: BTreeMap<StepRunId, LiveText>,
-    /// Ended attempts, the oldest first.
+    /// Ended attempts, the oldest first; some may have been followed by another attempt of their step.
     done: VecDeque<(StepRunId, u32)>,
+    /// What the ended ones in `of` take.
+    done_bytes: usize,
+}
+
+impl Texts {
+    fn begin(&mut self, step: StepRunId, attempt: u32) {
+        let before = self.of.insert(step, LiveText { attempt, text: String::new(), done: false });
+        self.done_bytes -= before.filter(|text| text.done).map_or(0, |text| text.bytes());
+    }
+
+    /// Keeps the text of an attempt that is over, and as many of those before it as there is room for.
+    fn end(&mut self, step: StepRunId, attempt: u32) {
+        let Some(live) = self.of.get_mut(&step).filter(|live| live.attempt == attempt && !live.done) else {
+            return;
+        };
+        live.done = true;
+        live.text.shrink_to_fit();
+        self.done_bytes += live.bytes();
+        self.done.push_back((step, attempt));
+        while self.done_bytes > DONE_BYTES
+            && let Some((step, attempt)) = self.done.pop_front()
+        {
+            self.forget(step, attempt);
+        }
+        // Steps that were tried again many times leave places without a text.
+        if self.done.len() > 2 * self.of.len() {
+            let Self { of, done, .. } = self;
+            done.retain(|(step, attempt)| of.get(step).is_some_and(|live| live.is_end_of(*attempt)));
+        }
+    }
+
+    fn forget(&mut self, step: StepRunId, attempt: u32) {
+        if let Some(live) = self.of.get(&step).filter(|live| live.is_end_of(attempt)) {
+            self.done_bytes -= live.bytes();
+            self.of.remove(&step);
+        }
+    }
+
+    fn forget_done(&mut self) {
+        self.of.retain(|_, live| !live.done);
+        self.done.clear();
+        self.done_bytes = 0;
+    }
 }
 
 struct LiveText {
     attempt: u32,
     text: String,
     done: bool,
+}
+
+impl LiveText {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.text.len()
+    }
+
+    fn is_end_of(&self, attempt: u32) -> bool {
+        self.done && self.attempt == attempt
+    }
 }
 
 /// How much of an attempt's text a watcher has.
@@ -97,7 +152,7 @@ impl RunChannel {
     }
 
     pub fn begin(&self, step: StepRunId, attempt: u32) {
-        lock(&self.texts).of.insert(step, LiveText { attempt, text: String::new(), done: false });
+        lock(&self.texts).begin(step, attempt);
     }
 
     pub fn push(&self, step: StepRunId, attempt: u32, text: &str) {
@@ -117,17 +172,9 @@ impl RunChannel {
     /// The attempt is over. Its text stays for those who are watching now; nobody else will be given it.
     pub fn end(&self, step: StepRunId, attempt: u32) {
         let mut texts = lock(&self.texts);
+        texts.end(step, attempt);
         if self.wake.receiver_count() == 0 {
-            texts.of.remove(&step);
-        } else if let Some(live) = texts.of.get_mut(&step).filter(|live| live.attempt == attempt) {
-            live.done = true;
-            texts.done.push_back((step, attempt));
-        }
-        if texts.done.len() > DONE_TEXTS
-            && let Some((step, attempt)) = texts.done.pop_front()
-            && texts.of.get(&step).is_some_and(|live| live.attempt == attempt)
-        {
-            texts.of.remove(&step);
+            texts.forget_done();
         }
     }
 
@@ -201,16 +248,49 @@ mod tests {
         assert_eq!(channel.unseen(&mut seen)[0].offset, 0);
     }
 
+    /// What the channel keeps of ended attempts: how many texts, and their bytes.
+    fn kept(channel: &RunChannel) -> (usize, usize) {
+        let texts = lock(&channel.texts);
+        let done = || texts.of.values().filter(|live| live.done);
+        let bytes = done().map(LiveText::bytes).sum();
+        assert_eq!(texts.done_bytes, bytes);
+        assert!(texts.done.len() <= 2 * texts.of.len());
+        (done().count(), bytes)
+    }
+
     #[test]
     fn texts_of_ended_attempts_do_not_pile_up() {
+        for length in [4, 1_000, 100_000, 2 * DONE_BYTES] {
+            let channel = RunChannel::default();
+            let watching = channel.subscribe();
+            let text = "x".repeat(length);
+            for step in (0..3000).map(StepRunId::of) {
+                channel.begin(step, 1);
+                channel.push(step, 1, &text);
+                channel.end(step, 1);
+                channel.end(step, 1);
+                assert!(kept(&channel).1 <= DONE_BYTES);
+            }
+            let most = DONE_BYTES / (length + ENTRY_BYTES);
+            assert_eq!(kept(&channel).0, most, "of {length} bytes each");
+            // The newest of them begins anew: it is no ended one any more.
+            channel.begin(StepRunId::of(2999), 2);
+            assert_eq!(kept(&channel).0, most.saturating_sub(1));
+            drop(watching);
+            channel.end(StepRunId::of(2999), 2);
+            assert_eq!(kept(&channel), (0, 0), "nobody is there to be given them");
+        }
+    }
+
+    #[test]
+    fn attempts_of_one_step_leave_one_text() {
         let channel = RunChannel::default();
         let _watching = channel.subscribe();
-        for step in (0..1000).map(StepRunId::of) {
-            channel.begin(step, 1);
-            channel.push(step, 1, "text");
-            channel.end(step, 1);
+        for attempt in 1..1000 {
+            channel.begin(StepRunId::of(0), attempt);
+            channel.push(StepRunId::of(0), attempt, "text");
+            channel.end(StepRunId::of(0), attempt);
+            assert_eq!(kept(&channel), (1, ENTRY_BYTES + 4));
         }
-        channel.begin(StepRunId::of(0), 2);
-        assert_eq!(lock(&channel.texts).of.len(), DONE_TEXTS + 1);
     }
 }

@@ -5,6 +5,7 @@
 
 mod follow;
 mod hub;
+mod prune;
 
 pub(crate) use hub::{Hub, RunChannel};
 

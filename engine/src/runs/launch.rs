@@ -249,7 +249,7 @@ impl Engine {
         if changes::prune_is_due() {
             let engine = self.clone();
             self.0.runs.tasks.spawn(async move {
-                if let Err(error) = engine.0.store.write(|tx| Box::pin(changes::prune(tx))).await {
+                if let Err(error) = engine.forget_old_changes().await {
                     tracing::warn!(%error, source = ?error, "old changes were not thrown away");
                 }
             });

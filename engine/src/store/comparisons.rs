@@ -181,6 +181,26 @@ pub async fn list(
 const TALLY: &str =
     "sum(outcome = 'won') AS won, sum(outcome = 'lost') AS lost, sum(outcome = 'same') AS same";
 
+/// The totals of a project's verdicts: by role, by model, by version.
+pub(super) fn totals() -> [String; 3] {
+    let given = "WHERE project_id = $1 AND ($2 IS NULL OR template_key = $2)";
+    let roles = format!(
+        "SELECT template_key, at_step, role_key AS what, {TALLY} FROM verdict_side {given} AND role_key IS NOT NULL \
+         GROUP BY template_key, at_step, role_key ORDER BY template_key, at_step, won DESC, role_key LIMIT $3"
+    );
+    // A verdict on the whole has a side per step in which the roles differ: it counts once for a model all the same.
+    let models = format!(
+        "SELECT model AS what, {TALLY} FROM (SELECT DISTINCT runs, step, user_id, run, model, outcome \
+         FROM verdict_side {given} AND model IS NOT NULL) GROUP BY model ORDER BY won DESC, model LIMIT $3"
+    );
+    let versions = format!(
+        "SELECT template_key, template_version, {TALLY} FROM (SELECT DISTINCT runs, step, user_id, run, \
+         template_key, template_version, outcome FROM verdict_side {given}) \
+         GROUP BY template_key, template_version ORDER BY template_key, template_version DESC LIMIT $3"
+    );
+    [roles, models, versions]
+}
+
 /// At most `limit` of each kind; of one template, or of all.
 pub async fn scores(
     db: &SqlitePool,
@@ -206,21 +226,7 @@ pub async fn scores(
         let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(project.0);
         Ok(query.bind(template.map(|key| key.to_string())).bind(limit).fetch_all(db).await?)
     };
-    let given = "WHERE project_id = $1 AND ($2 IS NULL OR template_key = $2)";
-    let roles = grouped(format!(
-        "SELECT template_key, at_step, role_key AS what, {TALLY} FROM verdict_side {given} AND role_key IS NOT NULL \
-         GROUP BY template_key, at_step, role_key ORDER BY template_key, at_step, won DESC, role_key LIMIT $3"
-    ));
-    // A verdict on the whole has a side per step in which the roles differ: it counts once for a model all the same.
-    let models = grouped(format!(
-        "SELECT model AS what, {TALLY} FROM (SELECT DISTINCT runs, step, user_id, run, model, outcome \
-         FROM verdict_side {given} AND model IS NOT NULL) GROUP BY model ORDER BY won DESC, model LIMIT $3"
-    ));
-    let versions = grouped(format!(
-        "SELECT template_key, template_version, {TALLY} FROM (SELECT DISTINCT runs, step, user_id, run, \
-         template_key, template_version, outcome FROM verdict_side {given}) \
-         GROUP BY template_key, template_version ORDER BY template_key, template_version DESC LIMIT $3"
-    ));
+    let [roles, models, versions] = totals().map(grouped);
     let score = |row: &Row| Score { won: row.won, lost: row.lost, same: row.same };
     let key = |row: &Row| {
         let unread = |_| Error::internal("a verdict names a template that cannot be read");

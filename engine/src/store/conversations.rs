@@ -75,8 +75,7 @@ fn author(text: &str) -> Option<Author> {
 macro_rules! summary {
     ($where:literal) => {
         concat!(
-            "SELECT t.id, t.title, t.status, t.created_at, t.updated_at, \
-             (SELECT count(*) FROM message m WHERE m.task_id = t.id) AS messages, \
+            "SELECT t.id, t.title, t.status, t.created_at, t.updated_at, t.messages, \
              (SELECT count(*) FROM run r WHERE r.project_id = t.project_id AND r.task_id = t.id \
               AND r.status IN ('queued', 'running', 'waiting')) AS live_runs, \
              (SELECT r.number FROM run r WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 1) AS last_run, \

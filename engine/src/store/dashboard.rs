@@ -57,7 +57,8 @@ fn read(row: &SqliteRow) -> Result<LiveRunSummary> {
 /// What has ended since then, by outcome.
 pub async fn outcomes(db: &SqlitePool, project: ProjectId, since: Timestamp) -> Result<Outcomes> {
     let rows: Vec<(String, u32)> = sqlx::query_as(
-        "SELECT status, count(*) FROM run WHERE project_id = $1 AND finished_at >= $2 GROUP BY status",
+        "SELECT status, count(*) FROM run WHERE project_id = $1 AND status IN ('completed', 'failed', 'cancelled') \
+         AND finished_at IS NOT NULL AND finished_at >= $2 GROUP BY status",
     )
     .bind(project.0)
     .bind(since.0)

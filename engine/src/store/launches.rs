@@ -7,10 +7,11 @@ use super::{
     messages,
     runs::{self, CallerKey, Derived, NewRun},
     statement::{StatementCache, TransactionBounds, shares},
+    wakes,
 };
 use crate::{Error, Result};
 use domain::{
-    id::{ContentId, RunNumber, TaskId},
+    id::{ContentId, ProjectId, RunNumber, TaskId},
     run::MessageMetadata,
     view::Subject,
 };
@@ -68,6 +69,11 @@ impl Beginning {
         })
     }
 
+    /// The project whose lists are told.
+    pub fn changes(&self) -> ProjectId {
+        self.run.project
+    }
+
     /// Whether one statement writes all of it, and nothing has to be looked at before.
     pub fn is_plain(&self) -> bool {
         let bytes = self.events.len() + self.contents.len() + self.content.len() + self.output.len();
@@ -122,7 +128,7 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-static TEXTS: LazyLock<StatementCache> = LazyLock::new(|| {
+pub(super) static TEXTS: LazyLock<StatementCache> = LazyLock::new(|| {
     StatementCache::new("beginning", VALUES, |rows| {
         format!("; SELECT id, number FROM run WHERE id IN ({})", vec!["?"; rows].join(", "))
     })
@@ -174,6 +180,7 @@ pub async fn begin(
         return Err(Error::not_found("conversation", run.task));
     }
     let number = insert(tx, &[beginning], TransactionBounds::Between).await?.pop();
+    wakes::note(beginning.changes());
     for (id, body) in &beginning.long {
         log::content(tx, beginning.run.id, *id, body).await?;
     }

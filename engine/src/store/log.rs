@@ -7,6 +7,7 @@ use super::{
     files::{self, NewFile},
     runs::Derived,
     statement::{StatementCache, TransactionBounds, shares},
+    wakes,
 };
 use crate::{Error, Result};
 use domain::{
@@ -119,6 +120,11 @@ impl LogRow {
         fits && self.files.is_empty() && !self.has_failed()
     }
 
+    /// The project whose lists are told.
+    pub fn changes(&self) -> Option<ProjectId> {
+        self.subject.as_ref().map(|_| self.project)
+    }
+
     fn has_texts_in_place(&self) -> bool {
         self.contents.len() <= TEXTS_IN_PLACE
     }
@@ -182,7 +188,7 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-static TEXTS: LazyLock<StatementCache> =
+pub(super) static TEXTS: LazyLock<StatementCache> =
     LazyLock::new(|| StatementCache::new("turn", VALUES, |_| String::new()));
 
 /// Stores the turns, of which there is one at least. An error leaves a transaction that is to be undone, if it began.
@@ -205,6 +211,7 @@ pub async fn append(tx: &mut SqliteConnection, mut savepoint: Savepoint, turn: &
         Err(error) if is_fenced(&error) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
+    turn.changes().into_iter().for_each(wakes::note);
     if turn.has_failed() {
         sqlx::query("UPDATE run SET failed_for = started_by WHERE id = $1 AND caller_id IS NULL")
             .bind(turn.run.0)

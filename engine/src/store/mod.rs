@@ -14,6 +14,8 @@ pub(crate) mod inbox;
 pub(crate) mod launches;
 pub(crate) mod log;
 pub(crate) mod messages;
+#[cfg(test)]
+mod plans;
 pub(crate) mod presets;
 pub(crate) mod prices;
 pub(crate) mod projects;
@@ -21,18 +23,22 @@ pub(crate) mod providers;
 pub(crate) mod roles;
 pub(crate) mod runs;
 pub(crate) mod search;
+mod search_index;
 pub(crate) mod seen;
 pub(crate) mod snapshots;
 mod statement;
 pub(crate) mod templates;
+#[cfg(test)]
+mod upgrade;
 pub(crate) mod versions;
+mod wakes;
 mod writer;
 
 pub(crate) use changes::insert as change;
 use writer::Savepoint;
 
 use crate::{Error, Result, StartError};
-use domain::id::{RunNumber, Timestamp};
+use domain::id::{ProjectId, RunNumber, Timestamp};
 use futures::future::{BoxFuture, OptionFuture};
 use launches::Beginning;
 use sqlx::{
@@ -55,6 +61,8 @@ pub(crate) struct Store {
     read: SqlitePool,
     /// See [`Store::quick`]. None: closed.
     quick: Mutex<Option<SqliteConnection>>,
+    /// Writes the file of the full-text index. None: closed.
+    index: Mutex<Option<SqliteConnection>>,
     writer: writer::Writer,
 }
 
@@ -87,15 +95,22 @@ impl Store {
         sqlx::migrate!("../migrations/sqlite").run(&mut writer).await?;
         log::prepare(&mut writer).await?;
         launches::prepare(&mut writer).await?;
+        let index = search_index::open(data, &options).await?;
         let reader = options.pragma("query_only", "on");
+        let folder = data.to_owned();
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             // A file does not hang up; and each question is a trip to the connection's thread.
             .test_before_acquire(false)
+            .after_connect(move |reader, _| {
+                let folder = folder.clone();
+                Box::pin(async move { search_index::attach(reader, &folder).await })
+            })
             .connect_with(reader.clone())
             .await?;
         let quick = Mutex::new(Some(SqliteConnection::connect_with(&reader).await?));
-        Ok(Self { read, quick, writer: writer::Writer::spawn(writer) })
+        let index = Mutex::new(Some(index));
+        Ok(Self { read, quick, index, writer: writer::Writer::spawn(writer) })
     }
 
     pub fn read(&self) -> &SqlitePool {
@@ -145,6 +160,12 @@ impl Store {
             .await
     }
 
+    /// Ticks after each commit in which something changed in the project, as far as this process commits. It carries no
+    /// data: whoever wakes reads again.
+    pub fn changes_of(&self, project: ProjectId) -> watch::Receiver<()> {
+        self.writer.changes_of(project)
+    }
+
     /// Ticks after each commit. It carries no data: whoever wakes reads again.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.writer.commits()
@@ -153,6 +174,7 @@ impl Store {
     /// Lets queued commands finish, then closes the database.
     pub async fn close(&self) {
         self.writer.close().await;
+        self.close_index().await;
         let quick = self.quick.lock().await.take();
         if let Some(Err(error)) = OptionFuture::from(quick.map(SqliteConnection::close)).await {
             tracing::warn!(%error, "a reader did not close cleanly");

@@ -336,11 +336,14 @@ pub async fn by_idempotency_key<'e>(
 
 /// Runs that something is to be done for, oldest first: what a restart takes up. Those that wait for a person lie where
 /// they are, unless the run that called them has ended; those that called others look after them.
+///
+/// The first condition says nothing new: it is that of the index of live runs.
 pub async fn unfinished(db: &SqlitePool) -> Result<Vec<RunId>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT r.id FROM run r WHERE r.status IN ('queued', 'running') OR (r.status = 'waiting' AND (EXISTS \
-         (SELECT 1 FROM run c WHERE c.id = r.caller_id AND c.finished_at IS NOT NULL) OR EXISTS \
-         (SELECT 1 FROM run c WHERE c.caller_id = r.id AND c.finished_at IS NULL))) ORDER BY r.created_at, r.id",
+        "SELECT r.id FROM run r WHERE r.status IN ('queued', 'running', 'waiting') AND (r.status <> 'waiting' \
+         OR EXISTS (SELECT 1 FROM run c WHERE c.id = r.caller_id AND c.finished_at IS NOT NULL) \
+         OR EXISTS (SELECT 1 FROM run c WHERE c.caller_id = r.id AND c.finished_at IS NULL)) \
+         ORDER BY r.created_at, r.id",
     )
     .fetch_all(db)
     .await?;

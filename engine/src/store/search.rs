@@ -1,4 +1,5 @@
-//! The full-text index: what is due to be indexed, the index itself, and what a query finds in it.
+//! The full-text index: what is due to be indexed, the index itself, and what a query finds in it. Its tables `search` and
+//! `search_entry` lie in the file of `search_index`; readers see them beside those of the database.
 //!
 //! Always true: an entry holds what its subject said when it was indexed; whatever changed since is noted as due. Where
 //! the two differ, the subject is right: results are read from it.
@@ -30,6 +31,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What has few subjects first.
+    pub const ALL: [Self; 4] = [Self::Template, Self::Role, Self::Conversation, Self::Message];
+
     fn parse(text: &str) -> Option<Self> {
         match text {
             "conversation" => Some(Self::Conversation),
@@ -119,9 +123,58 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
     Ok(due)
 }
 
-/// Brings the index up to date with what was due.
+impl Due {
+    /// By which it is crossed off, with all before it.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+/// Crosses off what the index has taken in with so many batches.
+pub async fn cross_off(tx: &mut SqliteConnection, last: i64, batches: i64) -> Result<()> {
+    sqlx::query("DELETE FROM search_due WHERE id <= $1").bind(last).execute(&mut *tx).await?;
+    sqlx::query("UPDATE search_taken SET batches = $1").bind(batches).execute(tx).await?;
+    Ok(())
+}
+
+/// Makes due the next subjects after `after`, at most `limit`, of what can be found: for an index that has nothing yet. The
+/// last of them; none: there are no more of this kind.
+pub async fn make_due(
+    tx: &mut SqliteConnection,
+    kind: Kind,
+    after: Uuid,
+    limit: u32,
+) -> Result<Option<Uuid>> {
+    let insert = match kind {
+        Kind::Template => sqlx::query_scalar(
+            "INSERT INTO search_due (kind, subject) SELECT 'template', id FROM template \
+             WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2 RETURNING subject",
+        ),
+        Kind::Role => sqlx::query_scalar(
+            "INSERT INTO search_due (kind, subject) SELECT 'role', id FROM role \
+             WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2 RETURNING subject",
+        ),
+        Kind::Conversation => sqlx::query_scalar(
+            "INSERT INTO search_due (kind, subject) SELECT 'conversation', id FROM task \
+             WHERE id > $1 ORDER BY id LIMIT $2 RETURNING subject",
+        ),
+        Kind::Message => sqlx::query_scalar(
+            "INSERT INTO search_due (kind, subject) SELECT 'message', id FROM message \
+             WHERE id > $1 AND content <> '' ORDER BY id LIMIT $2 RETURNING subject",
+        ),
+    };
+    let made: Vec<Uuid> = insert.bind(after).bind(limit).fetch_all(tx).await?;
+    Ok(made.into_iter().max())
+}
+
+/// The index is to count from nothing: all that it lacks is due.
+pub async fn count_anew(tx: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("UPDATE search_taken SET batches = 0").execute(tx).await?;
+    Ok(())
+}
+
+/// Brings the index up to date with what was due, in a transaction of the index's own file.
 pub async fn index(tx: &mut SqliteConnection, batch: &[Due]) -> Result<()> {
-    let Some(last) = batch.last() else { return Ok(()) };
     let id = |due: &Due| due.subject.as_simple().to_string();
     let there = batch.iter().filter_map(|due| Some((id(due), due.entry.as_ref()?)));
     // SQLite ends a text of JSON at a zero byte.
@@ -135,12 +188,10 @@ pub async fn index(tx: &mut SqliteConnection, batch: &[Due]) -> Result<()> {
          FROM json_each($1) j CROSS JOIN search_entry e ON e.subject = unhex(j.value ->> 0); \
          DELETE FROM search WHERE rowid IN \
          (SELECT e.id FROM json_each($2) j CROSS JOIN search_entry e ON e.subject = unhex(j.value)); \
-         DELETE FROM search_entry WHERE subject IN (SELECT unhex(value) FROM json_each($2)); \
-         DELETE FROM search_due WHERE id <= $3",
+         DELETE FROM search_entry WHERE subject IN (SELECT unhex(value) FROM json_each($2))",
     )
     .bind(Json(there.collect::<Vec<_>>()))
     .bind(Json(gone.collect::<Vec<_>>()))
-    .bind(last.id)
     .execute(tx)
     .await?;
     Ok(())

@@ -31,13 +31,13 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<(TemplateId, TemplateSummary)>> {
     let rows: Vec<SummaryRow> = sqlx::query_as(
-        "SELECT t.id, t.key, v.name, v.description, t.version, v.steps, v.created_at AS updated_at, \
+        "SELECT t.id, t.key, v.name, v.description, t.version, v.steps, t.updated_at, \
          coalesce(u.name, '') AS updated_by, \
          (SELECT coalesce(sum(n.runs), 0) FROM template_use n WHERE n.template_id = t.id) AS runs \
          FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
          LEFT JOIN user u ON u.id = v.created_by \
-         WHERE t.project_id = $1 AND t.deleted_at IS NULL AND (v.created_at, t.id) < ($2, $3) \
-         ORDER BY v.created_at DESC, t.id DESC LIMIT $4",
+         WHERE t.project_id = $1 AND t.deleted_at IS NULL AND (t.updated_at, t.id) < ($2, $3) \
+         ORDER BY t.updated_at DESC, t.id DESC LIMIT $4",
     )
     .bind(project.0)
     .bind(before.0)
@@ -140,6 +140,7 @@ pub async fn insert(
     Ok(id)
 }
 
+/// Stores the template's next version, which becomes its newest.
 pub async fn insert_version(
     tx: &mut SqliteConnection,
     id: TemplateId,
@@ -147,6 +148,13 @@ pub async fn insert_version(
     document: &Document,
     by: Option<UserId>,
 ) -> Result<()> {
+    let at = store::now();
+    sqlx::query("UPDATE template SET version = $2, updated_at = $3 WHERE id = $1")
+        .bind(id.0)
+        .bind(version)
+        .bind(at.0)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "INSERT INTO template_version (template_id, version, name, description, steps, document, source, \
          created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -159,18 +167,9 @@ pub async fn insert_version(
     .bind(Json(&document.template))
     .bind(&document.source)
     .bind(by.map(|user| user.0))
-    .bind(store::now().0)
+    .bind(at.0)
     .execute(tx)
     .await?;
-    Ok(())
-}
-
-pub async fn set_version(tx: &mut SqliteConnection, id: TemplateId, version: u32) -> Result<()> {
-    sqlx::query("UPDATE template SET version = $2 WHERE id = $1")
-        .bind(id.0)
-        .bind(version)
-        .execute(tx)
-        .await?;
     Ok(())
 }
 

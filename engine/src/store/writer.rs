@@ -11,12 +11,13 @@ use super::{
     launches::{self, Beginning},
     log,
     statement::TransactionBounds,
+    wakes::{Wakes, noting},
 };
 use crate::{Error, Result};
-use domain::id::RunNumber;
+use domain::id::{ProjectId, RunNumber};
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::{Connection, SqliteConnection};
-use std::panic::AssertUnwindSafe;
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -31,6 +32,7 @@ pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     sender: mpsc::WeakSender<Queued>,
     commits: watch::Receiver<u64>,
+    wakes: Arc<Wakes>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -205,11 +207,13 @@ impl Writer {
     pub fn spawn(connection: SqliteConnection) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (tick, commits) = watch::channel(0);
-        let task = tokio::spawn(work(connection, receiver, tick));
+        let wakes = Arc::new(Wakes::default());
+        let task = tokio::spawn(work(connection, receiver, tick, wakes.clone()));
         Self {
             sender: sender.downgrade(),
             queue: Mutex::new(Some(sender)),
             commits,
+            wakes,
             task: Mutex::new(Some(task)),
         }
     }
@@ -255,6 +259,10 @@ impl Writer {
         self.commits.clone()
     }
 
+    pub fn changes_of(&self, project: ProjectId) -> watch::Receiver<()> {
+        self.wakes.of(project)
+    }
+
     pub async fn close(&self) {
         self.queue.lock().await.take();
         if let Some(task) = self.task.lock().await.take()
@@ -265,7 +273,12 @@ impl Writer {
     }
 }
 
-async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Queued>, tick: watch::Sender<u64>) {
+async fn work(
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Queued>,
+    tick: watch::Sender<u64>,
+    wakes: Arc<Wakes>,
+) {
     let mut waiting = Vec::with_capacity(GROUP);
     while queue.recv_many(&mut waiting, GROUP).await > 0 {
         gather(&mut queue, &mut waiting).await;
@@ -290,6 +303,7 @@ async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Queued
             }
         };
         tick.send_modify(|commits| *commits += 1);
+        wakes.wake(&group.changed);
         group.answer(failed.as_deref());
     }
     if let Err(error) = connection.close().await {
@@ -320,6 +334,8 @@ struct Group {
     turns: Vec<Row<log::LogRow>>,
     beginnings: Vec<Row<Beginning>>,
     commands: Vec<Box<dyn Command>>,
+    /// The projects in which something changes.
+    changed: BTreeSet<ProjectId>,
 }
 
 impl Group {
@@ -332,7 +348,10 @@ impl Group {
             savepoint = Savepoint::AfterRows;
         }
         for command in &mut self.commands {
-            if !command.run(connection, savepoint).await {
+            let (succeeded, changed) = noting(command.run(connection, savepoint)).await;
+            if succeeded {
+                self.changed.extend(changed);
+            } else {
                 sqlx::query(savepoint.undo()).execute(&mut *connection).await?;
             }
             savepoint = savepoint.next();
@@ -352,9 +371,11 @@ impl Group {
         match stored.unwrap_or_else(|_| Err(sqlx::Error::Protocol("it panicked".to_owned()))) {
             Ok(numbers) => {
                 for turn in &mut self.turns {
+                    self.changed.extend(turn.row.changes());
                     turn.result = Some(Ok(true));
                 }
                 for (beginning, number) in self.beginnings.iter_mut().zip(numbers) {
+                    self.changed.insert(beginning.row.changes());
                     beginning.result = Some(Ok(Some(number)));
                 }
                 true

@@ -139,6 +139,18 @@ async fn a_tab_follows_runs_and_its_project_from_its_cursor() {
 }
 
 #[tokio::test]
+async fn a_tab_that_has_missed_changes_is_told_to_read_anew() {
+    let stage = Stage::furnished().await;
+    let newest = stage.engine.project_cursor(&user(&stage).await, &"lab".parse().unwrap()).await.unwrap();
+    // A cursor that this database did not give: it was put back since.
+    let response = stage.page(Method::GET, "/p/lab/live?after=p:999999").send().await.unwrap();
+    let text = read_until(response, |text| text.contains("\n\n")).await;
+    let (id, _, data) = events(&text).remove(0);
+    assert_eq!(id, Some(format!("p:{newest}")), "it goes on from the newest");
+    assert_eq!(data, json!({ "change": { "change": { "seq": newest, "subject": "everything" } } }));
+}
+
+#[tokio::test]
 async fn a_tab_is_told_when_its_session_has_gone() {
     let stage = Stage::furnished().await;
     let response = stage.page(Method::GET, "/p/lab/live?after=p:0").send().await.unwrap();

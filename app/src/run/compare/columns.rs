@@ -13,13 +13,7 @@ use crate::{
     run::{stop::Stop, words::run_status},
     ui::{StatusBadge, format_count, format_duration},
 };
-use domain::{
-    comparison::Verdict,
-    id::RunNumber,
-    key::ProjectKey,
-    price::Money,
-    view::{RunSummary, Subject},
-};
+use domain::{comparison::Verdict, id::RunNumber, key::ProjectKey, price::Money, view::RunSummary};
 use leptos::{prelude::*, task::spawn_local};
 
 /// How many steps show what differs without being asked.
@@ -68,7 +62,7 @@ pub fn Columns(project: ProjectKey, compared: Compared) -> impl IntoView {
     };
     let refresh = Refresh::new(move || table.reload_verdicts());
     live.watch(&project, changes, move |change| {
-        if matches!(change.subject, Subject::Comparison { .. }) {
+        if change.subject.is_comparison() {
             refresh.soon();
         }
     });

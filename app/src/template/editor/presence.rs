@@ -9,7 +9,7 @@ use crate::{
 };
 use domain::{
     key::{ProjectKey, TemplateKey},
-    view::{Present, Subject},
+    view::Present,
 };
 use leptos::{leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Room {
             project,
             changes,
             move |change| {
-                if matches!(&change.subject, Subject::Template { key: changed } if *changed == own) {
+                if change.subject.is_template(&own) {
                     self.say();
                 }
             },

@@ -1,0 +1,62 @@
+//! Databases that an earlier version has written come up to date with what is in them.
+
+use super::{Store, mint};
+use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
+use std::path::Path;
+
+static ALL: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// A database as the version with this last migration left it.
+async fn database(data: &Path, last: i64) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(data.join("troupe.db")).create_if_missing(true);
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    let then: Vec<_> = ALL.migrations.iter().filter(|migration| migration.version <= last).cloned().collect();
+    Migrator { migrations: then.into(), ..Migrator::DEFAULT }.run(&mut db).await.unwrap();
+    db
+}
+
+#[tokio::test]
+async fn counts_and_orders_are_made_from_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = database(folder.path(), 10).await;
+    let (project, task, template) = (mint(), mint(), mint());
+    for sql in [
+        "INSERT INTO project (id, key, name, created_at) VALUES ($1, 'lab', 'Lab', 1)",
+        "INSERT INTO task (id, project_id, title, created_at, updated_at) VALUES ($2, $1, 'T', 1, 1)",
+        "INSERT INTO message (id, task_id, author, content, created_at) \
+         VALUES (zeroblob(16), $2, 'user', 'a', 1), (randomblob(16), $2, 'system', '', 2)",
+        "INSERT INTO template (id, project_id, key, version, created_at) VALUES ($3, $1, 'k', 2, 1)",
+        "INSERT INTO template_version (template_id, version, name, steps, document, source, created_at) \
+         VALUES ($3, 1, 'One', 1, '{}', 'one', 5), ($3, 2, 'Two', 1, '{}', 'two', 7)",
+        "INSERT INTO template_use (template_id, version, runs) VALUES ($3, 2, 4)",
+    ] {
+        sqlx::query(sql).bind(project).bind(task).bind(template).execute(&mut db).await.unwrap();
+    }
+    db.close().await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let seen: (i64, i64, i64, i64, String, i64) = sqlx::query_as(
+        "SELECT (SELECT messages FROM task), (SELECT updated_at FROM template), \
+         (SELECT count(*) FROM template_version), (SELECT sum(runs) FROM template_use), \
+         (SELECT source FROM template_version WHERE version = 2), (SELECT count(*) FROM pragma_foreign_key_check)",
+    )
+    .fetch_one(store.read())
+    .await
+    .unwrap();
+    assert_eq!(seen, (2, 7, 2, 4, "two".to_owned(), 0));
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO message (id, task_id, author, content, created_at) VALUES (randomblob(16), $1, 'user', '', 3)")
+                    .bind(task)
+                    .execute(&mut *tx)
+                    .await?;
+                sqlx::query("DELETE FROM message WHERE id = zeroblob(16) OR content = 'a'").execute(tx).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    let counted: i64 = sqlx::query_scalar("SELECT messages FROM task").fetch_one(store.read()).await.unwrap();
+    assert_eq!(counted, 2, "one came, one went");
+    store.close().await;
+}
