@@ -7,7 +7,9 @@ SHELL := /bin/bash
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # `frontend` turns on the browser half of Leptos, which cannot be built together with the server half.
-NATIVE := --workspace --exclude frontend
+# So is `xtask`, which the site's build compiles by itself: among the others it would have other features of what is below
+# it, and all of that would be built twice.
+NATIVE := --workspace --exclude frontend --exclude xtask
 
 # Where the server and the end-to-end tests find what `make build` made, wherever cargo puts it.
 export LEPTOS_OUTPUT_NAME := troupe
@@ -16,7 +18,7 @@ export TROUPE_BIN := $(TARGET)/release/troupe
 
 .PHONY: help
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install the wasm target, the npm build tools and the local model (all pinned)
@@ -42,19 +44,27 @@ test: setup ## All tests: domain, engine, server, then the release build in a re
 	@scripts/browser.sh
 	@python3 scripts/test_local_model.py
 	@scripts/test.sh $(NATIVE)
+	@cargo test --locked -q -p xtask
 	@$(MAKE) --no-print-directory build
 	@cd end2end && npm ci --no-fund --no-audit && npx playwright test
+
+.PHONY: deliveries
+deliveries: setup ## The tests of runs under deliveries that lose, repeat and delay, and with two engines on one database
+	@scripts/deliveries.sh $(NATIVE)
 
 .PHONY: unit
 unit: setup ## The tests that need no browser
 	@scripts/test.sh $(NATIVE)
+	@cargo test --locked -q -p xtask
 
 .PHONY: check
 check: setup ## Formatting, clippy for the server and the browser, unit tests
 	cargo fmt --all --check
 	cargo clippy --locked $(NATIVE) --all-targets -- -D warnings
+	cargo clippy --locked -p xtask --all-targets -- -D warnings
 	cargo clippy --locked -p frontend --features split --target wasm32-unknown-unknown -- -D warnings
 	@scripts/test.sh $(NATIVE)
+	@cargo test --locked -q -p xtask
 
 .PHONY: bench
 bench: build ## Measure the release build, on the wire and in the browser, and print tables

@@ -1,5 +1,5 @@
-// What people feel, measured in the browser on the release build: `make bench` runs it after the server's figures. It
-// fails only when something cannot be measured, never for a slow figure; hence it is no part of the tests.
+// Perceived performance, measured in the browser on the release build: `make bench` runs it after the server's
+// figures. It fails only if something cannot be measured, never for a slow figure, so it is not part of the tests.
 
 import { defineConfig } from "@playwright/test";
 

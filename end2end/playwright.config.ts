@@ -1,5 +1,5 @@
-// Journeys in a real browser. Every test has a server and a data folder of its own (see `fixtures/`), so tests share
-// nothing and come in any order. A test that fails is a defect: nothing is retried.
+// Journeys in a real browser. Every test has its own server and data folder (see `fixtures/`), so tests share nothing
+// and run in any order. A failing test is a defect: nothing is retried.
 
 import { defineConfig } from "@playwright/test";
 
@@ -10,7 +10,7 @@ export default defineConfig({
   workers: 2,
   retries: 0,
   forbidOnly: !!process.env.CI,
-  // A machine with two busy cores is slow; a passing test never waits these out.
+  // A machine with two busy cores is slow; a passing test never reaches these timeouts.
   timeout: 150_000,
   expect: { timeout: 30_000 },
   reporter: [["list"]],

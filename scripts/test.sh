@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --no-fail-fast "$@"
-    # nextest leaves documentation tests to cargo; only the library crates can have any.
-    exec cargo test --locked --doc -p domain -p engine
+    # nextest leaves documentation tests to cargo. Of the same packages: for others cargo would turn on other features of
+    # what is below them, and build all of that a second time.
+    exec cargo test --locked --doc "$@"
 fi
 exec cargo test --locked --no-fail-fast "$@"

@@ -1,19 +1,19 @@
-//! What became of a text from one version to the next.
+//! The differences between two versions of a text.
 
 use leptos::prelude::*;
 use similar::{Algorithm, TextDiff};
 use std::time::Duration;
 
-/// How many unchanged lines stand around a change.
+/// Number of unchanged lines shown around a change.
 const AROUND: usize = 3;
-/// How many lines are shown.
+/// Maximum number of lines shown.
 const LINES: usize = 2_000;
-/// How much of them is shown, in bytes.
+/// Maximum size of the shown lines, in bytes.
 const BYTES: usize = 256 * 1024;
-/// After so long the rest counts as changed altogether: some texts have nothing in common, at length.
+/// After this time the rest counts as changed: long texts without common lines take too long to compare.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Line by line: each begins with `+` (new), `-` (gone), a space (as it was), or `@` (where it stands).
+/// A line-based diff. Each line begins with `+` (added), `-` (removed), a space (unchanged), or `@` (position).
 pub fn between(before: &str, after: &str) -> String {
     let diff = TextDiff::configure()
         .algorithm(Algorithm::Patience)
@@ -33,7 +33,7 @@ pub fn between(before: &str, after: &str) -> String {
     shown
 }
 
-/// Those lines, each in the colours of what it is.
+/// The diff's lines, each in its colour.
 pub fn coloured(lines: &str) -> Vec<AnyView> {
     let coloured = |line: &str| {
         let class = match line.as_bytes().first() {

@@ -1,11 +1,12 @@
-//! Pages whose code the browser fetches when it needs them, chunk by chunk; `cargo xtask front` cuts them off (`split.rs`).
+//! Pages whose code the browser fetches on demand, in chunks; `cargo xtask front` splits them off (`split.rs`).
 //!
-//! A chunk is named once, here, with its pages; `router.rs` says where they are. Code that only the pages of one chunk use goes
-//! with them by itself. What a page shares with the frame, or with a page outside the chunks, stays in the main module.
+//! Each chunk is declared once, here, with its pages; `router.rs` has their addresses. Code that only the pages of one
+//! chunk use is split off with them automatically. Code that is shared with the frame, or with a page outside the
+//! chunks, stays in the main module.
 //!
-//! - The server draws a page as if there were no chunks, and says in its head which files the browser will want.
-//! - Before the browser brings that page to life, it has fetched them ([`fetch_page_at`]).
-//! - On the way to another page the router fetches first ([`ChooseView::preload`]), and the page before stays until then.
+//! - The server renders a page as if there were no chunks, and lists in its head the files that the browser will need.
+//! - Before the browser hydrates that page, it has fetched the files ([`fetch_page_at`]).
+//! - On navigation the router fetches first ([`ChooseView::preload`]), and the previous page stays until then.
 
 use leptos::{ev, prelude::*, task::spawn_local};
 use leptos_router::{ChooseView, MatchInterface, RouteDefs};
@@ -32,7 +33,7 @@ use crate::{
     ui::{Button, ButtonVariant, Notice, Tone},
 };
 
-/// A chunk that did not come.
+/// A chunk could not be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotFetched;
 
@@ -43,10 +44,11 @@ impl From<wasm_split_helpers::SplitLoaderError> for NotFetched {
     }
 }
 
-/// Whether the last chunk that was asked for is missing. The router's `preload` has no answer.
+/// Whether fetching the last requested chunk failed. A static, because the router's `preload` returns nothing.
 static MISSING: AtomicBool = AtomicBool::new(false);
 
-/// One function per chunk draws all of its pages: whether a chunk is there is remembered for each function by itself.
+/// One function per chunk renders all of its pages, because the loader tracks per function whether its chunk is
+/// loaded.
 macro_rules! chunk {
     ($(#[$doc:meta])* $chunk:ident, $fetch:ident: $Pages:ident { $($Page:ident => $View:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -82,7 +84,7 @@ macro_rules! chunk {
 }
 
 chunk! {
-    /// Templates: the list, one of them, its editor.
+    /// Templates: the list, the page of one, the editor.
     design, fetch_design: Design {
         List => TemplatesPage,
         New => NewTemplatePage,
@@ -92,7 +94,7 @@ chunk! {
 }
 
 chunk! {
-    /// What is set up once and seldom looked at.
+    /// Settings and other pages that are set up once and rarely opened.
     admin, fetch_admin: Admin {
         Roles => RolesPage,
         NewRole => NewRolePage,
@@ -106,21 +108,21 @@ chunk! {
 }
 
 chunk! {
-    /// Runs side by side.
+    /// Comparisons of runs.
     compare, fetch_compare: Compare {
         Runs => ComparePage,
     }
 }
 
 chunk! {
-    /// One run, close up.
+    /// The page of a run.
     inspect, fetch_inspect: Inspect {
         Run => RunPage,
     }
 }
 
 chunk! {
-    /// A look over everything: what is live, what ran, what is found.
+    /// Overview pages: live runs, the list of runs, search results.
     survey, fetch_survey: Survey {
         Live => DashboardPage,
         Runs => RunsPage,
@@ -128,7 +130,7 @@ chunk! {
     }
 }
 
-/// Lets the browser fetch a chunk's files along with the main module.
+/// Lets the browser preload a chunk's files along with the main module.
 #[cfg(feature = "ssr")]
 fn announce(chunk: &str) {
     use leptos_meta::Link;
@@ -138,7 +140,7 @@ fn announce(chunk: &str) {
     let (folder, files, _) = &*manifest;
     for file in files.get(chunk).into_iter().flatten() {
         let href = format!("{folder}/{file}.wasm");
-        // Drawing it hands it to the head; nothing stays here.
+        // Rendering the view registers the link in the head; the view itself is not used.
         let _ = view! {
             <Link rel="preload" href as_="fetch" type_="application/wasm" crossorigin="anonymous"/>
         }
@@ -146,7 +148,7 @@ fn announce(chunk: &str) {
     }
 }
 
-/// Fetches what the page at this address needs, so that it can be drawn at once.
+/// Fetches the chunk of the page at this address, so that it can be rendered at once.
 pub async fn fetch_page_at(path: &str) -> Result<(), NotFetched> {
     MISSING.store(false, Ordering::Relaxed);
     if let Some(matched) = RouteDefs::new(router::table()).match_route(path) {
@@ -165,7 +167,7 @@ fn fetch_matched(matched: impl MatchInterface + 'static) -> Pin<Box<dyn Future<O
     })
 }
 
-/// Fetches a chunk when a pointer comes to a link that leads into it, so that it is there before the click.
+/// Fetches a chunk when the pointer enters a link to one of its pages, so that it is loaded before the click.
 pub fn fetch_ahead() {
     window_event_listener(ev::pointerover, |event| {
         let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
@@ -173,15 +175,15 @@ pub fn fetch_ahead() {
         let Some(link) = link.and_then(|link| link.dyn_into::<HtmlAnchorElement>().ok()) else { return };
         if window().location().origin().is_ok_and(|here| here == link.origin()) {
             spawn_local(async move {
-                // Whoever follows the link asks again, and is told.
+                // A failure is ignored: following the link fetches again and reports it.
                 let _ = fetch_page_at(&link.pathname()).await;
             });
         }
     });
 }
 
-/// In the place of a page whose chunk did not come, be it the network or a newer Troupe, which has others. To load the whole
-/// page helps in both cases.
+/// Replaces a page whose chunk could not be fetched, because of the network or because the server now has a newer
+/// version with other chunks. Reloading the page helps in both cases.
 #[component]
 fn NotFetchedPage() -> impl IntoView {
     view! {
@@ -190,7 +192,7 @@ fn NotFetchedPage() -> impl IntoView {
     }
 }
 
-/// Also over a page of the server's that cannot come to life.
+/// Also shown above a server-rendered page that cannot be hydrated.
 #[component]
 pub fn NotFetchedNotice() -> impl IntoView {
     let action = || {

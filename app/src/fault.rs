@@ -1,7 +1,7 @@
-//! What can go wrong with a page's call to the server, as the page sees it.
+//! The errors of a page's calls to the server, as the page sees them.
 //!
-//! A fault is small and public: without script it travels in the address of the page that is shown again. What only an
-//! operator may see is logged here, once, where it leaves the engine.
+//! A fault is small and public: without script it is passed in the URL of the page that is shown again. Details for
+//! operators are logged here, once, where the error leaves the engine.
 
 use crate::form::sentence;
 use domain::problem::Problem;
@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fault {
-    /// Nobody is signed in, or the e-mail or password is wrong.
+    /// No user is signed in, or the e-mail or password is wrong.
     Unauthenticated {
         message: String,
     },
@@ -25,21 +25,21 @@ pub enum Fault {
     NotFound {
         message: String,
     },
-    /// What was given cannot be accepted; each problem names its field.
+    /// The input is invalid; each problem names its field.
     Invalid {
         problems: Vec<Problem>,
     },
     Conflict {
         message: String,
     },
-    /// Saved by somebody else in between; `newest` is the version there is now.
+    /// Another user saved in between; `newest` is the current version.
     Stale {
         newest: u32,
     },
     TooLarge {
         message: String,
     },
-    /// Too many attempts; the message says for how long to wait.
+    /// Too many attempts; the message says how long to wait.
     Throttled {
         message: String,
     },
@@ -49,7 +49,7 @@ pub enum Fault {
     Internal {
         message: String,
     },
-    /// The server could not be reached, or what answered was not our server.
+    /// The server could not be reached, or the response did not come from it.
     Connection {
         message: String,
     },
@@ -58,12 +58,12 @@ pub enum Fault {
 pub type Result<T> = std::result::Result<T, Fault>;
 
 impl Fault {
-    /// A problem with one field, found before the engine was asked.
+    /// A problem with one field, found before calling the engine.
     pub fn field(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid { problems: vec![Problem::new(path, message)] }
     }
 
-    /// The problems of the field at `path`; empty for every fault but `Invalid`.
+    /// The problems of the field at `path`; empty for every fault except `Invalid`.
     pub fn problems_at<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Problem> {
         self.problems().iter().filter(move |problem| problem.path == path)
     }
@@ -75,13 +75,13 @@ impl Fault {
         }
     }
 
-    /// Whether the same call may succeed when it is made again.
+    /// Whether a retry of the same call may succeed.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Internal { .. } | Self::Connection { .. })
     }
 }
 
-/// Plain words for a person: what happened, and what to do where that is not plain.
+/// A message for users: what happened, and what to do unless it is obvious.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,7 +115,7 @@ impl FromServerFnError for Fault {
             ServerFnErrorErr::Request(_) => Self::Connection {
                 message: "The server could not be reached. Check the connection and try again.".into(),
             },
-            // What answered was not a server function: a proxy's page, or a server of another version.
+            // The response did not come from a server function, but from a proxy or a server of another version.
             ServerFnErrorErr::Deserialization(_) | ServerFnErrorErr::Response(_) => {
                 Self::Connection { message: "The server's answer could not be read. Reload the page.".into() }
             }
@@ -133,7 +133,9 @@ impl From<engine::Error> for Fault {
         let message = error.to_string();
         match error {
             engine::Error::Unauthenticated(_) => Self::Unauthenticated { message },
-            engine::Error::Forbidden(_) | engine::Error::AdminsOnly => Self::Forbidden { message },
+            engine::Error::Forbidden(_) | engine::Error::AdminsOnly | engine::Error::EditorsOnly => {
+                Self::Forbidden { message }
+            }
             engine::Error::NotFound { .. } => Self::NotFound { message },
             engine::Error::Invalid(problems) => Self::Invalid { problems },
             engine::Error::Conflict(_) => Self::Conflict { message },
@@ -152,7 +154,7 @@ impl From<engine::Error> for Fault {
 
 #[cfg(feature = "ssr")]
 impl Fault {
-    /// Sets the status of the answer to the fault's. Faults that come from the engine have done so.
+    /// Sets the response's status to that of the fault. Faults that come from the engine have already done so.
     pub fn answered(self) -> Self {
         use axum::http::StatusCode;
         answer_with(match self {
@@ -170,8 +172,8 @@ impl Fault {
     }
 }
 
-/// Sets the status of the answer, unless a form was posted without script: that is answered by a redirect, which a
-/// status of our own would break.
+/// Sets the response's status, unless a form was posted without script: its response is a redirect, which another
+/// status would break.
 #[cfg(feature = "ssr")]
 fn answer_with(status: axum::http::StatusCode) {
     let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() else { return };

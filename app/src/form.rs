@@ -1,4 +1,4 @@
-//! Between faults and forms: what is wrong with a field goes under it, all else into a notice.
+//! Shows faults in forms: the problems of a field under the field, everything else in a notice.
 
 use crate::{
     fault::Fault,
@@ -7,7 +7,7 @@ use crate::{
 use domain::problem::Problem;
 use leptos::{prelude::*, server_fn::ServerFn};
 
-/// The fault of a form's last try. It also comes from the address, after a try without script.
+/// The fault of a form's last submission. Without script it comes from the URL.
 pub fn fault_of<S>(action: ServerAction<S>) -> Signal<Option<Fault>>
 where
     S: ServerFn<Error = Fault> + Clone + Send + Sync + 'static,
@@ -19,13 +19,13 @@ where
     })
 }
 
-/// The error of the field whose problems go by `path`.
+/// The error of the field whose problems have the path `path`.
 pub fn error_at(fault: Signal<Option<Fault>>, path: impl Into<String>) -> MaybeProp<String> {
     let path = path.into();
     Signal::derive(move || fault.with(|fault| error_in(fault.as_ref(), &path))).into()
 }
 
-/// As [`error_at`], of a fault that is there.
+/// As [`error_at`], for a given fault.
 pub fn error_in(fault: Option<&Fault>, path: &str) -> Option<String> {
     fault.and_then(|fault| joined(fault.problems_at(path)))
 }
@@ -35,8 +35,8 @@ fn joined<'a>(problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(" "))
 }
 
-/// A fault of the whole form. Problems of the fields in `fields` stand under those fields and not here; `Stale` has
-/// a notice of its own, with the ways out of it.
+/// The notice for a form's fault. Problems of the fields in `fields` are shown under those fields instead; `Stale` has
+/// its own notice with the possible actions.
 #[component]
 pub fn FaultNotice(
     #[prop(into)] fault: Signal<Option<Fault>>,
@@ -54,7 +54,7 @@ pub fn FaultNotice(
     move || text.get().map(|text| view! { <Notice tone=Tone::Error>{text}</Notice> })
 }
 
-/// What stands in the place of a page that could not be shown.
+/// Replaces a page that could not be loaded.
 #[component]
 pub fn FaultPage(fault: Fault) -> impl IntoView {
     let title = match &fault {
@@ -79,7 +79,7 @@ pub fn FaultPage(fault: Fault) -> impl IntoView {
     }
 }
 
-/// The checks' messages are clauses; a page shows sentences.
+/// Formats a message as a sentence; the checks produce clauses.
 pub fn sentence(message: &str) -> String {
     let mut characters = message.chars();
     let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -87,8 +87,8 @@ pub fn sentence(message: &str) -> String {
     format!("{first}{}{end}", characters.as_str())
 }
 
-/// Shows the page as the server has it now.
+/// Reloads the page.
 pub fn reload() {
-    // Fails only where there is no page to load.
+    // Fails only if there is no page to load.
     let _ = window().location().reload();
 }

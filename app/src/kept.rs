@@ -1,17 +1,17 @@
-//! What a browser keeps for its pages: drafts, choices. One that refuses storage, or has no room left, keeps nothing; nothing
-//! else is wrong with it then. On the server nobody asks.
+//! Browser storage for drafts and choices. If a browser refuses storage, or its storage is full, nothing is kept, and
+//! everything else still works. Not used on the server.
 
 use crate::load::parse;
 use leptos::prelude::window;
 use serde::{Serialize, de::DeserializeOwned};
 use web_sys::Storage;
 
-/// For how long.
+/// The lifetime of kept values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// For good, for all tabs.
+    /// Permanent, shared by all tabs.
     InBrowser,
-    /// As long as the tab is there, and for it alone.
+    /// As long as the tab is open, and for this tab only.
     InTab,
 }
 
@@ -28,24 +28,24 @@ impl Kept {
         self.storage()?.get_item(place).ok().flatten()
     }
 
-    /// None, too, for what an older Troupe has kept and nobody can read any more.
+    /// Also `None` if the value was written by an older version and cannot be read any more.
     pub fn read<T: DeserializeOwned>(self, place: &str) -> Option<T> {
         parse(&self.text(place)?).ok()
     }
 
-    /// Whether it is kept now.
+    /// Returns whether the text was kept.
     pub fn put(self, place: &str, text: &str) -> bool {
         self.storage().is_some_and(|storage| storage.set_item(place, text).is_ok())
     }
 
-    /// As [`put`](Self::put), the JSON of a value that has at most `most` bytes.
+    /// As [`put`](Self::put), for the JSON of a value, if it has at most `most` bytes.
     pub fn write<T: Serialize>(self, place: &str, value: &T, most: usize) -> bool {
         serde_json::to_string(value).is_ok_and(|text| text.len() <= most && self.put(place, &text))
     }
 
     pub fn forget(self, place: &str) {
         if let Some(storage) = self.storage() {
-            // It fails only where nothing can be kept.
+            // Fails only if the browser has no storage.
             _ = storage.remove_item(place);
         }
     }

@@ -1,8 +1,8 @@
-//! The keyboard of the whole page: one listener, one list of shortcuts, one page of help.
+//! The keyboard shortcuts of the app: one listener, one list of shortcuts, one help page.
 //!
-//! A page adds its own with `use_shortcut("n", "New template", move || …)`; they leave with the page. Keys are single
-//! characters as `KeyboardEvent::key` names them, or `g` and a letter (`g t`). While a person types, or a dialog or menu is
-//! open, nothing here listens.
+//! A page adds a shortcut with `use_shortcut("n", "New template", move
+//! …)`; it is removed with the page. Keys are single characters as `KeyboardEvent::key` names them, or `g` and a
+//! letter (`g t`). Shortcuts are inactive while a user types, or a dialog or menu is open.
 
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
@@ -13,7 +13,7 @@ use crate::ui::{
     focus::{Move, active_element, move_focus},
 };
 
-/// Milliseconds in which the letter after `g` must come.
+/// Milliseconds within which the letter after `g` must follow.
 const CHORD: f64 = 1_500.0;
 
 #[derive(Clone)]
@@ -24,7 +24,7 @@ struct Shortcut {
     run: Callback<()>,
 }
 
-/// The shortcuts in force, the newest last. The newest wins.
+/// The active shortcuts, newest last. The newest takes precedence.
 #[derive(Clone, Copy)]
 pub struct Keyboard {
     shortcuts: RwSignal<Vec<Shortcut>>,
@@ -34,7 +34,7 @@ pub struct Keyboard {
 }
 
 impl Keyboard {
-    /// Once per page, in `App`.
+    /// Call once, in `App`.
     pub fn provide() {
         let keyboard = Self {
             shortcuts: RwSignal::new(Vec::new()),
@@ -59,7 +59,7 @@ impl Keyboard {
         self.palette.set(true);
     }
 
-    /// Whether the palette is open; whoever draws it keeps this true.
+    /// Whether the palette is open; the component that renders it updates this.
     pub fn palette(self) -> RwSignal<bool> {
         self.palette
     }
@@ -107,7 +107,7 @@ pub fn use_keyboard() -> Keyboard {
     expect_context()
 }
 
-/// In force as long as the component that calls this is on the page.
+/// Registers a shortcut while the calling component is on the page.
 pub fn use_shortcut(
     keys: impl Into<String>,
     label: impl Into<String>,
@@ -115,7 +115,7 @@ pub fn use_shortcut(
 ) {
     let keyboard = use_keyboard();
     let (keys, label, run) = (keys.into(), label.into(), Callback::new(move |()| run()));
-    // The list is drawn only when help opens: the server has no use for it.
+    // Registered in the browser only: the list is rendered when the help opens, so the server does not need it.
     let id = keyboard.next.get_value();
     keyboard.next.set_value(id + 1);
     Effect::new(move |_| {
@@ -127,17 +127,17 @@ pub fn use_shortcut(
     });
 }
 
-/// What opens a thing of a list: every list of things has such links, and J and K move among them.
+/// The elements that open a list's entries: every list marks them, and J and K move among them.
 const ROWS: &str = ".main a.row-link, .main [data-row]";
 
-/// What a key does with the rows of whatever list the page shows, wherever the focus is. Whether it did anything.
+/// Applies a key to the rows of the page's list, wherever the focus is. Returns whether it did anything.
 fn on_rows(key: &str) -> bool {
     let Some(page) = document().body() else { return false };
     let row = active_element().filter(|active| active.matches(ROWS).unwrap_or(false));
     match key {
         "j" => move_focus(&page, ROWS, Move::Next),
         "k" => move_focus(&page, ROWS, Move::Previous),
-        // From anywhere else the arrows scroll the page.
+        // Without a focused row, the arrows scroll the page.
         "ArrowDown" | "ArrowUp" if row.is_some() => {
             move_focus(&page, ROWS, if key == "ArrowDown" { Move::Next } else { Move::Previous })
         }
@@ -147,7 +147,7 @@ fn on_rows(key: &str) -> bool {
     }
 }
 
-/// Presses what is found in the row that has the focus, else in the page's head.
+/// Clicks an element in the focused row, or in the page's head if no row has the focus.
 fn press(row: Option<HtmlElement>, wanted: &str) -> bool {
     let within = match row {
         Some(row) => row.closest("tr, li").ok().flatten(),
@@ -161,7 +161,7 @@ fn press(row: Option<HtmlElement>, wanted: &str) -> bool {
     found.is_some()
 }
 
-/// The key belongs to a field.
+/// Whether the key event belongs to an input field.
 pub fn is_typing(event: &KeyboardEvent) -> bool {
     event.target().and_then(|target| target.dyn_into::<Element>().ok()).is_some_and(|element| {
         element
@@ -170,13 +170,13 @@ pub fn is_typing(event: &KeyboardEvent) -> bool {
     })
 }
 
-/// Ctrl or Cmd with Enter, which sends.
+/// Whether the keys are Ctrl or Cmd with Enter, which submits a form.
 pub fn sends(event: &KeyboardEvent) -> bool {
     event.key() == "Enter" && (event.ctrl_key() || event.meta_key())
 }
 
-/// Sends the form of the field that one writes in, where that is what was pressed: from a listener of the field or of the
-/// form. What has taken the key before is let be.
+/// Submits the form of the focused field if the keys are Ctrl or Cmd with Enter. Call it from a listener of the field
+/// or of the form. Events that were already handled are ignored.
 pub fn send_form(event: &KeyboardEvent) {
     if event.default_prevented() || !sends(event) {
         return;
@@ -185,23 +185,23 @@ pub fn send_form(event: &KeyboardEvent) {
     let form = within.and_then(|within| within.closest("form").ok().flatten());
     if let Some(form) = form.and_then(|form| form.dyn_into::<HtmlFormElement>().ok()) {
         event.prevent_default();
-        // An invalid form shows its own complaint and sends nothing.
+        // An invalid form shows its validation message and submits nothing.
         _ = form.request_submit();
     }
 }
 
-/// Ctrl or Cmd with K, also while a person types.
+/// Whether the keys are Ctrl or Cmd with K, which also work while typing.
 fn opens_palette(event: &KeyboardEvent) -> bool {
     let held = (event.ctrl_key() || event.meta_key()) && !event.alt_key() && !event.shift_key();
     held && event.key().eq_ignore_ascii_case("k")
 }
 
-/// A dialog or a menu is open above the page.
+/// Whether a dialog or a menu is open.
 pub fn something_floats() -> bool {
     document().query_selector("dialog[open], :popover-open").is_ok_and(|found| found.is_some())
 }
 
-/// The page of help that `?` opens. Once per page, in `App`.
+/// The help page that `?` opens. Render it once, in `App`.
 #[component]
 pub fn ShortcutHelp() -> impl IntoView {
     let keyboard = use_keyboard();

@@ -1,4 +1,4 @@
-//! The pages of Troupe: drawn on the server, brought to life in the browser by the same code.
+//! The pages of Troupe: rendered on the server, hydrated in the browser by the same code.
 
 #![recursion_limit = "256"]
 
@@ -47,7 +47,7 @@ use crate::{
     ui::{Clock, ToastRegion, Toasts},
 };
 
-/// The document around the app, drawn on the server only.
+/// The HTML document around the app, rendered on the server only.
 #[cfg(feature = "ssr")]
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let drawn = layout::Drawn::here();

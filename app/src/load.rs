@@ -1,8 +1,9 @@
-//! How a page comes by what it shows.
+//! Loading the data of a page.
 //!
-//! A [`Loaded`] is asked for while the server draws the page, travels inside it, and is asked for again in the browser when its source
-//! changes. Server and browser number these values in the order in which they are made, so a page makes all of its own at its top,
-//! never inside a `Suspend`: what is made there comes in the order in which answers arrive.
+//! A [`Loaded`] is requested while the server renders the page, is embedded in it, and is requested again in the
+//! browser when its source changes. Server and browser number these values in the order of their creation. A page must
+//! therefore create all of its values at its top and never inside a `Suspend`, where the order depends on the order of
+//! responses.
 
 use leptos::{
     either::Either,
@@ -15,8 +16,8 @@ use std::{future::Future, pin::Pin};
 
 pub type Loaded<T> = Resource<T, Json>;
 
-/// JSON, read as bytes: the answers of server functions are, and reading text in another way would bring every type's
-/// reader into the browser twice.
+/// JSON, read as bytes. Server functions read their responses as bytes too, so every type needs only one deserialiser
+/// in the browser.
 pub struct Json;
 
 impl<T: Serialize> Encoder<T> for Json {
@@ -37,12 +38,12 @@ impl<T: DeserializeOwned> Decoder<T> for Json {
     }
 }
 
-/// `serde_json::from_str`, sharing its code with all else that reads JSON.
+/// `serde_json::from_str`, sharing its code with all other JSON reading.
 pub fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     serde_json::from_slice(text.as_bytes())
 }
 
-/// Asks again when what `source` reads has changed.
+/// Requests again when the signals that `source` reads change.
 pub fn load<S, T, F>(
     source: impl Fn() -> S + Send + Sync + 'static,
     ask: impl Fn(S) -> F + Send + Sync + 'static,
@@ -55,7 +56,7 @@ where
     Resource::new_with_options(source, boxed(ask), false)
 }
 
-/// What comes of a question does not depend on how it was asked: one set of code per type of answer.
+/// Type-erases the request's future, so that the code is generated once per response type.
 fn boxed<S, T, F>(
     ask: impl Fn(S) -> F + Send + Sync + 'static,
 ) -> impl Fn(S) -> Pin<Box<dyn Future<Output = T> + Send>> + Send + Sync + 'static
@@ -65,14 +66,15 @@ where
     move |source| Box::pin(ask(source))
 }
 
-/// Shows what `loaded` answers, and every later answer when it has come: as a page of its own, in the place of the one before.
+/// Renders the response of `loaded`, and every later response when it has arrived, as a new page in place of the
+/// previous one.
 ///
-/// What stands on the page stays alive until then. `view` may read what it likes without being called again for it: were it,
-/// the signals of the page on the screen would be gone while the next answer travels, and the first event of a live run, or
-/// the next second, would meet a page that cannot answer.
+/// The previous page stays alive until then. The signals that `view` reads do not cause another render: otherwise the
+/// signals of the shown page would be disposed of while the next response is on its way, and the next event of a live
+/// run, or the next tick of the clock, would access disposed signals.
 ///
-/// Nothing of the page before is used again. A title that is rebuilt in place leaves its reader behind (`leptos_meta` goes
-/// on with the old title's number), which then asks a page that is gone.
+/// No part of the previous page is reused. A title that is rebuilt in place keeps a reader of the old title
+/// (`leptos_meta` reuses its number), which would then access the disposed page.
 pub fn draw<T>(loaded: Loaded<T>, view: impl Fn(T) -> AnyView + Clone + Send + 'static) -> impl IntoView
 where
     T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -82,7 +84,7 @@ where
         let view = view.clone();
         Suspend::new(async move {
             let view = drawn(loaded, view).await;
-            // What changes sides is built anew.
+            // Alternating the sides of the `Either` forces a complete rebuild.
             let odd = odd.try_update_value(|odd| {
                 *odd = !*odd;
                 *odd
@@ -92,7 +94,7 @@ where
     }
 }
 
-/// As [`draw`], for a part without a title, in place: its fields stay, and the focus in them.
+/// As [`draw`], for a part without a title, in place: its fields and their focus stay.
 pub fn draw_in_place<T>(
     loaded: Loaded<T>,
     view: impl Fn(T) -> AnyView + Clone + Send + 'static,
@@ -113,8 +115,8 @@ where
     untrack(|| view(answer))
 }
 
-/// Asked by the browser alone, once the page stands, and again when what `ask` reads has changed; the last answer stays
-/// until the next one is there. The page waits for none of it, on either side.
+/// Requests only in the browser, after the page is rendered, and again when the signals that `ask` reads change. The
+/// last response stays until the next one arrives. The page does not wait for it on either side.
 pub fn ask_in_browser<T, F>(ask: impl Fn() -> F + 'static) -> ReadSignal<Option<T>>
 where
     T: Send + Sync + 'static,
@@ -128,7 +130,7 @@ where
         let mine = asked.get_value();
         spawn_local(async move {
             let came = question.await;
-            // Overtaken by a newer question, or nobody is there to hear it.
+            // Ignored if a newer request has started, or the component is gone.
             if asked.try_get_value() == Some(mine) {
                 set_answer.try_set(Some(came));
             }

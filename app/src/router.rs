@@ -26,7 +26,7 @@ pub fn AppRoutes() -> impl IntoView {
     view! { <Routes fallback=NotFound children=ToChildren::to_children(table)/> }
 }
 
-/// Every page, and the chunk it comes in.
+/// All pages, and the chunks that contain them.
 pub fn table() -> impl MatchNestedRoutes + Clone + Send + 'static {
     view! {
         <Route path=path!("/sign-in") view=SignInPage/>
@@ -81,7 +81,7 @@ fn Framed() -> impl IntoView {
     }
 }
 
-/// A page of its own, for an address that leads nowhere.
+/// The page for an unknown address.
 #[component]
 pub fn NotFound() -> impl IntoView {
     view! {
@@ -91,7 +91,7 @@ pub fn NotFound() -> impl IntoView {
     }
 }
 
-/// What a page shows, within whatever frames it, when the thing its URL names is not there.
+/// The content of a page whose subject does not exist, inside its frame.
 #[component]
 pub fn NothingHere() -> impl IntoView {
     #[cfg(feature = "ssr")]
@@ -104,7 +104,7 @@ pub fn NothingHere() -> impl IntoView {
     }
 }
 
-/// What stands beside a section's name.
+/// The count next to a section's name.
 fn section_count(section: Section) -> Option<AnyView> {
     match section {
         Section::Inbox => {

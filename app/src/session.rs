@@ -1,13 +1,13 @@
-//! Who is asking. The server's middleware finds the user of a request's session; server functions learn it here.
+//! The user of a request. The server's middleware resolves the session; server functions get the user here.
 
 use crate::fault::Result;
 use domain::view::User;
 use leptos::prelude::*;
 
-/// The engine and the user of the request, for a server function that needs somebody signed in.
+/// The engine and the user of the request, for a server function that requires sign-in.
 ///
 /// # Errors
-/// `Unauthenticated` when nobody is.
+/// `Unauthenticated` if no user is signed in.
 #[cfg(feature = "ssr")]
 pub async fn caller() -> Result<(engine::Engine, User)> {
     use crate::fault::Fault;
@@ -21,7 +21,7 @@ pub async fn caller() -> Result<(engine::Engine, User)> {
     }
 }
 
-/// The engine alone, for the few calls that need nobody signed in.
+/// The engine alone, for the few calls that require no sign-in.
 #[cfg(feature = "ssr")]
 pub fn engine() -> Result<engine::Engine> {
     use_context::<engine::Engine>().ok_or_else(|| {
@@ -35,13 +35,13 @@ pub fn user() -> Option<User> {
     use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<User>().cloned())
 }
 
-/// Who is signed in; none on the pages that need nobody.
+/// The signed-in user; `None` on the pages that require no sign-in.
 #[server]
 pub async fn current_user() -> Result<Option<User>> {
     Ok(user())
 }
 
-/// Whether a form was posted by the browser itself: it is then answered by a redirect.
+/// Whether the browser itself posted the form: the response is then a redirect.
 #[cfg(feature = "ssr")]
 pub fn posted_without_script() -> bool {
     use axum::http::{Method, header::ACCEPT, request::Parts};

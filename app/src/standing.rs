@@ -1,6 +1,5 @@
-//! How the project stands for the one who looks: how many of its runs are live, how much waits in the inbox. Read once
-//! per page, kept current by the project's changes, and shown wherever a page has a count: the sidebar, the top bar, the
-//! browser's tab.
+//! The counts of a project for the signed-in user: live runs and inbox items. Read once per page, updated by the
+//! project's changes, and shown wherever a page has a count: the sidebar, the top bar, the browser's tab.
 
 use crate::{
     fault::Fault,
@@ -12,29 +11,33 @@ use crate::{
 use domain::{key::ProjectKey, view::ProjectCounts};
 use leptos::{prelude::*, task::spawn_local};
 
-/// The counts, and the change at which they were made; none for a project that the caller does not see, which is no
-/// reason to refuse the page around it.
+/// The counts, and the change number at which they were read. `None` for a project that the user cannot access, so
+/// that the page around it is still shown.
 #[server]
 pub async fn count_standing(project: ProjectKey) -> Result<Option<(ProjectCounts, u64)>, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    // Before the counts: a change in between is heard again rather than missed.
-    let Ok(changes) = engine.project_cursor(&user, &project).await else { return Ok(None) };
+    // Read before the counts: a change in between is then received twice rather than missed.
+    let changes = match engine.project_cursor(&user, &project).await {
+        Ok(changes) => changes,
+        Err(engine::Error::NotFound { .. } | engine::Error::Forbidden(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     Ok(Some((engine.counts(&user, &project).await?, changes)))
 }
 
-/// What the server counted for this project.
+/// The server's counts of this project.
 type Counted = Option<(ProjectKey, ProjectCounts, u64)>;
 
 #[derive(Clone, Copy)]
 pub struct StandingHere {
     drawn: Loaded<Counted>,
     newer: RwSignal<Option<(ProjectKey, ProjectCounts)>>,
-    /// How often it was counted again: answers may overtake each other, and only the newest one's counts.
+    /// Number of recounts started. Responses may arrive out of order; only the newest one's counts.
     counted: StoredValue<u32>,
 }
 
 impl StandingHere {
-    /// Once per page, inside the router.
+    /// Call once per page, inside the router.
     pub fn provide() {
         let here = use_project_here();
         let preferences = expect_context::<Preferences>();
@@ -55,20 +58,21 @@ impl StandingHere {
         }
     }
 
-    /// Where it is read, a `Transition` must stand around it: the server waits for the counts. On a page of no project, those of the last one.
+    /// Must be read inside a `Transition`: the server waits for the counts. Outside any project, the counts of the
+    /// last visited one.
     pub fn get(self) -> Option<(ProjectKey, ProjectCounts)> {
         let (project, drawn, _) = self.drawn.get().flatten()?;
         let newer = self.newer.get().filter(|(newer, _)| *newer == project);
         Some(newer.unwrap_or((project, drawn)))
     }
 
-    /// What somebody's own deed changed.
+    /// Sets counts that the user's own action changed.
     pub fn know(self, project: ProjectKey, standing: ProjectCounts) {
         self.count();
         _ = self.newer.try_set(Some((project, standing)));
     }
 
-    /// Whatever is being counted just now is out of date.
+    /// Invalidates the recount under way.
     fn count(self) -> Option<u32> {
         self.counted.try_update_value(|counted| {
             *counted += 1;
@@ -104,13 +108,13 @@ pub fn use_standing() -> StandingHere {
     expect_context()
 }
 
-/// What stands before the title of every page: "(2) Runs". The server writes titles when nothing of the page's own may be
-/// read any more: this outlives it.
+/// The count before the title of every page: "(2) Runs". It outlives the page, because the server renders titles after
+/// the page's own signals have been disposed of.
 #[derive(Clone)]
 pub struct TitleBadge(ArcRwSignal<u32>);
 
 impl TitleBadge {
-    /// Once, in `App`.
+    /// Call once, in `App`.
     pub fn provide() -> Self {
         let badge = Self(ArcRwSignal::new(0));
         provide_context(badge.clone());
@@ -126,13 +130,12 @@ impl TitleBadge {
     }
 }
 
-/// Counting ends somewhere.
+/// Counts from [`ProjectCounts::MOST`] on are not exact.
 pub fn count_words(count: u32) -> String {
     if count < ProjectCounts::MOST { count.to_string() } else { format!("{}+", ProjectCounts::MOST - 1) }
 }
 
-/// A count beside a section's name in the sidebar, where there is something to count. `words` say what, to those who
-/// hear it.
+/// A count next to a section's name in the sidebar, if it is not zero. `words` describe it for screen readers.
 #[component]
 pub fn SectionCount(
     of: fn(&ProjectCounts) -> u32,

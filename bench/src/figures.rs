@@ -1,4 +1,4 @@
-//! What was measured, as lines of a table: the figure beside what the product sets out to reach.
+//! The measured figures as lines of a table, each with the product's target.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub struct Figure {
     target: Option<Target>,
 }
 
-/// In what a figure is counted, and with how many digits it is worth reading.
+/// The unit of a figure, which determines its number of digits.
 #[derive(Clone, Copy, Debug)]
 pub enum Unit {
     Milliseconds,
@@ -21,7 +21,7 @@ pub enum Unit {
     Kilobytes,
 }
 
-/// What the product sets out to reach. Shown, never enforced: the machine is not always the same.
+/// The product's target. Shown, never enforced, because machines differ.
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
     AtMost(f64),
@@ -47,7 +47,7 @@ impl Figure {
         self
     }
 
-    /// How far the figure is on the right side of its target: 2 means twice as good, 0.5 half as good.
+    /// The figure relative to its target: 2 means twice as good, 0.5 half as good.
     fn ratio(&self) -> Option<f64> {
         match self.target? {
             Target::AtMost(limit) => Some(limit / self.value),
@@ -68,7 +68,7 @@ impl Unit {
     }
 }
 
-/// Prints as it is read: name, figure, target, and their ratio.
+/// Prints name, figure, target, and their ratio.
 pub struct Table<'a>(pub &'a [Figure]);
 
 impl fmt::Display for Table<'_> {
@@ -89,7 +89,7 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// Durations, sorted, to be asked for percentiles.
+/// Sorted durations, for percentiles.
 pub struct Sample(Vec<Duration>);
 
 impl Sample {
@@ -98,7 +98,7 @@ impl Sample {
         Self(values)
     }
 
-    /// The smallest value that at least `percent` of all values do not exceed (nearest rank); zero when there are none.
+    /// The smallest value that at least `percent` of all values do not exceed (nearest rank); zero if there are none.
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()

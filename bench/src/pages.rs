@@ -1,4 +1,4 @@
-//! Pages as a browser first gets them: their HTML, drawn by the server, and the size of what makes them live.
+//! Pages as a browser first loads them: the server-rendered HTML, and the size of the WebAssembly for hydration.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
 
-/// A browser without script: it keeps the session's cookie, and follows nothing.
+/// A browser without script: it keeps the session's cookie and follows no redirects.
 pub struct Visitor {
     client: reqwest::Client,
     url: String,
@@ -20,7 +20,7 @@ impl Visitor {
         Ok(Self { client, url: url.to_owned(), cookie: None })
     }
 
-    /// Sends the form of the sign-in page. `email` and `password` must need no escaping but for the `@`.
+    /// Submits the sign-in form. `email` and `password` must not need escaping, except for the `@`.
     pub async fn sign_in(&mut self, email: &str, password: &str) -> Result<()> {
         let page = self.get("/sign-in").await?;
         let action = page.split_once("action=\"").and_then(|(_, rest)| rest.split_once('"'));
@@ -39,7 +39,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// The times of `count` visits, one after the other on one connection, each to the last byte. The first visit,
+    /// The durations of `count` visits, one after another on one connection, each to the last byte. The first visit,
     /// which fills caches, is not counted.
     pub async fn visit(&self, path: &str, count: usize) -> Result<Vec<Duration>> {
         self.get(path).await?;
@@ -63,13 +63,13 @@ impl Visitor {
     }
 }
 
-/// Bytes of the site's WebAssembly, as it is and as it is sent; none while the site is not built.
+/// Size of the site's WebAssembly in bytes, raw and as transferred; `None` if the site is not built.
 pub fn wasm_sizes(site: &Path) -> Result<Option<(u64, u64)>> {
     let folder = site.join("pkg");
     if !folder.is_dir() {
         return Ok(None);
     }
-    // The same file stands there under its plain name and under one with its hash.
+    // Each file is there twice: under its plain name and under one with its hash.
     let (mut raw, mut brotli) = (0, 0);
     for entry in std::fs::read_dir(&folder)? {
         let entry = entry?;

@@ -1,5 +1,5 @@
-//! The two programs that take part, each a process of its own so that their costs are counted apart. Both end with
-//! this one, whatever happens to it.
+//! The two measured programs, each a separate process so that their costs are counted separately. Both end when this
+//! process does, in whatever way.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,12 +10,12 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// How long a program may take to say that it is ready, and to end.
+/// Maximum time for a program to report that it is ready, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The kernel counts processor time in these (`USER_HZ`, 100 a second on every Linux).
+/// The kernel's unit of processor time (`USER_HZ`, 100 per second on every Linux).
 const TICK: Duration = Duration::from_millis(10);
 
-/// Where the programs are: beside this one, unless `TROUPE_BIN` says otherwise.
+/// The programs' folder: next to this one, unless `TROUPE_BIN` names another.
 pub struct Programs {
     pub product: PathBuf,
     pub models: PathBuf,
@@ -34,16 +34,16 @@ impl Programs {
     }
 }
 
-/// The product, serving.
+/// The running product.
 pub struct Product {
     child: Child,
     pub url: String,
-    // Its end must stay open, or the server could not write to it.
+    // Kept open, because the server fails to write to a closed pipe.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Product {
-    /// Starts it on a free port; returns with the time from the start to its first answer.
+    /// Starts the product on a free port; returns it with the time from its start to its first response.
     pub async fn start(program: &Path, data: &Path) -> Result<(Self, Duration)> {
         let began = Instant::now();
         let mut child = quiet(program, data)
@@ -62,7 +62,7 @@ impl Product {
         Ok((product, began.elapsed()))
     }
 
-    /// Ends it as an operator would, and waits until it has.
+    /// Stops the product as an operator would, and waits for its end.
     pub async fn stop(mut self) -> Result<()> {
         let pid = self.pid()?;
         let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
@@ -75,17 +75,18 @@ impl Product {
         self.child.id().context("the server has ended by itself")
     }
 
-    /// Processor time so far, of all its threads, in user and in kernel mode.
+    /// Processor time so far, of all threads, in user and kernel mode.
     pub fn cpu(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
-        // The second field is the program's name, which may hold anything but the last closing parenthesis.
+        // The second field is the program's name, which may contain any character; the last closing parenthesis ends
+        // it.
         let after_name = stat.rsplit_once(')').context("a line of /proc without a name")?.1;
         let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
         let ticks = ticks.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<u32>();
         Ok(TICK * ticks)
     }
 
-    /// A line of `/proc/PID/status` in megabytes: `VmRSS` is the memory in use, `VmHWM` the most there ever was.
+    /// A value of `/proc/PID/status` in megabytes: `VmRSS` is the current memory, `VmHWM` the peak.
     pub fn memory(&self, line: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
@@ -94,7 +95,7 @@ impl Product {
     }
 }
 
-/// Makes the user who does everything here, by the product's own command line; returns a token of theirs.
+/// Creates the benchmark's user with the product's command line; returns an API token.
 pub async fn make_user(program: &Path, data: &Path, email: &str, password: &str) -> Result<String> {
     let mut child = quiet(program, data)
         .args(["user", "add", email, "--admin", "--password-stdin"])
@@ -111,7 +112,7 @@ pub async fn make_user(program: &Path, data: &Path, email: &str, password: &str)
     Ok(String::from_utf8(made.stdout)?.trim().to_owned())
 }
 
-/// The product as this bench runs it: with its own data, deaf to settings meant for others.
+/// The product with its own data folder, without the settings of the surrounding environment.
 fn quiet(program: &Path, data: &Path) -> Command {
     let mut command = Command::new(program);
     for name in ["PORT", "TROUPE_LISTEN", "DATABASE_URL", "RUST_LOG"] {
@@ -121,9 +122,9 @@ fn quiet(program: &Path, data: &Path) -> Command {
     command
 }
 
-/// The scripted model server, without latency unless its script says so.
+/// The scripted model server, without latency unless its script defines some.
 pub struct Models {
-    // Ends when this is dropped.
+    // The process ends when this is dropped.
     _child: Child,
     _output: Lines<BufReader<ChildStdout>>,
     url: String,
@@ -160,7 +161,7 @@ impl Models {
     }
 }
 
-/// Reads what a program says until it names its address.
+/// Reads a program's output until it names its address.
 async fn listening(child: &mut Child, said: &str) -> Result<(String, Lines<BufReader<ChildStdout>>)> {
     let output = child.stdout.take().context("a program without output")?;
     let mut lines = BufReader::new(output).lines();

@@ -1,8 +1,8 @@
-//! The product's REST interface, as far as the bench needs it.
+//! A client of the product's REST interface, with the calls that the benchmark needs.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 pub const PROJECT: &str = "bench";
 const PROVIDER: &str = "scripted";
 const TEMPLATE: &str = "three-steps";
-/// A run of the template that goes well has so many events: acknowledged, submitted, roles resolved; ready, started,
+/// Number of events of a successful run of the template: acknowledged, submitted, roles resolved; ready, started,
 /// prompt and finished for each step; completed.
 const EVENTS: u32 = 3 + 3 * 4 + 1;
-/// How the last of them looks in a stream.
+/// The last event in a stream.
 const COMPLETED: &[u8] = b"event: completed";
 
-/// One who is signed in with a token.
+/// A client with an API token.
 #[derive(Clone)]
 pub struct Rest {
     client: Client,
@@ -25,12 +25,18 @@ pub struct Rest {
     token: String,
 }
 
-/// The answer to a launch.
+/// The response to a launch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Launched {
     pub run: u32,
     pub task_id: String,
+}
+
+/// The response to a launch that waited for the run's end. Without waiting, the response has no status.
+#[derive(Debug, Deserialize)]
+struct Finished {
+    status: String,
 }
 
 impl Rest {
@@ -39,7 +45,7 @@ impl Rest {
         Ok(Self { client, base: format!("{url}/api/v1"), token })
     }
 
-    /// Makes what runs need: a provider, a project, a role, and a template of three steps that follow one another.
+    /// Creates the data for the runs: a provider, a project, a role, and a template of three consecutive steps.
     pub async fn set_up(&self, models: &str) -> Result<()> {
         let provider = json!({"key": PROVIDER, "kind": "openai-compatible", "baseUrl": models});
         let role = json!({
@@ -72,11 +78,30 @@ impl Rest {
         self.launch(TEMPLATE, &json!({"text": "a short text"})).await
     }
 
+    /// Launches a run and waits for its end in the same request.
+    ///
+    /// # Errors
+    /// The run does not complete in time.
+    pub async fn execute_and_wait(&self) -> Result<()> {
+        let path = project(&format!("/templates/{TEMPLATE}/execute"));
+        let body = json!({ "input": {"text": "a short text"} });
+        let request = self.request(Method::POST, &path).header("prefer", "wait").json(&body);
+        let run: Finished = self.send(request).await?;
+        ensure!(run.status == "completed", "a run ended as {}", run.status);
+        Ok(())
+    }
+
     pub async fn launch(&self, template: &str, input: &Value) -> Result<Launched> {
         self.post(&project(&format!("/templates/{template}/execute")), &json!({ "input": input })).await
     }
 
-    /// Saves a template of these steps.
+    /// Sends free text, in an existing conversation or in a new one.
+    pub async fn ask(&self, question: &str, task: Option<&str>) -> Result<Launched> {
+        let body = json!({ "input": { "question": question }, "taskId": task });
+        self.post(&project("/templates/ask/execute"), &body).await
+    }
+
+    /// Saves a template with these steps.
     pub async fn template(&self, key: &str, steps: &Value) -> Result<()> {
         let template = json!({"apiVersion": "troupe/v1", "key": key, "name": key, "steps": steps});
         self.post::<Value>(&project("/templates"), &template).await?;
@@ -88,13 +113,13 @@ impl Rest {
         Ok(())
     }
 
-    /// The body of an answer below the project.
+    /// The body of a response; `path` is relative to the project.
     pub async fn get(&self, path: &str) -> Result<Vec<u8>> {
         let answer = self.request(Method::GET, &project(path)).send().await?.error_for_status()?;
         Ok(answer.bytes().await?.into())
     }
 
-    /// Opens the run's stream and leaves, after the first piece or without reading any.
+    /// Opens the run's stream and closes it, after the first piece or without reading.
     pub async fn glance(&self, run: u32, read: bool) -> Result<()> {
         let request = self.request(Method::GET, &project(&format!("/runs/{run}/events")));
         let mut answer = request.header("accept", "text/event-stream").send().await?.error_for_status()?;
@@ -107,12 +132,12 @@ impl Rest {
     /// Waits for the run's end.
     ///
     /// # Errors
-    /// When it does not complete, or says nothing for too long.
+    /// The run does not complete, or its stream is silent for too long.
     pub async fn end_of(&self, run: u32) -> Result<()> {
         self.completes(run, EVENTS - 1).await
     }
 
-    /// Waits for the end of a run of any template: all of its log is read.
+    /// Waits for the end of a run of any template, by reading its whole log.
     pub async fn completed(&self, run: u32) -> Result<()> {
         self.completes(run, 0).await
     }
@@ -123,7 +148,7 @@ impl Rest {
         let mut answer = request.send().await?.error_for_status()?;
         let mut heard = Vec::new();
         while let Some(piece) = answer.chunk().await? {
-            // The word may come in two pieces; what was looked through before need not be kept.
+            // The event may arrive split across pieces; text that was already searched is dropped.
             heard.drain(..heard.len().saturating_sub(COMPLETED.len()));
             heard.extend_from_slice(&piece);
             if heard.windows(COMPLETED.len()).any(|bytes| bytes == COMPLETED) {

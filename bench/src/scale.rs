@@ -1,6 +1,7 @@
-//! Wide, long and many: what one large run costs, and what many runs and watchers do.
+//! Scale: the cost of one large run, and of many runs and viewers.
 //!
-//! Times of whole runs are those that a client sees, from the request that launches one to the word of its end.
+//! Durations of whole runs are those that a client sees, from the request that launches the run to the notice of its
+//! end.
 
 use std::time::{Duration, Instant};
 
@@ -13,27 +14,30 @@ use crate::figures::{Figure, Sample, Unit};
 use crate::process::{Models, Product};
 use crate::rest::Rest;
 
-/// How often a whole run is measured.
+/// Number of measurements of a whole run.
 const ROUNDS: usize = 7;
 /// Items of the widest step.
 const WIDE: usize = 1_000;
 /// Steps of the longest chain.
 const CHAIN: usize = 2_000;
-/// Runs that wait for a model at once.
+/// Number of runs that wait for a model at the same time.
 const WAITING: usize = 1_000;
-/// How many of those are launched at a time.
+/// Number of those launched concurrently.
 const LAUNCHERS: usize = 16;
-/// Runs in the list that is asked for.
+/// Number of conversations with waiting runs, and of earlier messages in each.
+const CONVERSATIONS: usize = 10;
+const MESSAGES: usize = 200;
+/// Number of runs in the measured list.
 const LISTED: usize = 5_000;
-/// How many of those are launched at a time.
+/// Number of those launched concurrently.
 const BATCH: usize = 200;
-/// How often a list or a run is asked for.
+/// Number of requests for a list or a run.
 const ASKED: usize = 100;
-/// Stream connections that come and go, and how many of them are open at once.
+/// Number of stream connections opened in total, and at the same time.
 const STREAMS: usize = 10_000;
 const OPEN: usize = 200;
 
-/// What the product is measured with.
+/// The clients and processes of the measurement.
 pub struct Scale<'a> {
     pub rest: &'a Rest,
     pub models: &'a Models,
@@ -41,7 +45,7 @@ pub struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// Eight steps at once, 200 ms each, then an aggregate of them, 200 ms.
+    /// Eight parallel steps of 200 ms each, then an aggregate of them, 200 ms.
     pub async fn parallel(&self) -> Result<Vec<Figure>> {
         let parts =
             (1..=8).map(|n| json!({"name": format!("Part {n}"), "prompt": "Part", "parallelGroup": "all"}));
@@ -66,7 +70,7 @@ impl Scale<'_> {
         ])
     }
 
-    /// A step for each of 1,000 items, answered at once; and how long it takes to open that run.
+    /// A step for each of 1,000 items, with a model without latency; and the time to open that run.
     pub async fn fan_out(&self) -> Result<Vec<Figure>> {
         let each = json!([{"name": "Each", "forEach": "context.input.items", "prompt": "Item {{ item }}"}]);
         self.rest.template("wide", &each).await?;
@@ -89,7 +93,7 @@ impl Scale<'_> {
         ])
     }
 
-    /// A chain of 2,000 steps, and how long it takes to open its run: the log has some 8,000 events.
+    /// A chain of 2,000 steps, and the time to open its run, whose log has some 8,000 events.
     pub async fn chain(&self) -> Result<Vec<Figure>> {
         let steps: Vec<_> =
             (0..CHAIN).map(|n| json!({"name": format!("Step {n}"), "prompt": "Go on"})).collect();
@@ -110,7 +114,7 @@ impl Scale<'_> {
     /// 1,000 runs that wait for a model.
     pub async fn waiting(&self) -> Result<Vec<Figure>> {
         self.models.script(&json!([{"text": "A short answer.", "firstTokenMs": 8000}])).await?;
-        // A few at a time: a connection for each launch would be memory that no waiting run needs.
+        // A few at a time: a connection for each launch would use memory that waiting runs do not need.
         let launches = stream::iter((0..WAITING).map(|_| self.rest.execute())).buffer_unordered(LAUNCHERS);
         let launched: Vec<_> = launches.try_collect().await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -121,6 +125,39 @@ impl Scale<'_> {
         self.quick().await?;
         let name = format!("memory while {WAITING} runs wait for a model");
         Ok(vec![Figure::new(name, memory, Unit::Megabytes).at_most(200.0)])
+    }
+
+    /// 1,000 free-text questions that wait for a model, in conversations of 200 messages of 2 KB each. The memory of a
+    /// run is the part of its conversation that it sends.
+    pub async fn waiting_asks(&self) -> Result<Vec<Figure>> {
+        let message = "word ".repeat(400);
+        self.models.script(&json!([{"text": message}])).await?;
+        let talks = (0..CONVERSATIONS).map(|_| self.talk(&message));
+        let conversations: Vec<_> = stream::iter(talks).buffer_unordered(LAUNCHERS).try_collect().await?;
+        self.models.script(&json!([{"text": "A short answer.", "firstTokenMs": 60_000}])).await?;
+        let asks = (0..WAITING).map(|n| self.rest.ask("And now?", Some(&conversations[n % CONVERSATIONS])));
+        let launched: Vec<_> = stream::iter(asks).buffer_unordered(LAUNCHERS).try_collect().await?;
+        // A provider that does not answer receives only a few calls at a time.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let memory = self.product.memory("VmRSS")?;
+        for run in launched {
+            self.rest.cancel(run.run).await?;
+        }
+        self.quick().await?;
+        let name =
+            format!("memory while {WAITING} questions wait in conversations of {MESSAGES} messages of 2 KB");
+        Ok(vec![Figure::new(name, memory, Unit::Megabytes).at_most(150.0)])
+    }
+
+    /// Creates a conversation in which all questions and answers are `message`; returns its id.
+    async fn talk(&self, message: &str) -> Result<String> {
+        let first = self.rest.ask(message, None).await?;
+        self.rest.completed(first.run).await?;
+        for _ in 1..MESSAGES / 2 {
+            let next = self.rest.ask(message, Some(&first.task_id)).await?;
+            self.rest.completed(next.run).await?;
+        }
+        Ok(first.task_id)
     }
 
     /// The newest 50 of 5,000 runs, and one of them.
@@ -142,7 +179,7 @@ impl Scale<'_> {
         ])
     }
 
-    /// Streams that come and go; a fifth of them never read what they are sent.
+    /// Short-lived streams, a fifth of which are never read.
     pub async fn streams(&self) -> Result<Vec<Figure>> {
         self.models.script(&json!([{"text": "word ".repeat(2000), "chunkSize": 5, "chunkMs": 10}])).await?;
         let mut run = self.rest.execute().await?.run;
@@ -162,13 +199,13 @@ impl Scale<'_> {
         ])
     }
 
-    /// Opens so many streams of a run, reads a little of most, and leaves.
+    /// Opens `count` streams of a run, reads the first piece of most, and closes them.
     async fn watch(&self, run: u32, count: usize) -> Result<()> {
         try_join_all((0..count).map(|index| self.rest.glance(run, index % 5 != 0))).await?;
         Ok(())
     }
 
-    /// Models answer at once again.
+    /// Removes the models' latency.
     async fn quick(&self) -> Result<()> {
         self.models.script(&json!([{"text": "A short answer."}])).await
     }

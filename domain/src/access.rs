@@ -1,16 +1,16 @@
-//! What a member may do in a project. The engine's commands check it; pages only hide what would be refused.
+//! A member's permission in a project. The engine's commands check it; pages only hide actions that would be refused.
 
 use serde::{Deserialize, Serialize};
 
-/// In rising order: each may do what the ones before it may.
+/// Ordered: each permission includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Permission {
-    /// Reads everything in the project.
+    /// Can read everything in the project.
     Viewer,
-    /// Writes templates, roles and messages; starts and stops runs.
+    /// Can also edit templates, roles and messages, and start and stop runs.
     Editor,
-    /// Also changes the project and its members.
+    /// Can also change the project and its members.
     Admin,
 }
 

@@ -1,15 +1,16 @@
-//! Branches of a conversation: what follows a message that was edited and sent again.
+//! Branches of a conversation. Editing a message and sending it again starts a branch.
 //!
-//! A branch goes by the id of its first message. It shares what stands before the message that its first one replaces.
+//! The id of a branch's first message identifies the branch. The branch shares all messages before the one that its
+//! first message replaces.
 
 use crate::id::MessageId;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Written `main` or as the id of the branch's first message.
+/// Serialised as `main`, or as the id of the branch's first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Branch {
-    /// What was said first.
+    /// The conversation without edits.
     Main,
     Of(MessageId),
 }
@@ -19,7 +20,7 @@ impl Branch {
         first.map_or(Self::Main, Self::Of)
     }
 
-    /// Its first message; none for what was said first.
+    /// The first message of the branch; `None` for `main`.
     pub fn first(self) -> Option<MessageId> {
         match self {
             Self::Main => None,
@@ -58,14 +59,14 @@ impl<'de> Deserialize<'de> for Branch {
     }
 }
 
-/// The versions that a message is one of.
+/// The position of a message among the versions of it, the original and its edits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Versions {
-    /// Which of them this is, from 1, in the order in which they were written.
+    /// This version's position, from 1, in the order of writing.
     pub place: u32,
     pub of: u32,
-    /// Those beside it.
+    /// The previous and the next version.
     pub before: Option<Version>,
     pub after: Option<Version>,
 }
@@ -74,7 +75,7 @@ pub struct Versions {
 #[serde(rename_all = "camelCase")]
 pub struct Version {
     pub message: MessageId,
-    /// On which it stands.
+    /// The branch that contains the message.
     pub branch: Branch,
 }
 

@@ -1,4 +1,4 @@
-//! Runs side by side: what people think of them, and what that comes to per role, model and template version.
+//! Comparisons of runs: members' verdicts, and their totals per role, model and template version.
 
 use crate::{
     id::{RunNumber, Timestamp},
@@ -6,14 +6,14 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How many runs stand side by side at most.
+/// Maximum number of runs in one comparison.
 pub const MOST_COMPARED: usize = 4;
 
 /// A comparison as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComparisonSummary {
-    /// Rising.
+    /// Ascending.
     pub runs: Vec<RunNumber>,
     /// The name of the first run's template.
     pub template: String,
@@ -22,22 +22,22 @@ pub struct ComparisonSummary {
     pub verdicts: u32,
 }
 
-/// What a member thinks of compared runs.
+/// A member's verdict on compared runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// None: on the whole.
+    /// The step that the verdict is about; `None` for a verdict on the run as a whole.
     pub step: Option<String>,
-    /// The better run; none: they are as good as each other.
+    /// The better run; `None` for a tie.
     pub winner: Option<RunNumber>,
     pub note: String,
     pub by: String,
-    /// It is of the one who asks.
+    /// Whether the requesting user gave this verdict.
     pub mine: bool,
     pub at: Timestamp,
 }
 
-/// How often something won.
+/// How often a role, model or version won, lost or tied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     pub won: u32,
@@ -67,11 +67,11 @@ pub struct VersionScore {
     pub score: Score,
 }
 
-/// What all verdicts of a project come to. A verdict on the whole counts for the roles of those steps in which the runs
-/// had different ones.
+/// Totals over all verdicts of a project. A verdict on the run as a whole counts for the roles of those steps whose
+/// roles differ between the runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scores {
-    /// By template, step, and most often won.
+    /// Sorted by template, then step, then wins (descending).
     pub roles: Vec<RoleScore>,
     pub models: Vec<ModelScore>,
     pub versions: Vec<VersionScore>,

@@ -1,7 +1,7 @@
 //! The classes of failure that a step's attempt, or a whole run, can end in.
 //!
-//! The class decides what happens next: classes for which [`ErrorClass::is_retryable`] holds are tried again within the
-//! step's `maxRetries`, the others end the step. Every failure carries one, from the wire to the page.
+//! The class decides what happens next: an attempt whose class is [`ErrorClass::is_retryable`] is retried within the
+//! step's `maxRetries`, any other ends the step. Every failure carries its class, from the provider to the page.
 
 use std::fmt;
 
@@ -13,25 +13,25 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorClass {
     /// The provider asks us to slow down (HTTP 429).
     RateLimit,
-    /// The provider is unwell (HTTP 5xx).
+    /// The provider has an internal error or is overloaded (HTTP 5xx).
     Overload,
-    /// The provider could not be reached, or what answered was not a model.
+    /// The provider could not be reached, or the response did not come from a model.
     Network,
-    /// Nothing came for too long.
+    /// No data arrived within the time limit.
     Timeout,
-    /// The answer broke off before its end.
+    /// The answer ended before it was complete.
     Truncated,
-    /// The answer holds nothing.
+    /// The answer is empty.
     Empty,
-    /// The answer does not have the form that was asked for.
+    /// The answer does not match the required format.
     InvalidOutput,
-    /// The model or its filter declined.
+    /// The model or the provider's content filter declined to answer.
     Refused,
-    /// The key is missing, wrong, or not allowed to do this.
+    /// The API key is missing, wrong, or lacks the permission.
     Auth,
     /// The request itself is wrong: unknown model, bad parameter, too long.
     BadRequest,
-    /// Somebody cancelled the run.
+    /// A user cancelled the run.
     Cancelled,
     /// An expression of the template could not be evaluated.
     Expression,
@@ -39,12 +39,12 @@ pub enum ErrorClass {
     Interrupted,
     /// A limit of this installation was reached.
     Limit,
-    /// The project has no role that could do the step.
+    /// The project has no role that could execute the step.
     NoRoles,
 }
 
 impl ErrorClass {
-    /// Whether trying the same thing again may help.
+    /// Whether another attempt with the same request may succeed.
     pub fn is_retryable(self) -> bool {
         match self {
             Self::RateLimit
@@ -66,7 +66,7 @@ impl ErrorClass {
     }
 }
 
-/// Plain words, for pages and logs.
+/// A plain-language name, for pages and logs.
 impl fmt::Display for ErrorClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

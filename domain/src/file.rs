@@ -1,7 +1,7 @@
-//! Files that runs write: their names, and how an answer says what is to be written.
+//! Files that runs write: their names, and the file changes in a model's answer.
 //!
-//! Files live in the store, under their conversation; a name is never used as a path of the server's disk. It is held to
-//! what unpacks safely on every system all the same: people download these files.
+//! Files live in the store, under their conversation; a name is never used as a path on the server's disk. Names are
+//! nevertheless restricted to those that unpack safely on every operating system, because users download the files.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,9 +10,9 @@ use std::fmt;
 pub const MAX_PATH: usize = 200;
 /// The largest file, in bytes.
 pub const MAX_FILE: usize = 10 * 1024 * 1024;
-/// How many files one answer may change.
+/// Maximum number of files that one answer may change.
 pub const MAX_CHANGES: usize = 200;
-/// How many edits it may make in all.
+/// Maximum number of edits in one answer.
 pub const MAX_EDITS: usize = 1_000;
 
 /// A file's name within its conversation, with `/` between folders, such as `src/calculator.html`.
@@ -20,7 +20,7 @@ pub const MAX_EDITS: usize = 1_000;
 #[serde(try_from = "String", into = "String")]
 pub struct FilePath(String);
 
-/// Why a text names no file, in words for the person who reads the step's error.
+/// Why a text is not a valid file name, worded for the reader of the step's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("a file needs a name")]
@@ -35,7 +35,7 @@ pub enum PathError {
     Reserved(String),
 }
 
-/// Names that Windows keeps for devices, whatever follows the dot.
+/// Device names that Windows reserves, with any extension.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
 impl FilePath {
@@ -85,7 +85,7 @@ impl FilePath {
     }
 }
 
-/// Turns the direction of what follows, or shows nothing: names with these look like other names.
+/// Characters that change the text direction or are invisible: a name with them can imitate another name.
 fn is_hidden(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -109,7 +109,7 @@ impl From<FilePath> for String {
     }
 }
 
-/// What an answer says about one file: all of it, or edits to what is there.
+/// A change of one file in a model's answer: the whole content, or edits to the current content.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileChange {
@@ -121,14 +121,14 @@ pub struct FileChange {
 }
 
 impl FileChange {
-    /// About how much there is to do.
+    /// Rough estimate of the work that the change takes.
     pub fn bytes(&self) -> usize {
         let edits = self.edits.as_ref().map_or(0, Vec::len);
         self.content.as_ref().map_or(0, String::len) + edits * 64 * 1024
     }
 }
 
-/// Replaces the one place where `search` stands.
+/// Replaces the only occurrence of `search`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
@@ -136,7 +136,7 @@ pub struct Edit {
     pub replace: String,
 }
 
-/// Why a change cannot be made, in words that the model is told when it is asked again.
+/// Why a change cannot be applied, worded for the model, which receives it with the retry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     #[error(transparent)]
@@ -161,17 +161,17 @@ pub enum ChangeError {
     TooManyEdits(usize),
 }
 
-/// A file as it is to be stored.
+/// A file to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     pub path: FilePath,
     pub content: String,
-    /// Made by edits from what was there.
+    /// Whether the content was made by editing the current version.
     pub edited: bool,
 }
 
-/// Works out what the changes make of the files that `current` knows. All or nothing: one that cannot be made refuses
-/// them all.
+/// Applies the changes to the current files, which `current` returns by path. All or nothing: one change that cannot
+/// be applied fails them all.
 pub fn apply_changes(
     changes: &[FileChange],
     current: impl Fn(&FilePath) -> Option<String>,

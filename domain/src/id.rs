@@ -1,4 +1,4 @@
-//! Row ids, as newtypes over UUIDv7. They are minted in `engine`; here they are only carried.
+//! Row ids, as newtypes over UUIDv7. `engine` generates them.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -28,15 +28,15 @@ macro_rules! id {
 
 id! {
     UserId, SessionId, TokenId, ProjectId, ProviderId, RoleId, TemplateId, TaskId, MessageId, RunId,
-    /// A text stored once and referred to: a prompt, an output, an input.
+    /// A text that is stored once and referenced: a prompt, an output, an input.
     ContentId,
-    /// A fresh id per server process: who claimed an attempt.
+    /// A new id per server process; it identifies the owner of an attempt.
     OwnerId,
-    /// What an acknowledgement is known by outside (the `eventId` of an execute answer).
+    /// The public id of an acknowledgement (`eventId` in the response of an execute request).
     EventId,
 }
 
-/// A run's number in its project, from 1; what people and URLs use.
+/// A run's number in its project, from 1, as shown to users and in URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunNumber(pub u32);
@@ -47,20 +47,20 @@ impl fmt::Display for RunNumber {
     }
 }
 
-/// Milliseconds since 1970-01-01 UTC. A plain number, so that server and browser agree without a time library.
+/// Milliseconds since 1970-01-01 UTC. A plain number, so that server and browser need no shared time library.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Milliseconds from `earlier` to `self`; 0 when the clock went back.
+    /// Milliseconds from `earlier` to `self`; 0 if the clock was set back.
     pub fn since(self, earlier: Timestamp) -> u64 {
         u64::try_from(self.0 - earlier.0).unwrap_or(0)
     }
 }
 
-/// One step run of a run: the step's place in the plan and, under forEach, the item's.
-/// Written `3` or `3.14`.
+/// A step run of a run: the step's index in the plan and, under `forEach`, the item's index. Serialised as `3` or
+/// `3.14`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepRunId {
     pub step: u32,

@@ -1,18 +1,18 @@
-//! Keys: the names by which people, URLs and documents refer to things.
+//! Keys: the names by which people, URLs and documents refer to projects, templates, roles and providers.
 //!
-//! A key that exists is a valid one: every way in (parsing, reading JSON, making one of a title) checks it.
+//! A key that exists is valid: every constructor (parsing, deserialising, deriving from a title) checks it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest key. Keys stand in URLs and in narrow columns.
+/// The longest key. Keys appear in URLs and in narrow columns.
 pub const MAX_LENGTH: usize = 64;
 
 /// The longest [`ModelName`]: providers name models by long paths.
 pub const MAX_MODEL_NAME_LENGTH: usize = 200;
 
-/// Why a text is no key, in words for the person who typed it.
+/// Why a text is not a valid key, worded for the person who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     #[error("a key must not be empty")]
@@ -45,7 +45,7 @@ fn check(text: &str) -> Result<(), KeyError> {
     if text.is_empty() { Err(KeyError::Empty) } else { Ok(()) }
 }
 
-/// Letters and digits of the title in lowercase, everything between them as one `-`.
+/// The title's letters and digits in lowercase, with everything between them replaced by one `-`.
 fn slug(title: &str) -> String {
     let mut slug = String::new();
     for character in title.chars().flat_map(char::to_lowercase) {
@@ -70,13 +70,13 @@ macro_rules! key {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as it is, or says why it is no key.
+            /// Parses the text verbatim, without normalising it.
             pub fn parse(text: &str) -> Result<Self, KeyError> {
                 check(text).map(|()| Self(text.to_owned()))
             }
 
-            /// Makes a key of a free title: `Code Review!` becomes `code-review`. A title without a usable
-            /// character becomes `untitled`. The result need not be unique.
+            /// Derives a key from a title: `Code Review!` becomes `code-review`. A title without a usable character
+            /// becomes `untitled`. The result need not be unique.
             pub fn from_title(title: &str) -> Self {
                 Self(slug(title))
             }
@@ -147,8 +147,8 @@ key!(
     ProviderKey
 );
 
-/// `provider/model`: which model of which provider. The model's own part is the provider's word and may have
-/// slashes and colons, as in `ollama/library/llama3.2:1b`.
+/// `provider/model`. The model part is the provider's own name and may contain slashes and colons, as in
+/// `ollama/library/llama3.2:1b`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModelName {
@@ -157,13 +157,13 @@ pub struct ModelName {
 }
 
 impl ModelName {
-    /// Reads `provider/model`, or says what is wrong with it.
+    /// Parses `provider/model`.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (provider, model) = text.split_once('/').ok_or(KeyError::NotAModelName)?;
         Self::new(ProviderKey::parse(provider)?, model)
     }
 
-    /// Names a model by its provider's own word for it.
+    /// Combines a provider with the provider's own name of a model.
     pub fn new(provider: ProviderKey, model: &str) -> Result<Self, KeyError> {
         if model.is_empty() {
             return Err(KeyError::NotAModelName);

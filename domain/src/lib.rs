@@ -1,17 +1,20 @@
-//! The pure core of Troupe: documents, plans, events, the fold of a run, and what decides its next step.
+//! The pure core of Troupe: documents, plans, events, the fold of a run, and the planner of its next step.
 //!
-//! Nothing here does IO, reads a clock, mints an id, or knows SQL or HTTP; all of it but what the feature `evaluate`
-//! adds runs in the server and in the browser alike.
+//! Nothing here does IO, reads a clock, generates an id, or depends on SQL or HTTP. Everything except the parts behind
+//! the feature `evaluate` runs in both the server and the browser.
 
 pub mod access;
 pub mod branch;
 pub mod comparison;
+pub mod decision;
 pub mod error;
 pub mod event;
 #[cfg(feature = "evaluate")]
 pub mod expression;
 pub mod file;
+pub mod fork;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod plan;
 pub mod price;

@@ -1,12 +1,10 @@
-//! The plan of a template: its steps as one graph, with all that deciding and drawing need.
+//! The plan of a template: its steps as one graph, with everything that planning and drawing need.
 //!
-//! A plan carries no prompts and no expressions, so it is small enough to stand in a run's first event. A plan
-//! made by `template::compile` is acyclic, its indexes are those of the document's steps, and every step's wave
-//! is greater than the waves of the steps it depends on.
+//! A plan carries no prompts and no expressions, so it is small enough to be part of a run's first event. A plan made
+//! by `template::compile` is acyclic, its indexes are those of the document's steps, and every step's wave is greater
+//! than the waves of the steps it depends on.
 
 use serde::{Deserialize, Serialize};
-
-use crate::template::OnFailure;
 
 /// A template compiled to a graph. The index of a step here is its index in the document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,7 +20,7 @@ pub struct PlannedStep {
     pub name: String,
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: Body,
-    /// Indexes of the steps it waits for, ascending, without repetition.
+    /// Indexes of the steps that this step depends on, ascending, without repetition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<u32>,
     /// Whether the step has a condition to evaluate before it starts.
@@ -31,19 +29,19 @@ pub struct PlannedStep {
     /// Whether the step runs once per item of a list.
     #[serde(default, skip_serializing_if = "is_default")]
     pub for_each: bool,
-    /// How many items run at once; unbounded when absent.
+    /// Maximum number of items that run at once; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_retries: u32,
-    /// Milliseconds per attempt, without the time in a queue.
+    /// Time limit per attempt in milliseconds, without the time in a queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,
     #[serde(default, skip_serializing_if = "is_default")]
     pub idempotent: bool,
-    /// How deep in the graph the step stands: 0 without dependencies, else one more than the deepest of them.
+    /// The step's depth in the graph: 0 without dependencies, else one more than the deepest dependency.
     #[serde(default, skip_serializing_if = "is_default")]
     pub wave: u32,
     /// The document's `parallelGroup`, for drawing.
@@ -51,7 +49,17 @@ pub struct PlannedStep {
     pub group: Option<String>,
 }
 
-/// What runs when a step runs.
+/// The effect of a step's final failure on the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    #[default]
+    Fail,
+    /// The step's output is null and the run continues, with a warning.
+    Continue,
+}
+
+/// The kind of work that a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Body {
@@ -67,7 +75,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// Whether somebody must be chosen to do it: such steps take part in role resolution.
+    /// Whether the step needs a role; only such steps take part in role resolution.
     pub fn needs_role(self) -> bool {
         match self {
             Body::Prompt | Body::Component | Body::Agent | Body::Aggregate | Body::Decompose => true,
@@ -77,8 +85,8 @@ impl Body {
 }
 
 impl PlannedStep {
-    /// Whether a role assignment to `name` is meant for this step, or, as `Step/Step of the child`, for one of its child
-    /// run.
+    /// Whether a role assignment to `name` applies to this step or, as `Step/Step of the child`, to a step of its
+    /// child run.
     pub fn takes(&self, name: &str) -> bool {
         let below = name.strip_prefix(self.name.as_str());
         below.is_some_and(|below| below.is_empty() || (self.body == Body::Template && below.starts_with('/')))
@@ -86,7 +94,7 @@ impl PlannedStep {
 }
 
 impl Plan {
-    /// For every step the indexes of the steps that wait for it, ascending.
+    /// For every step, the indexes of the steps that depend on it, ascending.
     pub fn dependents(&self) -> Vec<Vec<u32>> {
         let mut dependents = vec![Vec::new(); self.steps.len()];
         for (index, step) in (0u32..).zip(&self.steps) {
@@ -104,7 +112,7 @@ impl Plan {
         (0u32..).zip(&self.steps).find(|(_, step)| step.name == name).map(|(index, _)| index)
     }
 
-    /// The steps that nothing waits for, in document order.
+    /// The steps that no other step depends on, in document order.
     pub fn sinks(&self) -> Vec<u32> {
         (0u32..)
             .zip(self.dependents())

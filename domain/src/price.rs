@@ -1,16 +1,16 @@
-//! What models cost. Money is whole numbers all the way: prices are given in dollars per million tokens, and a call's cost is
-//! settled once, when its usage is recorded, at the price that its run began with.
+//! Prices and costs of models. Money is always a whole number: prices are given in dollars per million tokens, and a
+//! call's cost is computed once, when its usage is recorded, at the price that was valid when its run started.
 
 use crate::usage::Usage;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Billionths of a US dollar: one token of the cheapest models is some dozens of them.
+/// Billionths of a US dollar: a token of the cheapest models costs a few dozen of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Money(pub u64);
 
-/// Of a model, per million tokens: of the prompt, and of the answer.
+/// Price of a model per million tokens of the prompt (`input`) and of the answer (`output`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Price {
     pub input: Rate,
@@ -27,13 +27,13 @@ pub struct Rate(pub u64);
 pub struct NotARate;
 
 impl Rate {
-    /// More than any model costs, and little enough that nothing overflows.
+    /// Upper limit: above the price of any model, and low enough that no computation overflows.
     const MOST: u64 = 1_000_000 * 1_000_000;
 
-    /// Reads dollars.
+    /// Parses an amount of dollars.
     ///
     /// # Errors
-    /// For anything but digits with at most six decimals, up to a million dollars.
+    /// The text is anything but digits with at most six decimals, up to a million dollars.
     pub fn parse(text: &str) -> Result<Self, NotARate> {
         let (whole, part) = text.split_once('.').unwrap_or((text, ""));
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -48,14 +48,14 @@ impl Rate {
     }
 }
 
-/// In dollars, as [`Rate::parse`] reads it.
+/// In dollars, in the format that [`Rate::parse`] reads.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         decimal(f, self.0, 6)
     }
 }
 
-/// In dollars, exactly.
+/// In dollars, without rounding.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         decimal(f, self.0, 9)
@@ -72,7 +72,7 @@ fn decimal(f: &mut fmt::Formatter<'_>, value: u64, places: u32) -> fmt::Result {
 }
 
 impl Price {
-    /// Rounded to the nearest billionth.
+    /// The cost of `usage`, rounded to the nearest billionth.
     pub fn of(self, usage: Usage) -> Money {
         let part = |tokens: u64, Rate(rate): Rate| u128::from(tokens) * u128::from(rate);
         let thousandths = part(usage.input_tokens, self.input) + part(usage.output_tokens, self.output);
@@ -81,7 +81,7 @@ impl Price {
 }
 
 impl Money {
-    /// `$12.40`, `$0.013`, `$0.00042`: as many digits as tell it from nothing.
+    /// `$12.40`, `$0.013`, `$0.00042`: rounded, with enough digits to differ from zero.
     pub fn short(self) -> String {
         const DOLLAR: u64 = 1_000_000_000;
         let rounded = |unit: u64| (self.0.saturating_add(unit / 2)) / unit * unit;
@@ -92,7 +92,7 @@ impl Money {
                 format!("${}.{:02}", cents / 100, cents % 100)
             }
             small => {
-                // Two digits that count.
+                // Two significant digits.
                 let unit = 10_u64.pow(small.ilog10().saturating_sub(1));
                 format!("${}", Self(rounded(unit)))
             }

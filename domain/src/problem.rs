@@ -1,4 +1,4 @@
-//! One thing that is wrong with what a person gave: where, and what to do about it.
+//! A problem in a user's document or input: its place, and how to fix it.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -6,15 +6,15 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// Where in the document or the input, e.g. `steps[2].inputMapping.code`; empty for the whole.
+    /// The path within the document or the input, e.g. `steps[2].inputMapping.code`; empty for the whole.
     pub path: String,
-    /// From 1, where the text is known.
+    /// From 1, if the source text is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// From 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
-    /// Plain words for a person.
+    /// Message for users.
     pub message: String,
 }
 
@@ -32,5 +32,24 @@ impl fmt::Display for Problem {
             (None, "") => f.write_str(&self.message),
             (None, path) => write!(f, "{path}: {}", self.message),
         }
+    }
+}
+
+/// Writes `.key`, or `["a key"]` if the bare form would be ambiguous. Very long keys are shortened for display.
+pub(crate) fn write_key(f: &mut impl fmt::Write, key: &str, first: bool) -> fmt::Result {
+    let bare = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    let shown = shorten(key, 80);
+    match (bare, first) {
+        (true, true) => f.write_str(&shown),
+        (true, false) => write!(f, ".{shown}"),
+        (false, _) => write!(f, "[{shown:?}]"),
+    }
+}
+
+/// The text, shortened to its first characters and an ellipsis if it is longer.
+pub(crate) fn shorten(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

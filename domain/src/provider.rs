@@ -1,16 +1,16 @@
-//! Who serves models: the kinds of provider that the product speaks with.
+//! The kinds of model providers that the product supports.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The protocol of a provider. The words are those of `POST /api/v1/providers`.
+/// The protocol of a provider. The serialised names are those of `POST /api/v1/providers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ProviderKind {
     #[serde(rename = "openai")]
     OpenAi,
-    /// Anything that speaks OpenAI's chat completions at a base URL of its own.
+    /// Any provider with OpenAI's chat completions API at its own base URL.
     #[serde(rename = "openai-compatible")]
     OpenAiCompatible,
     #[serde(rename = "anthropic")]
@@ -28,7 +28,7 @@ impl ProviderKind {
     pub const ALL: [Self; 6] =
         [Self::OpenAi, Self::OpenAiCompatible, Self::Anthropic, Self::Gemini, Self::Ollama, Self::Local];
 
-    /// The word for it in settings, the API and the store.
+    /// The kind's name in settings, the API and the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -47,7 +47,7 @@ impl fmt::Display for ProviderKind {
     }
 }
 
-/// The given word names no kind of provider.
+/// The given name is not a kind of provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown kind of provider: {0:?}; known are openai, openai-compatible, anthropic, gemini, ollama and local"

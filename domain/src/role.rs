@@ -1,4 +1,4 @@
-//! Which role each step gets, and why. Pure: the same answer before launch, at launch and in a test.
+//! Resolution of the role of each step, with the reason. Pure: preview, launch and tests give the same result.
 
 use crate::{
     key::{ModelName, RoleKey},
@@ -8,7 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The role that stands in when a step has none assigned.
+/// The fallback role for a step without an assigned role.
 pub const GENERAL_WORKER: &str = "general_worker";
 
 /// Why a step has its role.
@@ -30,18 +30,26 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepRole {
-    /// The step's place in the plan.
+    /// The step's index in the plan.
     pub step: u32,
     pub key: RoleKey,
     pub version: u32,
     pub model: ModelName,
     pub reason: Reason,
-    /// What its model costs in this run, whatever it costs later; none: nobody has said.
+    /// The price of the role's model when the run started; later price changes do not affect the run. `None` if no
+    /// price is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
 }
 
-/// A role as resolution sees it.
+impl StepRole {
+    /// Whether both are the same version of the same role, on the same model.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.key, self.version, &self.model) == (&other.key, other.version, &other.model)
+    }
+}
+
+/// A role as an input of the resolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub key: RoleKey,
@@ -59,8 +67,8 @@ pub enum ResolveError {
     UnknownRole { step: String, role: RoleKey, known: String },
 }
 
-/// Resolves a role for every step of `plan` that needs one: the assigned role, else `general_worker`, else the
-/// first of `roles` (they come in order of creation).
+/// Resolves a role for every step of `plan` that needs one: the assigned role, else `general_worker`, else the first
+/// of `roles` (they come in order of creation).
 ///
 /// # Errors
 /// Every unknown step and unknown role in `assignments`, or `NoRoles`.
@@ -109,7 +117,7 @@ pub fn resolve(
     if errors.is_empty() { Ok(resolved) } else { Err(errors) }
 }
 
-/// The warning a fallback is shown as; none for an assigned role.
+/// The warning for a fallback role; `None` for an assigned role.
 pub fn fallback_warning(step: &str, role: &RoleKey, reason: Reason) -> Option<String> {
     match reason {
         Reason::Assigned => None,

@@ -1,4 +1,4 @@
-//! JSON Schemas of inputs and outputs: checking schemas, checking values against them, and the form made of one.
+//! JSON Schemas of inputs and outputs: validating schemas, validating values, and deriving input forms.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,9 +13,21 @@ mod bounds;
 #[cfg(feature = "evaluate")]
 mod check;
 #[cfg(feature = "evaluate")]
+mod cost;
+#[cfg(feature = "evaluate")]
+mod describe;
+#[cfg(feature = "evaluate")]
+mod judge;
+#[cfg(feature = "evaluate")]
+mod patterns;
+#[cfg(feature = "evaluate")]
+mod shelf;
+#[cfg(feature = "evaluate")]
 pub use check::{Schema, SchemaError};
 #[cfg(feature = "evaluate")]
 pub(crate) use check::{check_input, check_schema};
+#[cfg(feature = "evaluate")]
+pub use shelf::Shelf;
 
 /// One field of an input form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +35,7 @@ pub(crate) use check::{check_input, check_schema};
 pub struct FormField {
     /// The property's name in the input.
     pub name: String,
-    /// What the page calls it: the schema's title, else made of the name.
+    /// The label on the page: the schema's title, or one derived from the name.
     pub title: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -31,7 +43,7 @@ pub struct FormField {
     pub required: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// What could stand there.
+    /// An example value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<Value>,
 }
@@ -57,7 +69,7 @@ pub enum FieldKind {
 /// A text longer than this gets several lines.
 const LONG_TEXT: u64 = 200;
 
-/// The fields of an input form: the schema's properties, in its order. Empty for a schema without properties.
+/// The fields of an input form: the schema's properties, in order. Empty for a schema without properties.
 pub fn form_fields(schema: &Value) -> Vec<FormField> {
     let required: Vec<&str> = schema
         .get("required")
@@ -100,7 +112,7 @@ fn kind_of(name: &str, property: &Value) -> FieldKind {
     }
 }
 
-/// The one type of a property; `["string", "null"]` counts as a string.
+/// The single type of a property; `["string", "null"]` counts as a string.
 fn type_of(property: &Value) -> Option<&str> {
     match property.get("type")? {
         Value::String(one) => Some(one),

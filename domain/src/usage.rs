@@ -1,4 +1,4 @@
-//! What a model call consumed, in tokens as the provider counts them.
+//! The tokens that a model call used, as the provider counts them.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::price::{Money, Price};
 
-/// Tokens read and written. Adding saturates: a provider's nonsense number must not stop a run.
+/// Input and output tokens. Addition saturates: an absurd number from a provider must not stop a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Tokens of the prompt, cached ones included.
+    /// Tokens of the prompt, including cached ones.
     pub input_tokens: u64,
-    /// Tokens of the answer, thinking included.
+    /// Tokens of the answer, including reasoning tokens.
     pub output_tokens: u64,
-    /// What they cost. None: some of them have no price, so nobody knows; never a guess, never 0 for want of a price.
+    /// The cost of the tokens. `None` if some of them have no price: the cost is then unknown, not estimated and not
+    /// 0.
     #[serde(rename = "costNanoUsd", default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
 }
@@ -25,7 +26,7 @@ impl Usage {
         Self { input_tokens, output_tokens, cost: None }
     }
 
-    /// The same tokens, at that price. A provider that counted none leaves it unknown.
+    /// The same tokens with their cost at `price`. The cost is unknown if the provider counted no tokens.
     pub fn at(self, price: Option<Price>) -> Self {
         let cost = price.filter(|_| self.total() > 0).map(|price| price.of(self));
         Self { cost, ..self }
@@ -44,7 +45,7 @@ impl Add for Usage {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        // Nothing used costs nothing; anything used without a price makes the sum unknown.
+        // No usage costs nothing; usage without a price makes the sum unknown.
         let cost = match (self.cost, other.cost) {
             (Some(Money(one)), Some(Money(more))) => Some(Money(one.saturating_add(more))),
             (cost, None) if other.total() == 0 => cost,

@@ -1,17 +1,18 @@
-//! Shapes for pages: what server functions return and components draw. Rows of the database never leave the engine;
-//! these do. All texts here are safe to show to the member who asked.
+//! Data types for pages: server functions return them and components render them. Database rows never leave the
+//! engine; these types do. All their texts are safe to show to the requesting member.
 
 use crate::{
     access::Permission,
     branch::{Branch, Versions},
     event::{Delta, Event, TemplateVersion},
     file::FilePath,
+    fork::RerunReason,
     id::{ContentId, EventId, MessageId, RunNumber, TaskId, Timestamp, TokenId, UserId},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
     price::Price,
     problem::Problem,
     provider::ProviderKind,
-    role::Reason,
+    role::{Reason, StepRole},
     run::{MessageMetadata, RunState, RunStatus},
     template::Template,
     usage::Usage,
@@ -19,14 +20,14 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One page of a list. `next` is an opaque cursor: given back, it continues after the last item.
+/// One page of a list. `next` is an opaque cursor for the page after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
 }
 
-/// Who is signed in.
+/// The signed-in user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
@@ -37,7 +38,7 @@ pub struct User {
     pub admin: bool,
 }
 
-/// An API token of the one who asks. The token itself is shown once, when it is made, and stored as a digest only.
+/// An API token of the requesting user. The token itself is shown once, on creation, and only its digest is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiToken {
@@ -51,7 +52,7 @@ pub struct ApiToken {
 pub struct Project {
     pub key: ProjectKey,
     pub name: String,
-    /// What the one who asks may do in it.
+    /// The requesting user's permission in the project.
     pub permission: Permission,
     pub live_runs: u32,
 }
@@ -80,7 +81,7 @@ pub struct Role {
     pub updated_at: Timestamp,
 }
 
-/// What a person gives to make or change a role.
+/// A member's input to create or change a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleDraft {
@@ -109,7 +110,7 @@ pub struct TemplateSummary {
     pub updated_by: String,
 }
 
-/// One version of a template, with its document as it was written.
+/// One version of a template, with its document as written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TemplateDetail {
@@ -122,6 +123,10 @@ pub struct TemplateDetail {
     /// Newest first.
     pub versions: Vec<TemplateVersionInfo>,
     pub runs: u32,
+    /// After a save: probable mistakes in the templates and tools that the steps call, which would prevent a launch
+    /// now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Problem>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,15 +144,28 @@ pub struct Provider {
     pub key: ProviderKey,
     pub kind: ProviderKind,
     pub base_url: Option<String>,
-    /// A key is stored or comes from the environment. The key itself never leaves the server.
+    /// Whether a key is stored or comes from the environment. The key itself never leaves the server.
     pub has_key: bool,
     /// Where it is defined: in the database, by an environment variable, or built in (`local`).
     pub origin: ProviderOrigin,
     pub max_concurrent: u32,
     pub requests_per_minute: Option<u32>,
-    /// Calls under way and calls that wait for a slot.
+    /// Number of calls under way, and of calls that wait for a slot.
     pub active: u32,
     pub queued: u32,
+    /// `None` if calls are limited only by the configured limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowdown: Option<ProviderSlowdown>,
+}
+
+/// The provider rate-limited calls (429, or 503 with a time to wait): all calls to it are slowed down for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderSlowdown {
+    /// Milliseconds until the next call may go; 0 if calls go, at first one at a time.
+    pub resumes_in_ms: u64,
+    /// Number of calls refused since the slowdown began.
+    pub refused: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,14 +183,14 @@ pub struct ProviderLimitsDraft {
     pub requests_per_minute: Option<u32>,
 }
 
-/// What a provider answers when it is asked for its models just now.
+/// The provider's current answer to a request for its models.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum ProviderStatus {
     Reachable {
         models: Vec<String>,
     },
-    /// Installed, but asleep until its first call (the local model).
+    /// Installed, but not started until its first call (the local model).
     Idle {
         models: Vec<String>,
     },
@@ -191,13 +209,13 @@ pub struct TaskSummary {
     pub updated_at: Timestamp,
     pub messages: u32,
     pub live_runs: u32,
-    /// Its newest.
+    /// The task's newest run.
     pub last_run: Option<RunNumber>,
-    /// Of its newest run.
+    /// Status of the newest run.
     pub last_status: Option<RunStatus>,
-    /// How its newest message begins, as one line without Markdown.
+    /// The beginning of the newest message, as one line without Markdown.
     pub excerpt: String,
-    /// Something happened in it since the one who asks last looked at it.
+    /// Whether the requesting user has not seen the latest change of the conversation.
     pub unread: bool,
 }
 
@@ -223,23 +241,23 @@ pub enum Author {
 pub struct Message {
     pub id: MessageId,
     pub author: Author,
-    /// The member's name, for the user's messages.
+    /// The member's name, for user messages.
     pub by: Option<String>,
-    /// That member, while they are there.
+    /// That member's id, if the account still exists.
     pub user: Option<UserId>,
-    /// Markdown; an assistant message's is its run's output, empty until the run has ended.
+    /// Markdown. For an assistant message it is the run's output, empty until the run has ended.
     pub content: String,
     /// Sanitised HTML of `content`, for assistant messages that have any.
     pub html: Option<String>,
     pub created_at: Timestamp,
     pub metadata: Option<MessageMetadata>,
-    /// The run that an assistant message stands for.
+    /// The run that an assistant message belongs to.
     pub run: Option<RunSummary>,
-    /// The branch it stands on, by its first message; none: what was said first.
+    /// The branch of the message, by its first message; `None` for `main`.
     pub branch: Option<MessageId>,
-    /// Of the first message of a branch: the one in whose place it stands.
+    /// For the first message of a branch: the message that it replaces.
     pub replaces: Option<MessageId>,
-    /// Where it has been edited, or is an edit.
+    /// Present if the message has been edited, or is an edit.
     pub versions: Option<Versions>,
 }
 
@@ -272,12 +290,12 @@ pub struct RunSummary {
     pub caller: Option<RunNumber>,
 }
 
-/// Something that waits for the one who asks.
+/// An item that needs the requesting user's attention.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InboxItem {
     pub kind: InboxKind,
-    /// When it was asked, or when it failed.
+    /// When the question was asked, or when the run failed.
     pub at: Timestamp,
     pub run: RunSummary,
 }
@@ -287,18 +305,18 @@ pub struct InboxItem {
 pub enum InboxKind {
     /// Steps of the run wait for a person's decision.
     Question,
-    /// The asker's own run failed, and they have neither looked at it nor dismissed it.
+    /// The requesting user's own run failed, and they have neither opened nor dismissed it.
     Failure,
 }
 
-/// How a project stands for the one who asks: the counts that every page shows.
+/// Counts of a project for the requesting user, shown on every page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectCounts {
     pub live_runs: u32,
-    /// What waits in the inbox; counted up to [`ProjectCounts::MOST`].
+    /// Number of items in the inbox, counted up to [`ProjectCounts::MOST`].
     pub inbox: u32,
-    /// How many of the conversations that moved last have something in them that the asker has not seen.
+    /// Number of recently changed conversations with changes that the requesting user has not seen.
     pub unread: u32,
 }
 
@@ -306,15 +324,15 @@ impl ProjectCounts {
     pub const MOST: u32 = 100;
 }
 
-/// What a project is doing just now.
+/// Current activity of a project.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dashboard {
-    /// How many runs are live; `runs` has the newest of them.
+    /// Number of live runs; `runs` has the newest of them.
     pub live: u32,
     pub runs: Vec<LiveRunSummary>,
     pub last_hour: Outcomes,
-    /// The providers that have something to do, for whichever project.
+    /// The providers that have calls, of any project.
     pub providers: Vec<ProviderQueue>,
 }
 
@@ -323,13 +341,13 @@ pub struct Dashboard {
 pub struct LiveRunSummary {
     pub run: RunSummary,
     pub steps: StepCounts,
-    /// Where it is: a step that works, else one that waits for a person, else the one that comes next.
+    /// The current step: one that runs, else one that waits for a person, else the next one.
     pub step: Option<String>,
-    /// Who does that step.
+    /// The role of that step.
     pub role: Option<RoleKey>,
 }
 
-/// How the steps of a run stand. Skipped ones are done.
+/// Number of steps per status. Skipped steps count as done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepCounts {
@@ -348,7 +366,7 @@ pub struct Outcomes {
     pub cancelled: u32,
 }
 
-/// Calls that a provider has under way, calls that wait for it, and how many it may have at once.
+/// A provider's calls under way, its waiting calls, and its limit of concurrent calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderQueue {
@@ -358,15 +376,15 @@ pub struct ProviderQueue {
     pub most: u32,
 }
 
-/// Something that a search found.
+/// A search result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Found {
     #[serde(flatten)]
     pub what: FoundThing,
-    /// What it is called; of a message, its conversation.
+    /// The title of the result; for a message, the title of its conversation.
     pub title: String,
-    /// The words around what was found, where they are not the title.
+    /// The text around the match, if the match is not in the title.
     pub excerpt: Vec<Piece>,
     pub at: Timestamp,
 }
@@ -391,12 +409,12 @@ pub enum FoundThing {
         task: TaskId,
         message: MessageId,
         author: Author,
-        /// The cursor of the part of the conversation that has it; none: its newest part has.
+        /// The cursor of the conversation's part that contains the message; `None` for its newest part.
         from: Option<String>,
     },
 }
 
-/// A part of a text; `marked`: it is what was searched for.
+/// A piece of a text; `marked` if it matches the search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Piece {
@@ -418,14 +436,14 @@ pub struct FileVersion {
     pub created_at: Timestamp,
 }
 
-/// A file's text, and the text of the version before it on the branch, if there is one.
+/// A file's text, and the text of its previous version on the branch, if any.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileText {
     pub file: FileVersion,
     pub text: String,
     pub before: Option<String>,
-    /// Those that the file has on the branch, rising.
+    /// The file's versions on the branch, ascending.
     pub versions: Vec<u32>,
 }
 
@@ -437,43 +455,43 @@ pub struct RunDetail {
     pub state: RunState,
 }
 
-/// A stored text, or the part of it that was asked for.
+/// A stored text, or the requested part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Content {
     pub text: String,
-    /// Length of the whole in UTF-8 bytes.
+    /// Length of the whole text in UTF-8 bytes.
     pub bytes: u64,
 }
 
-/// What a launch would do, before it is done. No model is called for it.
+/// The effects of a launch, computed before it. No model is called.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LaunchPreview {
     pub steps: Vec<StepPreview>,
     pub warnings: Vec<String>,
     pub errors: Vec<Problem>,
-    /// What it may take; none: there is nothing to go by.
+    /// The estimated usage; `None` if there are no past runs to base it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
 }
 
-/// What past runs of the template took, at what the chosen models cost now.
+/// The usage of past runs of the template, at the current prices of the chosen models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
-    /// So many past runs say so.
+    /// Number of past runs that the estimate is based on.
     pub runs: u32,
-    /// Without a cost: one of the models has no price.
+    /// Has no cost if one of the models has no price.
     pub usage: Usage,
 }
 
-/// What a model costs, as an admin has said.
+/// The price of a model, as set by an admin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelPrice {
     pub model: ModelName,
-    /// None: a role uses it, and nobody has said.
+    /// `None` if a role uses the model and no price is set.
     pub price: Option<Price>,
 }
 
@@ -493,7 +511,43 @@ pub struct RolePreview {
     pub reason: Reason,
 }
 
-/// The acknowledgement of a launch: everything is stored, the run will go on whatever happens.
+impl From<&StepRole> for RolePreview {
+    fn from(role: &StepRole) -> Self {
+        Self { key: role.key.clone(), version: role.version, model: role.model.clone(), reason: role.reason }
+    }
+}
+
+/// The effects of a fork, computed before it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForkPreview {
+    /// In the plan's order; empty if the fork is refused.
+    pub steps: Vec<ForkStep>,
+    pub warnings: Vec<String>,
+    /// The template's newest version, if the fork runs an older one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer_version: Option<u32>,
+    pub errors: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForkStep {
+    pub name: String,
+    /// Whether the step's output is taken over; otherwise the step runs again.
+    pub reused: bool,
+    /// Why the step runs again; for a reused step, why its output is stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RerunReason>,
+    /// The reason as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The role that will execute the step, or that made the reused output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RolePreview>,
+}
+
+/// The acknowledgement of a launch: the run is stored and survives a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Launched {
@@ -502,23 +556,23 @@ pub struct Launched {
     pub task_id: TaskId,
     pub event_id: EventId,
     pub queue_position: u32,
-    /// The branch of its conversation on which it stands, by its first message; none: what was said first.
+    /// The branch of the run's conversation, by its first message; `None` for `main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<MessageId>,
 }
 
-/// An assignment of roles with a name.
+/// A named set of role assignments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preset {
     pub name: String,
     /// Step name to role key.
     pub roles: BTreeMap<String, RoleKey>,
-    /// Who saved it last.
+    /// The member who saved it last.
     pub by: String,
 }
 
-/// One thing that happened in a project, for lists that keep themselves current.
+/// A change in a project, for lists that update themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
@@ -545,11 +599,11 @@ pub enum Subject {
     Role {
         key: RoleKey,
     },
-    /// Runs were put side by side, or judged.
+    /// A comparison was created or judged.
     Comparison {
         runs: Vec<RunNumber>,
     },
-    /// The reader was away for longer than changes are kept: all that it has read is to be read anew.
+    /// The reader was away for longer than changes are kept: everything must be read again.
     Everything,
 }
 
@@ -579,8 +633,8 @@ impl Subject {
     }
 }
 
-/// What the live connection of a tab carries. Not tagged inside, as events are: the browser reads thousands of these,
-/// and would hold each in an intermediate form to find its tag.
+/// A frame of a tab's live connection. Externally tagged, unlike events: the browser reads thousands of frames, and an
+/// internal tag would make it buffer each of them to find the tag.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LiveFrame {
@@ -595,24 +649,24 @@ pub enum LiveFrame {
     Change {
         change: Change,
     },
-    /// Who has the template open for editing now.
+    /// The people who have the template open for editing.
     Present {
         template: TemplateKey,
         people: Vec<Present>,
     },
 }
 
-/// A tab in which somebody edits a template.
+/// A tab in which a user edits a template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Present {
     pub tab: String,
     pub name: String,
-    /// It is the reader's own.
+    /// Whether the tab belongs to the requesting user.
     pub mine: bool,
 }
 
-/// Who is there when one comes, and where to follow it from.
+/// The people present when a tab opens a template, and the change number from which to follow updates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attendance {

@@ -1,5 +1,5 @@
-// The figures a person feels (issue-sized data, a model that streams, two busy cores): how soon a page is there, whether it
-// jumps, whether keys answer while steps stream, whether a large drawing follows the hand, how much memory a tab takes.
+// Figures of perceived performance (data of the issue's size, a streaming model, two busy cores): page load, layout
+// shift, key latency while steps stream, panning of a large drawing, memory of a tab.
 
 import type { Page } from "@playwright/test";
 
@@ -13,11 +13,11 @@ test.afterAll(() => print(figures));
 interface Seen {
   lcp: number;
   shift: number;
-  /** From a key to the next paint, in milliseconds; the browser rounds to 8. */
+  /** Times from a key press to the next paint, in milliseconds; the browser rounds to 8. */
   keys: number[];
 }
 
-/** Has every page from now on watch itself. */
+/** Adds measurements to every page loaded from now on. */
 async function watch(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const seen: Seen = { lcp: 0, shift: 0, keys: [] };
@@ -35,7 +35,7 @@ async function watch(page: Page): Promise<void> {
 
 const seen = (page: Page) => page.evaluate(() => (window as unknown as { seen: Seen }).seen);
 
-/** What the tab's script, its memory for wasm and its document take, after what nobody holds any more is gone. */
+/** Memory of the tab's script, WebAssembly and document in megabytes, after a garbage collection. */
 async function heap(page: Page): Promise<number> {
   const session = await page.context().newCDPSession(page);
   await session.send("HeapProfiler.collectGarbage");
@@ -49,7 +49,7 @@ async function load(page: Page, what: string, path: string): Promise<void> {
   let shift = 0;
   for (let turn = 0; turn < 5; turn += 1) {
     await page.goto(path);
-    // A key ends what the browser counts of it.
+    // A key press ends the browser's measurement of the largest paint.
     await expect.poll(async () => (await seen(page)).lcp).toBeGreaterThan(0);
     await page.waitForTimeout(500);
     await awake(page);
@@ -62,7 +62,7 @@ async function load(page: Page, what: string, path: string): Promise<void> {
   figures.push({ what: `${what}: layout shift, the worst of five`, measured: shift, unit: "", atMost: 0.02 });
 }
 
-/** Frames a second while `move` goes on, and the longest time without one. */
+/** Frames per second during `move`, and the longest time without a frame. */
 async function frames(page: Page, what: string, move: () => Promise<void>, atLeast?: number): Promise<void> {
   await page.evaluate(() => {
     const times: number[] = [];
@@ -112,7 +112,7 @@ test("keys while twenty steps stream", async ({ member: page, models, workspace 
   await field.pressSequentially(text, { delay: 60 });
   await expect(field).toHaveValue(text);
   const keys = (await seen(page)).keys.slice(before);
-  // Keys that answered within a frame are not told of one by one.
+  // The browser does not report keys that were handled within a frame.
   const all = [...Array<number>(Math.max(0, text.length - keys.length)).fill(16), ...keys].sort((one, other) => one - other);
   const percentile = (share: number) => all[Math.min(all.length - 1, Math.floor(all.length * share))]!;
   figures.push({ what: "a key while 20 steps stream, p50", measured: percentile(0.5), unit: "ms", atMost: 50 });

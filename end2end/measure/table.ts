@@ -1,4 +1,4 @@
-// Figures as a table, with the ratio to what is to be reached: 1 is reached, 2 is twice as good.
+// Figures as a table, with the ratio to their targets: 1 is on target, 2 is twice as good.
 
 export interface Figure {
   what: string;

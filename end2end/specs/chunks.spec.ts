@@ -1,4 +1,4 @@
-// The browser fetches the code of seldom used pages when it needs it. A debug site is in one piece and has nothing to show.
+// The browser fetches the code of rarely used pages on demand. A debug site is not split, so this needs a release.
 
 import type { Page } from "@playwright/test";
 
@@ -6,7 +6,7 @@ import { awake, expect, PROJECT, test } from "../fixtures";
 
 const CHUNK = /\/pkg\/troupe-(\w+)\.[0-9a-f]{16}\.wasm$/;
 const ADMIN_CHUNK = /\/pkg\/troupe-split_admin\./;
-// What the browser and the loader say of a file that did not come.
+// Messages of the browser and the loader about a file that could not be fetched.
 const NOT_FETCHED = [/Failed to load resource/, /TypeError: Failed to/, /TypeError: NetworkError/];
 
 test.beforeEach(async ({ request }) => {
@@ -14,7 +14,7 @@ test.beforeEach(async ({ request }) => {
   expect(manifest.ok(), "the site is a release: any other is in one piece").toBe(true);
 });
 
-/** The chunks that a page asks for from now on, each once. */
+/** The chunks that a page requests from now on, without repetition. */
 function chunksOf(page: Page): Set<string> {
   const names = new Set<string>();
   page.on("request", (request) => {
@@ -24,7 +24,7 @@ function chunksOf(page: Page): Set<string> {
   return names;
 }
 
-/** The help opens on a key only once the page has come to life. */
+/** The help opens on a key press only after hydration. */
 async function expectAlive(page: Page): Promise<void> {
   const help = page.getByRole("dialog", { name: "Keyboard shortcuts" });
   await expect(async () => {
@@ -64,7 +64,7 @@ test("a chunk comes on the way to its page, once, and may be kept for ever", asy
   });
   const answer = member.waitForResponse(ADMIN_CHUNK);
   await section(member, "Roles").click();
-  // The page before stays until the next one can be drawn.
+  // The previous page stays until the next one can be rendered.
   await expect.poll(() => [...chunks]).toContain("split_admin");
   await expect(member.getByRole("heading", { name: "Runs", level: 1 })).toBeVisible();
   release();
@@ -90,7 +90,7 @@ test("a chunk that does not come is told, and comes when it is asked for again",
   await section(member, "Roles").click();
   await expect(member.getByRole("heading", { name: "This page did not load", level: 1 })).toBeVisible();
   await expect(member.getByRole("alert")).toContainText("could not be fetched");
-  // The rest goes on.
+  // The rest of the app still works.
   await section(member, "Conversations").click();
   await expect(member.getByRole("heading", { name: "Conversations", level: 1 })).toBeVisible();
   await section(member, "Roles").click();
@@ -106,7 +106,7 @@ test("a chunk that does not come is told, and comes when it is asked for again",
 test("the server's page stays when its chunk does not come, and says so", async ({ member, consoles }) => {
   NOT_FETCHED.forEach((complaint) => consoles.allow(complaint));
   await member.route(ADMIN_CHUNK, (route) => route.abort());
-  // It never comes to life.
+  // The page is never hydrated.
   await member.goto("/p/work/roles", { waitUntil: "load" });
   await expect(member.getByRole("alert")).toContainText("could not be fetched");
   await expect(member.getByRole("table", { name: "Roles" })).toBeVisible();

@@ -1,4 +1,4 @@
-// Runs side by side: launched as one, watched step by step, judged, and counted per role (C7).
+// Comparisons of runs: launched together, followed step by step, judged, and totalled per role (C7).
 
 import type { Page } from "@playwright/test";
 
@@ -42,7 +42,7 @@ test("one input with two assignments is launched at once, stands side by side, a
   await isClean(member, { phone: true });
   await member.getByRole("button", { name: "Run A and B" }).click();
 
-  // Live: one run has given everything, the other still writes.
+  // Live: one run has its output, the other still streams.
   await expect(member).toHaveURL(/compare\?run=\d+&run=\d+$/);
   const [one, other] = [...new URL(member.url()).searchParams.getAll("run")].map(Number) as [number, number];
   await expect(cell(member, "Rate", one)).toContainText('"score": 3');
@@ -59,7 +59,7 @@ test("one input with two assignments is launched at once, stands side by side, a
   await expect(rate.locator("ins")).toHaveText("4");
   await isClean(member, { phone: true });
 
-  // A verdict is kept as soon as it is said, and somebody else sees it.
+  // A verdict is saved immediately, and another user sees it.
   const second = await browse();
   await signIn(second);
   await second.goto(member.url());
@@ -106,7 +106,7 @@ test("any runs are put side by side, also without script, and a verdict can be t
     await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
   }
   await member.goto(`/p/${PROJECT}/compare`);
-  // Runs of one template are told apart by what they were given.
+  // Runs of one template are distinguished by their inputs.
   await expect(member.getByText("topic: rivers", { exact: true })).toBeVisible();
   const choice = member.getByLabel(`Run ${second.run}`, { exact: true });
   await expect(choice).toHaveAccessibleDescription("topic: **Lakes**");
@@ -114,7 +114,7 @@ test("any runs are put side by side, also without script, and a verdict can be t
   await member.getByLabel(`Run ${first.run}`, { exact: true }).check();
   await member.getByLabel(`Run ${second.run}`, { exact: true }).check();
   await member.getByRole("button", { name: "Compare" }).click();
-  // The newest stands first in the list, and so in the comparison.
+  // The newest run is first in the list, and so in the comparison.
   await expect(cell(member, "Draft", first.run)).toContainText("They are the same.");
   const verdict = member.getByRole("group", { name: "Your verdict on the whole" });
   await verdict.getByRole("button", { name: "Same" }).click();
@@ -157,7 +157,7 @@ test("an assignment is saved under a name and chosen again; what is gone is said
   await expect(dialog).toBeHidden();
   await expect(member.getByLabel("Preset", { exact: true })).toHaveValue("Quick draft");
 
-  // It is the team's, and the same name is replaced on purpose only.
+  // The preset belongs to the team; saving under the same name must be confirmed.
   const other = await browse();
   await signIn(other);
   await other.goto(execute);

@@ -1,8 +1,8 @@
-// Conversations: of any length, read from any place (B12, B17), edited into branches, searched inside, with marks for
-// what is new to each member (B14).
+// Conversations: of any length, opened at any message (B12, B17), edited into branches, searched, and with marks for
+// messages that are new to a member (B14).
 
 import { AxeBuilder } from "@axe-core/playwright";
-import type { Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
 
 import { ADMIN, awake, expect, fillSignIn, PROJECT, signIn, test } from "../fixtures";
 import { isClean } from "../fixtures/clean";
@@ -10,10 +10,20 @@ import { fill } from "../fixtures/long";
 
 const MESSAGES = 5_000;
 
-/** Asks in a new conversation and waits for the answer. */
+/** Pastes as a user would. `fill` inserts line by line, which takes Chromium half a minute for thousands of lines. */
+async function paste(page: Page, field: Locator, text: string): Promise<void> {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.evaluate((text) => navigator.clipboard.writeText(text), text);
+  await field.focus();
+  await page.keyboard.press("Control+V");
+}
+
+/** Sends a message in a new conversation and waits for the answer. */
 async function ask(page: Page, text: string): Promise<string> {
   await page.goto(`/p/${PROJECT}/conversations/new`);
-  await page.getByRole("textbox", { name: "Message", exact: true }).fill(text);
+  const message = page.getByRole("textbox", { name: "Message", exact: true });
+  if (text.length < 10_000) await message.fill(text);
+  else await paste(page, message, text);
   await page.keyboard.press("Control+Enter");
   await expect(page).toHaveURL(/conversations\/[0-9a-f]{8}-/);
   await expect(page.getByRole("article", { name: "Response" }).last()).toContainText("Completed");
@@ -44,11 +54,11 @@ test("a conversation of 5,000 messages opens at its end and is read both ways (B
   await seen(page, "The newest question");
   await awake(page);
   expect(await articles(page).count()).toBeLessThanOrEqual(120);
-  // Pages that move while they load are looked for elsewhere: here it is what scrolling adds.
+  // Layout shift during loading is tested elsewhere; this measures what scrolling adds.
   const measured = () => page.evaluate(() => (window as unknown as { figures: { lcp: number; shift: number } }).figures);
   const { shift: before } = await measured();
 
-  // Towards the past, further than the page holds at once.
+  // Scrolls back further than the page's maximum of messages.
   const log = page.getByRole("log", { name: "Messages" });
   await log.hover();
   const oldest = async () => {
@@ -64,7 +74,7 @@ test("a conversation of 5,000 messages opens at its end and is read both ways (B
   console.log(`largest contentful paint ${figures.lcp.toFixed(0)} ms, layout shift ${figures.shift.toFixed(4)}`);
   expect(figures.shift - before).toBeLessThan(0.02);
 
-  // Wherever one goes next counts, though older messages are still on their way.
+  // The last navigation counts, even if older messages are still loading.
   const release = await hold(page, /open_conversation/);
   const asked = page.waitForRequest(/open_conversation/);
   await page.mouse.wheel(0, -20_000);
@@ -74,7 +84,7 @@ test("a conversation of 5,000 messages opens at its end and is read both ways (B
   await seen(page, "The newest question");
   await expect(page.getByRole("button", { name: "Jump to latest" })).toBeHidden();
 
-  // Found inside, though it is far from what is loaded.
+  // The search finds a message far from the loaded ones.
   await expect(async () => {
     await page.getByRole("searchbox", { name: "Find in conversation" }).fill("");
     await page.getByRole("searchbox", { name: "Find in conversation" }).fill("aqueduct");
@@ -82,7 +92,7 @@ test("a conversation of 5,000 messages opens at its end and is read both ways (B
   }).toPass({ timeout: 40_000 });
   await seen(page, "one aqueduct");
 
-  // Its permalink leads there, and on from there both ways.
+  // The message's permalink opens it, and the page scrolls on in both directions.
   await articles(page).filter({ hasText: "one aqueduct" }).getByTitle("Link to this message").click();
   await expect(page).toHaveURL(/\?message=[0-9a-f-]{36}#m-/);
   await page.reload();
@@ -153,7 +163,7 @@ test("what one asked is edited and sent again as a branch beside what was said",
   await page.reload();
   await expect(answer("The first answer.")).toBeVisible();
 
-  // One goes on with the branch that one reads.
+  // A new message continues the branch being read.
   await awake(page);
   await field.fill("Onwards");
   await page.keyboard.press("Control+Enter");
@@ -178,7 +188,7 @@ test("a long message shows its beginning, and the whole of it where somebody ask
   await expect(more).toHaveAttribute("aria-expanded", "false");
   await isClean(page);
 
-  // By keyboard, and nothing moves above it.
+  // By keyboard, and without moving the text above.
   await more.focus();
   const top = () => mine.evaluate((article) => article.getBoundingClientRect().top);
   const before = await top();
@@ -192,7 +202,7 @@ test("a long message shows its beginning, and the whole of it where somebody ask
   await expect(mine).not.toContainText("Line 1999 of it.");
   await expect(more, "one stays where one was").toBeInViewport();
 
-  // Folded or not, it is found, named and edited as a whole.
+  // Collapsed or not, the message is found, named and edited as a whole.
   await expect(async () => {
     await page.getByRole("searchbox", { name: "Find in conversation" }).fill("");
     await page.getByRole("searchbox", { name: "Find in conversation" }).fill("1500");
@@ -308,7 +318,7 @@ test("news are marked until one has looked (B14)", async ({ member: page, models
   await page.goto(`/p/${PROJECT}/conversations`);
   await expect(row).toHaveCount(0);
 
-  // What comes while one is elsewhere stands below a line.
+  // Messages that arrive while the user is elsewhere are below a line.
   const next = await workspace.launch("lakes", {}, taskId);
   await expect.poll(async () => (await workspace.run(next.run)).status).toBe("completed");
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);
@@ -319,7 +329,7 @@ test("news are marked until one has looked (B14)", async ({ member: page, models
   await expect(page.getByText("New", { exact: true })).toHaveCount(0);
 });
 
-/** Goes where a link in the page would lead, the script's way. */
+/** Navigates as a link in the page would, with the client-side router. */
 const follow = (page: Page, href: string) =>
   page.evaluate((href) => {
     const link = Object.assign(document.createElement("a"), { href });
@@ -328,7 +338,7 @@ const follow = (page: Page, href: string) =>
     link.remove();
   }, href);
 
-/** Holds what the page asks of this server function, until the returned function is called. */
+/** Holds the page's requests to this server function until the returned function is called. */
 async function hold(page: Page, name: RegExp): Promise<() => void> {
   let release = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -351,7 +361,7 @@ test("an answer that was overtaken takes nothing back", async ({ member: page, m
     const first = looks === 1;
     const response = await route.fetch();
     late = late || first;
-    // It tells how things were, and is told last.
+    // This response has the older data and arrives last.
     if (first) await held;
     await route.fulfill({ response });
   });
@@ -413,12 +423,12 @@ test("a page that is being left lives until the next one is there", async ({ mem
   }
   await versions.getByRole("link", { name: "Version before" }).click();
   await expect(live).toBeVisible();
-  // And away: nothing of the pages that were left is asked any more.
+  // Leaves the conversation: the pages that were left must make no further requests.
   await page.getByRole("link", { name: "Runs", exact: true }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Runs" })).toBeVisible();
   await expect(page).toHaveTitle(/Runs · Troupe/);
 
-  // Between two conversations and two runs' pages, again and again, while both have a live run.
+  // Between two conversations and two run pages, repeatedly, while both have a live run.
   const other = await workspace.launch("lakes");
   const elsewhere = `/p/${PROJECT}/conversations/${other.taskId}`;
   for (let turn = 0; turn < 6; turn += 1) {
@@ -445,7 +455,7 @@ test("a page that is being left lives until the next one is there", async ({ mem
   await expect(page.getByRole("region", { name: `Status of run ${here.run}`, exact: true })).toContainText("Completed");
 });
 
-/** Opens the person's own message of this text for editing, and sends another in its place. */
+/** Edits the user's own message with this text, and sends the new text. */
 async function edit(page: Page, text: string, instead: string): Promise<void> {
   const message = page.getByRole("article", { name: /Message from/ }).filter({ hasText: text });
   await message.hover();
@@ -455,7 +465,7 @@ async function edit(page: Page, text: string, instead: string): Promise<void> {
 }
 
 test("what was typed into an edited message outlives the page and the session", async ({ consoles, member: page, models }) => {
-  // What a page still asks for once the session has ended.
+  // Requests of the page after the session has ended.
   consoles.allow(/status of 401/);
   await models.script([{ text: "Said." }]);
   const task = await ask(page, "As it was");
@@ -472,7 +482,7 @@ test("what was typed into an edited message outlives the page and the session", 
   await page.reload();
   await expect(field).toHaveValue("As it should have been");
 
-  // The session ends while one types.
+  // The session ends while the user types.
   await page.context().clearCookies();
   await page.reload();
   await expect(page).toHaveURL(/sign-in/);
@@ -480,7 +490,7 @@ test("what was typed into an edited message outlives the page and the session", 
   await expect(page).toHaveURL(new RegExp(task));
   await expect(field).toHaveValue("As it should have been");
 
-  // Cancelled is cancelled, and what is sent is no draft any more.
+  // A cancelled edit stays cancelled, and a sent text is no longer a draft.
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(field).toBeHidden();
   await page.reload();
@@ -507,7 +517,7 @@ test("files and export are those of the branch that one reads (A7, B9)", async (
   const ended = (run: number) => expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
   const first = await build({});
   await page.goto(`/p/${PROJECT}/conversations/${first.taskId}`);
-  // It appears when it is written, and the panel is a part of the address.
+  // The file appears when it is written, and the URL holds the panel.
   const link = page.getByRole("link", { name: "1 file" });
   await link.click();
   await expect(page).toHaveURL(/panel=files/);

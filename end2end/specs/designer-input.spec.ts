@@ -1,5 +1,5 @@
-// The designer's forms: the input as rows beside the form that people see, the address, several steps at once, and who else
-// is there (C1, C2, C6).
+// The designer's forms: the input's rows next to the form's preview, the URL, several steps at once, and the presence
+// of other users (C1, C2, C6).
 
 import type { Page } from "@playwright/test";
 
@@ -45,12 +45,12 @@ test("the form is made row by row, beside what people will see", async ({ member
   await expect(source(member)).toHaveValue(/minLength: 1/);
   await isClean(member);
 
-  // One step back is one change.
+  // One undo step is one change.
   await settled(member);
   await member.getByRole("button", { name: "Undo (Ctrl+Z)" }).click();
   await expect(rows.getByRole("listitem").first().getByLabel("Name of topic")).toBeVisible();
 
-  // A schema that rows cannot show is said so, and stays.
+  // A schema that rows cannot show is reported, and stays unchanged.
   await member.locator("details").filter({ hasText: "As JSON Schema" }).first().locator("summary").click();
   await member.getByLabel("JSON Schema", { exact: true }).fill('{"oneOf": [{"type": "object"}]}');
   await expect(member.getByRole("region", { name: "Input", exact: true })).toContainText("This schema has no rows");
@@ -123,7 +123,7 @@ test("several steps are copied and removed as one change", async ({ member, work
 });
 
 test("two people see each other, and the later save is shown the difference", async ({ browse, consoles, member, product }) => {
-  // The browser's own word about a save that came too late.
+  // The browser logs the rejected save.
   consoles.allow(/status of 409/);
   const password = "another-long-password";
   product.command(["user", "add", "bob@example.org", "--admin", "--name", "Bob Builder", "--password-stdin"], password);

@@ -1,5 +1,5 @@
-// The designer: a template drawn as it runs, and changed on the drawing by mouse, by keyboard alone, and in its text (C1,
-// C2, C3, C6).
+// The designer: a template drawn as it runs, and edited on the drawing by mouse, by keyboard only, and in its text
+// (C1, C2, C3, C6).
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
@@ -15,7 +15,7 @@ const nameField = (page: Page) => inspector(page).getByLabel("Step name");
 const yaml = (page: Page) => page.getByRole("textbox", { name: "Template as YAML" });
 const settled = (page: Page) => expect(page.getByRole("region", { name: "Problems" })).toContainText("No problems");
 
-/** Opens the designer and waits until it listens: its page is there before its script. */
+/** Opens the designer and waits until its script is active. */
 async function open(page: Page, path: string): Promise<void> {
   await page.goto(path);
   await expect(async () => {
@@ -48,14 +48,14 @@ test("by mouse: chosen, renamed, added in a line, connected, removed and undone"
   await choose(member, "Draft");
   await expect(nameField(member)).toHaveValue("Draft");
 
-  // What is typed stands on the canvas and in the text.
+  // Typed text appears on the canvas and in the YAML.
   await inspector(member).getByLabel("Prompt").fill("Write about {{ context.input.topic }}");
   await expect(step(member, "Draft")).toContainText("Write about");
   await nameField(member).fill("Write");
   await nameField(member).blur();
   expect(await readYaml(member)).toContain("context['Write']");
 
-  // The plus on the line: a step between the two, its name ready to be typed.
+  // The plus on the edge inserts a step between the two, with its name ready to be typed.
   const from = await middle(step(member, "Write"));
   const to = await middle(step(member, "Polish"));
   await member.mouse.move((from.x + to.x) / 2, from.y);
@@ -68,7 +68,7 @@ test("by mouse: chosen, renamed, added in a line, connected, removed and undone"
   await expect(step(member, "Polish")).toHaveAttribute("aria-label", /waits for Check/);
   await settled(member);
 
-  // A line drawn from a port: from here on each step says what it waits for.
+  // An edge drawn from a port: from here on each step declares its dependencies.
   await member.getByRole("button", { name: "Show all of it (0)" }).click();
   const write = await middle(step(member, "Write"));
   const polish = await middle(step(member, "Polish"));
@@ -79,7 +79,7 @@ test("by mouse: chosen, renamed, added in a line, connected, removed and undone"
   await expect(step(member, "Polish")).toHaveAttribute("aria-label", /waits for Write, Check/);
   expect(await readYaml(member)).toContain("dependsOn");
 
-  // Removing what others use says who, and offers what they shall read instead.
+  // Removing a step that others use lists them, and offers a replacement for them to read.
   await choose(member, "Write");
   await member.getByRole("button", { name: "Remove the step (Delete)" }).click();
   const dialog = member.getByRole("dialog", { name: "Remove the step?" });
@@ -113,12 +113,12 @@ test("by keyboard alone: a template is made, wired, grouped, undone and saved", 
   await typeName("Third");
   await expect(step(member, "Third")).toHaveAttribute("aria-label", /waits for Second/);
 
-  // Beside the chosen one: both run at once.
+  // A step next to the chosen one: both run at once.
   await member.keyboard.press("Shift+N");
   await typeName("Beside");
   await expect(step(member, "Beside")).toHaveAttribute("aria-label", /waits for Second/);
 
-  // A line by keys: begun at one step, ended at another; the same again takes it away.
+  // An edge by keyboard: started at one step, ended at another; the same again removes it.
   await member.keyboard.press("Home");
   await member.keyboard.press("c");
   await expect(member.getByText(/A line from First step/)).toBeVisible();
@@ -180,7 +180,7 @@ test("a kept draft outlives what is typed before it is used", async ({ member })
   await expect(kept).toHaveCount(1);
   await kept.getByRole("button", { name: "Use the draft" }).click();
   await expect(member.locator("#template-source")).toHaveValue(/Typed later/);
-  // The one that was being used is kept in its turn.
+  // The text that was being edited is kept as another draft.
   await kept.getByRole("button", { name: "Discard it" }).click();
   await expect(kept).toHaveCount(0);
 });
@@ -193,7 +193,7 @@ test("a template that was deleted in the meantime is made anew", async ({ consol
   await workspace.rest.delete(`/projects/${PROJECT}/templates/two-steps`);
   await member.getByRole("button", { name: /^Save as version/ }).click();
   await member.getByRole("button", { name: "Save as a new template" }).click();
-  // One goes on with the new one where one is.
+  // The user continues to edit the new template in place.
   await expect(member.getByRole("button", { name: "Save as version 2" })).toBeVisible();
   await expect(member.getByRole("button", { name: "Save as a new template" })).toHaveCount(0);
   await expect(member).toHaveURL(/templates\/two-steps\/edit$/);
@@ -235,7 +235,7 @@ test("the text keeps its comments, and its cursor chooses the step", async ({ me
   const source = (await yaml(member).inputValue()).replace("steps:\n", "# In this order.\nsteps:\n  # Mine.\n");
   await yaml(member).fill(`${source}\n  # Last.\n  - name: Last\n    prompt: Say {{ context['First step'] }}\n`);
   await settled(member);
-  // The cursor stands at the end, in the last step.
+  // The cursor is at the end, in the last step.
   await yaml(member).press("End");
   await expect(nameField(member)).toHaveValue("Last");
   await member.getByRole("button", { name: "Canvas", exact: true }).click();
@@ -277,7 +277,7 @@ test("versions are compared and restored", async ({ member }) => {
   await member.getByRole("link", { name: "What changed" }).first().click();
   await expect(member.getByRole("region", { name: "Changes from version 1 to version 2" })).toContainText("Another draft");
   const confirm = member.getByRole("button", { name: "Restore it" });
-  // It is there before the script is.
+  // The button is rendered before the script is active.
   await awake(member);
   await member.getByRole("button", { name: "Restore version 1" }).click();
   await confirm.click();
@@ -296,7 +296,7 @@ test("five hundred steps are drawn and moved without a complaint", async ({ memb
   await expect(canvas(member).getByRole("option")).toHaveCount(500);
   const drawing = canvas(member).locator("g[transform]").first();
   const at = () => drawing.getAttribute("transform");
-  // It opens at its first wave, large enough to be read.
+  // The drawing opens at its first wave, large enough to be readable.
   const zoom = async () => Number(/scale\(([\d.]+)\)/.exec((await at()) ?? "")?.[1]);
   await expect.poll(zoom).toBe(0.4);
   const frame = await canvas(member).boundingBox();

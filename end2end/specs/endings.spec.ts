@@ -1,4 +1,4 @@
-// Runs that are interrupted, stopped, or fail: what is told is what happened (A5, B5, D9).
+// Runs that are interrupted, stopped, or fail: the page reports what happened (A5, B5, D9).
 
 import { expect, test } from "../fixtures";
 import { Conversation, numbered } from "../fixtures/conversation";
@@ -12,7 +12,7 @@ test("killed in the middle, the server takes the run up again; older runs stay a
   product,
   workspace,
 }) => {
-  // While the server is away the browser says so, for every try of the page to come back.
+  // While the server is down, the browser logs every reconnection attempt of the page.
   consoles.allow(/Failed to load resource|ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED_ENCODING/);
   await models.script([{ text: "An older answer." }]);
   const older = await workspace.launch("hills");
@@ -29,7 +29,7 @@ test("killed in the middle, the server takes the run up again; older runs stay a
   await models.script([{ lastUser: "Polish this", text: TEXT }]);
   await product.startAgain();
 
-  // The page that was open all the while learns of the end by itself.
+  // The page that stayed open learns of the end by itself.
   await conversation.isSaidToBe(run, "Completed");
   await expect(conversation.responses.last()).toContainText(TEXT);
   await conversation.unfold(run);
@@ -108,7 +108,8 @@ test("a provider that fails ends the run as failed, with the step named and what
   const conversation = await new Conversation(member).open(taskId);
   await conversation.isSaidToBe(run, "Failed");
   const told = conversation.status(run).getByRole("group", { name: "What went wrong" });
-  await expect(told).toContainText("Conclude, attempt 2");
+  // The rate-limited attempt was the first one, and does not count as a retry.
+  await expect(told).toContainText("Conclude, attempt 3");
   await expect(told).toContainText("the model fell over");
   await expect(told).toContainText("Kept: the output of Gather");
   await expect(told.getByRole("link", { name: "Run it again" })).toBeVisible();

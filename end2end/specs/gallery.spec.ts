@@ -1,11 +1,11 @@
-// The gallery: every state that a run's status can be in, from logs that never change. What a screen reader is told of
-// each state is kept word for word beside this file; how they look is kept as pictures.
+// The gallery: every status of a run, from constant logs. The accessibility tree of each status is stored as text next
+// to this file, its appearance as a picture.
 
 import type { Page } from "@playwright/test";
 
 import { expect, signIn, test } from "../fixtures";
 
-/** A picture is that of one browser and its fonts: it says nothing about how another one draws. */
+/** The browser and font widths of the stored pictures: other browsers and fonts render differently. */
 const DRAWN_BY = { browser: "156.0.8078.79", text: 25283, code: 28898 };
 const PICTURES = [
   { name: "wide-light.png", viewport: { width: 1440, height: 900 }, colorScheme: "light" },
@@ -16,7 +16,7 @@ const states = (page: Page) => page.getByRole("region", { name: /^Status of run 
 const card = (page: Page) => page.locator(".card", { has: page.getByRole("heading", { name: "The status of a run" }) });
 
 test("every state of a run says what it is, with script and without (A8)", async ({ member, browse, consoles }) => {
-  // Without script nothing uses the script that the page hints at.
+  // Without script, the preloaded script is not used.
   await open(member);
   expect(await card(member).ariaSnapshot()).toMatchSnapshot("states.aria.txt");
 
@@ -24,7 +24,7 @@ test("every state of a run says what it is, with script and without (A8)", async
   await signIn(without);
   await without.goto("/gallery");
   await still(without);
-  // What it cannot do without script it does not offer.
+  // Actions that need script are not offered.
   const said = await card(without).ariaSnapshot();
   for (const state of await states(member).all()) {
     const name = await state.getAttribute("aria-label");
@@ -39,7 +39,7 @@ test("no two states of a run look alike, whatever their names (A8)", async ({ me
   const looks = new Map<string, string>();
   for (const state of await states(member).all()) {
     const name = await state.getAttribute("aria-label");
-    // The first line alone: what a message shows when it is folded, without the run's number.
+    // The first line only, as a message shows it when collapsed, without the run's number.
     const line = state.locator(".run-status-line");
     const look = (await line.screenshot({ animations: "disabled" })).toString("base64");
     expect(looks.get(look), `${name} looks like`).toBeUndefined();
@@ -65,14 +65,14 @@ async function open(page: Page): Promise<void> {
   await still(page);
 }
 
-/** Times that are told from now are told as they are. */
+/** Replaces relative times by absolute ones. */
 async function still(page: Page): Promise<void> {
   await card(page)
     .locator("time")
     .evaluateAll((times) => times.forEach((time) => (time.textContent = time.getAttribute("datetime"))));
 }
 
-/** How wide some words are, in hundredths of a pixel: another font has other widths. */
+/** Widths of a sample text in hundredths of a pixel, which identify the fonts. */
 function widths(page: Page): Promise<{ text: number; code: number }> {
   return page.evaluate(() => {
     const width = (variable: string) => {

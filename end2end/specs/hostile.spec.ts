@@ -1,4 +1,4 @@
-// What people and models write, at its worst: endless titles, other scripts, markup, and what goes away while one works.
+// Hostile content of users and models: endless titles, other scripts, markup, and objects deleted while in use.
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
@@ -96,7 +96,7 @@ test("a message of two megabytes is answered or refused, and never lost", async 
   await page.goto(`/p/${PROJECT}/conversations/new`);
   const field = page.getByRole("textbox", { name: "Message", exact: true });
   const message = "A line of a long message.\n".repeat(80_660);
-  // As it is pasted: typed letter by letter no text area takes it.
+  // Set as a paste would: typing this text letter by letter is too slow for any text area.
   await field.evaluate((area: HTMLTextAreaElement, text) => {
     area.value = text;
     area.dispatchEvent(new Event("input", { bubbles: true }));
@@ -140,7 +140,7 @@ test("a role that is deleted while it runs goes on in that run (C8)", async ({ m
   await expect(status).toContainText("Completed");
 });
 
-/** Some parts take a moment to follow a page that becomes narrower. */
+/** Polls, because some parts adapt to a narrower page with a delay. */
 async function fitsPhone(page: Page, path: string): Promise<void> {
   await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth), `${path} fits a phone`).toBeLessThanOrEqual(360);
 }

@@ -1,4 +1,4 @@
-// What waits for a person, from wherever they are, until they have seen to it (F5).
+// The inbox: items that need a person, on every page, until they are resolved (F5).
 
 import type { Page } from "@playwright/test";
 
@@ -42,11 +42,11 @@ test("F5: a question appears by itself, counts everywhere, and is answered in pl
   await expect(page).toHaveTitle("(1) Templates · Troupe");
   await awake(page);
 
-  // By keyboard alone: there, to the row, and back.
+  // By keyboard only: to the inbox, to the row, and back.
   await page.keyboard.press("g");
   await page.keyboard.press("i");
   await expect(rows(page)).toHaveCount(1);
-  // What somebody types stays, whatever comes in meanwhile.
+  // Typed text stays when other items arrive.
   const note = rows(page).first().getByLabel("Note");
   await note.fill("Well done");
   const second = await ask(workspace);
@@ -58,7 +58,7 @@ test("F5: a question appears by itself, counts everywhere, and is answered in pl
   await expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
   await expect(page).toHaveTitle("(1) Inbox · Troupe");
 
-  // Somebody else is quicker.
+  // Another user answers first.
   const other = rows(page).filter({ hasText: `Run ${second} ` });
   await workspace.rest.post(`/projects/${PROJECT}/runs/${second}/answer`, { stepRun: "1", decision: "approve" });
   await expect(other).toHaveCount(0);
@@ -75,7 +75,7 @@ test("an answer that was too late is refused and says who was quicker", async ({
   await page.goto(`/p/${PROJECT}/inbox`);
   await expect(rows(page)).toHaveCount(1);
   await awake(page);
-  // The answer leaves this page only once the other one is there.
+  // This page sends its answer only after the other one was accepted.
   await page.route(/\/api\/answer_step/, async (route) => {
     await workspace.rest.post(`/projects/${PROJECT}/runs/${run}/answer`, { stepRun: "1", decision: "reject", text: "No." });
     await route.continue();
@@ -101,7 +101,7 @@ test("a failure waits until it is dismissed, which can be undone, or looked at",
   await expect(row).toHaveCount(1);
   await expect(inboxLink(page)).toContainText("1");
 
-  // Whoever looks at the run has seen that it failed.
+  // Opening the run marks its failure as seen.
   await row.getByRole("link", { name: "Open" }).click();
   await expect(page.getByRole("heading", { name: `Run ${run}` })).toBeVisible();
   await expect(page).toHaveTitle(`Run ${run} · Troupe`);

@@ -1,5 +1,5 @@
-// Steps that do more than ask a model once: a person's decision, many items, a run of their own, files; and what runs
-// again from a step (A7, E4, E7, F1, F2, F5).
+// Steps beyond a single prompt: a person's decision, a list of items, a child run, files; and reruns from a step (A7,
+// E4, E7, F1, F2, F5).
 
 import type { Locator, Page } from "@playwright/test";
 
@@ -21,7 +21,7 @@ async function ends(workspace: Workspace, run: number, status: string): Promise<
 
 const runPage = (run: number, query = "") => `/p/${PROJECT}/runs/${run}${query}`;
 const question = (page: Page, step: string) => page.getByRole("region", { name: `${step} waits for a person` });
-/** A step's row in the timeline, its items included. */
+/** A step's row in the timeline, including its items. */
 const row = (page: Page, name: string) =>
   page.getByRole("list", { name: "Steps", exact: true }).locator(":scope > li").filter({ hasText: name });
 const fact = (page: Page, name: string): Locator =>
@@ -59,7 +59,7 @@ test("a person is asked, changes what is proposed, and the run goes on with that
   await other.goto(runPage(run));
   await expect(question(other, "Check")).toBeVisible();
 
-  // Nothing of it is in the page alone.
+  // The question survives a reload of the page.
   await member.reload();
   await conversation.isSaidToBe(run, "Waiting");
   await asked.getByRole("button", { name: "Change…" }).click();
@@ -253,7 +253,7 @@ test("a step that is a run of its own leads to it, and back (D1)", async ({ memb
   await expect(member.getByRole("row").filter({ hasText: `in run ${run}` })).toHaveCount(1);
 });
 
-test("a run goes on from a step with another input and role; what came before is taken over (F2)", async ({
+test("a run goes on from a step with another input and role; what changed is said, and reused if one asks for it (F2)", async ({
   member,
   models,
   workspace,
@@ -269,7 +269,10 @@ test("a run goes on from a step with another input and role; what came before is
   await dialog.getByText("Change input").click();
   await expect(dialog.getByLabel("Input", { exact: true })).toHaveValue('{\n  "topic": "rivers"\n}');
   await dialog.getByLabel("Input", { exact: true }).fill('{"topic": "hills"}');
-  // Somebody else does it; the step that does not run again has nobody to choose.
+  // The step that reads the input would run again too, unless the user reuses its output.
+  await expect(dialog).toContainText("Draft: reads input.topic, which changed");
+  await dialog.getByLabel("Reuse the output of Draft").check();
+  // Another role for the rerun; the step that is reused offers no choice of role.
   await dialog.getByText("Change roles").click();
   await dialog.getByLabel("Role for Polish").selectOption("senior_reviewer");
   await expect(dialog.getByLabel("Role for Draft")).toHaveCount(0);
@@ -284,6 +287,117 @@ test("a run goes on from a step with another input and role; what came before is
   await expect(conversation.step(fork, "Draft").first()).toContainText("reused");
   expect((await models.calls()).length).toBe(calls + 1);
   expect((await models.calls()).at(-1)!.system).toContain("You are a senior reviewer.");
+});
+
+test("an output that is reused anyway doesn't stand in the way when the rerun starts from its step after all (F2)", async ({
+  member,
+  models,
+  workspace,
+}) => {
+  await models.script([{ lastUser: "Draft about", text: "A draft." }, { text: "Polished." }]);
+  const { run } = await workspace.launch("rivers");
+  await ends(workspace, run, "completed");
+  const calls = (await models.calls()).length;
+  await member.goto(runPage(run));
+  await member.getByRole("button", { name: "Rerun…" }).click();
+  const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
+  const reuse = dialog.getByLabel("Reuse the output of Draft");
+  await dialog.getByLabel("From step").selectOption("Polish");
+  await dialog.getByText("Change input").click();
+  await expect(dialog.getByLabel("Input", { exact: true })).toHaveValue(/rivers/);
+  await dialog.getByLabel("Input", { exact: true }).fill('{"topic": "hills"}');
+  await reuse.check();
+  await expect(dialog.locator("[aria-busy]"), "the preview is of what is chosen").toHaveCount(0);
+  await expect(reuse).toBeChecked();
+  await isClean(member, { phone: true, exclude: "iframe" });
+
+  await dialog.getByLabel("From step").selectOption("Draft");
+  await expect(reuse, "the start step has no output to reuse").toHaveCount(0);
+  await dialog.getByLabel("From step").selectOption("Polish");
+  await expect(reuse, "the tick is still there to be taken back").toBeChecked();
+  await dialog.getByLabel("From step").selectOption("Draft");
+  await dialog.getByRole("button", { name: "Rerun", exact: true }).click();
+  await expect(member.getByRole("heading", { name: `Run ${run + 1}` })).toBeVisible();
+  await ends(workspace, run + 1, "completed");
+  expect((await models.calls()).slice(calls).map((call) => call.messages.at(-1)?.content)).toEqual([
+    "Draft about hills",
+    "Polish this: A draft.",
+  ]);
+});
+
+test("a rerun that cannot be previewed says why at its field; a version that cannot be read launches nothing (F2)", async ({
+  consoles,
+  member,
+  models,
+  workspace,
+}) => {
+  // The preview of an input that is not JSON is rejected.
+  consoles.allow(/status of 422/);
+  await models.script([{ lastUser: "Draft about", text: "A draft." }, { text: "Polished." }]);
+  const { run } = await workspace.launch("rivers");
+  await ends(workspace, run, "completed");
+  const calls = (await models.calls()).length;
+  await member.goto(runPage(run));
+  await member.getByRole("button", { name: "Rerun…" }).click();
+  const dialog = member.getByRole("dialog", { name: `Rerun run ${run}` });
+  const rerun = dialog.getByRole("button", { name: "Rerun", exact: true });
+  await dialog.getByLabel("From step").selectOption("Polish");
+  const input = dialog.getByLabel("Input", { exact: true });
+  await dialog.getByText("Change input").click();
+  await expect(input).toHaveValue(/rivers/);
+  await input.fill('{"topic": "hills"}');
+  await expect(dialog).toContainText("Draft: reads input.topic, which changed");
+  await input.fill("{topic");
+  await expect(input).toHaveAttribute("aria-invalid", "true");
+  await expect(dialog, "the last preview stays").toContainText("Draft: reads input.topic, which changed");
+  await input.fill('{"topic": "hills"}');
+  await expect(input).not.toHaveAttribute("aria-invalid", "true");
+
+  const version = dialog.getByLabel("Template version");
+  await version.fill("9");
+  await expect(dialog).toContainText("The template has no version 9");
+  for (const unreadable of ["99999999999", "-1", "2.5", "latest"]) {
+    await version.fill(unreadable);
+    await expect(version).toHaveAttribute("aria-invalid", "true");
+    await expect(dialog).toContainText("Is not a version number");
+    await rerun.click();
+    await expect(dialog.locator("[aria-busy]")).toHaveCount(0);
+    await expect(dialog).toBeVisible();
+  }
+  await isClean(member, { phone: true, exclude: "iframe" });
+  const { items } = await workspace.rest.get<{ items: unknown[] }>(`/projects/${PROJECT}/runs`);
+  expect(items, "nothing was launched").toHaveLength(1);
+  expect((await models.calls()).length).toBe(calls);
+
+  // Rerun waits for the preview of what was just chosen.
+  await version.fill("");
+  await rerun.click();
+  await expect(member.getByRole("heading", { name: `Run ${run + 1}` })).toBeVisible();
+  await ends(workspace, run + 1, "completed");
+});
+
+test("a step whose child run asks says where, in its row and in its panel (D1, F5)", async ({ member, models, workspace }) => {
+  await models.script([{ text: "Said." }]);
+  await workspace.rest.post(`/projects/${PROJECT}/templates`, {
+    apiVersion: "troupe/v1",
+    key: "asks",
+    name: "asks",
+    steps: [{ name: "Check", uses: "approval", prompt: "Good enough?" }],
+  });
+  const { run, taskId } = await launch(workspace, "outer", [{ name: "Call", uses: "template:asks" }]);
+  await ends(workspace, run, "waiting");
+  const child = run + 1;
+  const conversation = await new Conversation(member).open(taskId);
+  await expect(conversation.step(run, "Call").first()).toContainText(`Waits for a decision on Check in run ${child}.`);
+  await member.goto(runPage(run, "?step=0"));
+  const panel = member.getByRole("complementary", { name: "Call" });
+  await expect(panel).toContainText("Good enough?");
+  await expect(panel.getByText("Asked by Check in").getByRole("link", { name: `run ${child}` })).toBeVisible();
+  await isClean(member, { phone: true, exclude: "iframe" });
+  await expect(question(member, `Call: Check of run ${child}`)).toBeVisible();
+  await workspace.rest.post(`/projects/${PROJECT}/runs/${run}/answer`, { stepRun: "0", decision: "approve" });
+  await ends(workspace, run, "completed");
+  await expect(panel.getByText("Asked by Check in")).toHaveCount(0);
 });
 
 test("the steps of a run that a step called stand within it, while it works and afterwards (B5, E4)", async ({

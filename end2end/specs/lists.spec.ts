@@ -1,4 +1,4 @@
-// Lists of an input are filled in row by row, by hand, by key and by pasting, or as JSON (C4, C6).
+// Lists of an input, filled in row by row, by typing, by shortcuts and by pasting, or as JSON (C4, C6).
 
 import type { Page } from "@playwright/test";
 
@@ -45,7 +45,7 @@ const prepare = (workspace: Workspace) => workspace.rest.post(`/projects/${PROJE
 const inputOf = async (workspace: Workspace, run: number) =>
   (await workspace.rest.get<{ input: unknown }>(`/projects/${PROJECT}/runs/${run}`)).input;
 
-/** As from a clipboard. */
+/** Pastes a text as from the clipboard. */
 async function paste(page: Page, text: string): Promise<void> {
   await page.evaluate((text) => {
     const data = new DataTransfer();
@@ -70,7 +70,7 @@ test("rows are added, moved and removed by key and by hand, and launched as a li
   await page.keyboard.type("bridges");
   await page.keyboard.press("Enter");
   await expect(topic(page, 3)).toBeFocused();
-  // Several lines become several rows.
+  // Pasted lines become rows.
   await paste(page, "weirs\r\n\nlocks\nferries\n");
   await expect(topic(page, 5)).toHaveValue("ferries");
   await expect(topic(page, 5)).toBeFocused();
@@ -107,7 +107,7 @@ test("rows are added, moved and removed by key and by hand, and launched as a li
     people: [{ name: "Ada", age: 36, member: true }, { name: "Bob", age: 41 }, { name: "Cleo", age: 7 }],
   });
 
-  // As last time, rows again.
+  // The last input, shown as rows again.
   await page.goto(EXECUTE);
   await page.getByRole("button", { name: "As last time" }).click();
   await expect(topic(page, 5)).toHaveValue("locks");
@@ -116,7 +116,7 @@ test("rows are added, moved and removed by key and by hand, and launched as a li
 });
 
 test("what is wrong with an item stands in its row, empty rows between or not", async ({ consoles, member: page, workspace }) => {
-  // The browser's own word about a refused launch.
+  // The browser logs the refused launch.
   consoles.allow(/status of 422/);
   await prepare(workspace);
   await page.goto(EXECUTE);
@@ -132,7 +132,7 @@ test("what is wrong with an item stands in its row, empty rows between or not", 
   await expect(person(page, 1)).toContainText("Must be at least 0.");
   await expect(person(page, 1)).toContainText("Is required.");
   await isClean(page);
-  // The problem goes along with its row.
+  // The problem moves with its row.
   await topic(page, 3).press("Alt+ArrowUp");
   await expect(page.getByRole("group", { name: "Topics, row 2", exact: true })).toContainText("at most 20");
   await expect(long).not.toContainText("at most 20");
@@ -148,7 +148,7 @@ test("rows and JSON are two ways to say the same", async ({ member: page, models
   await json.click();
   await expect(area).toHaveValue('[\n  "rivers"\n]');
   await expect(topic(page, 1)).toBeHidden();
-  // What is no row stays JSON, with the reason.
+  // JSON that has no rows stays JSON, with the reason.
   await area.fill('["rivers", ["deep"]]');
   await json.click();
   await expect(topics(page)).toContainText("Item 2 does not fit into a row.");
@@ -157,7 +157,7 @@ test("rows and JSON are two ways to say the same", async ({ member: page, models
   await json.click();
   await expect(topic(page, 2)).toHaveValue("locks");
   await expect(area).toBeHidden();
-  // More than rows are made for.
+  // More lines than the maximum of rows.
   await topic(page, 2).selectText();
   await paste(page, Array.from({ length: 300 }, (_, at) => `line ${at}`).join("\n"));
   await expect(area).toHaveValue(/"line 299"/);
@@ -196,7 +196,7 @@ test("a list fits on a phone, and the designer's preview draws it as people will
   await page.goto(`/p/${PROJECT}/templates/lists/edit?side=input`);
   const form = page.getByRole("region", { name: "Preview of the form" });
   const row = form.getByLabel("Topics, row 1", { exact: true }).getByRole("textbox");
-  // A key that is pressed on what does not take part yet is nobody's.
+  // A key press before hydration has no effect.
   await expect(page.locator(".designer")).not.toHaveAttribute("aria-busy", "true");
   await row.press("Enter");
   await expect(form.getByLabel("Topics, row 2", { exact: true }).getByRole("textbox")).toBeFocused();

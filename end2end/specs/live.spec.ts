@@ -1,11 +1,11 @@
-// A run as it happens: one assistant message, its status inside, each character once (A1, A3, A4, A5, C4).
+// A live run: one assistant message, with its status inside, and each character once (A1, A3, A4, A5, C4).
 
 import { expect, signIn, test } from "../fixtures";
 import { Conversation, numbered } from "../fixtures/conversation";
 
 const TEXT = numbered(400);
 const CHUNK = 12;
-/** Held half-way: the pieces before this one are on the page, the others are not. */
+/** The piece at which the answer is held: earlier pieces are on the page, later ones are not. */
 const HOLD = Math.floor(TEXT.length / CHUNK / 2);
 const FIRST_HALF = TEXT.slice(0, HOLD * CHUNK);
 
@@ -31,7 +31,7 @@ test("live text appears while the model speaks; a reload loses and doubles nothi
   await models.release();
   await conversation.isSaidToBe(run, "Completed");
   await conversation.unfold(run);
-  // What the second step was given is what the first one said, to the last character.
+  // The input of the second step is the complete output of the first one.
   const [, polish] = await models.calls();
   expect(polish?.messages.at(-1)?.content).toBe(`Polish this: ${TEXT}`);
   await expect(conversation.responses).toHaveCount(1);
@@ -82,7 +82,7 @@ test("two runs with other roles are two responses, each with its own status (A1,
   const conversation = await new Conversation(member).open(first.taskId);
   await conversation.isSaidToBe(first.run, "Completed");
 
-  // Launched from elsewhere into the same conversation: it comes by itself.
+  // A run launched elsewhere in the same conversation appears by itself.
   const second = await workspace.launch("rivers", { Draft: "junior_reviewer" }, first.taskId);
   await expect(conversation.responses).toHaveCount(2);
   await conversation.isSaidToBe(second.run, "Running");

@@ -1,6 +1,6 @@
-// Every page as it must always be: nothing that axe finds, in light and in dark; nothing that jumps while it loads;
-// nothing to scroll sideways on a phone; no complaint on the console. How it looks wide and narrow, in light and dark, is
-// kept beside the results (`test-results/looks`), for a person to see.
+// Checks of every page: no axe violations, in light and in dark; no layout shift while it loads; no horizontal
+// scrolling on a phone; no console errors. Screenshots in all variants are stored with the results
+// (`test-results/looks`) for review.
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
@@ -8,16 +8,16 @@ import type { Page } from "@playwright/test";
 import { ADMIN, awake, expect, fillSignIn, test, type Workspace } from "../fixtures";
 import type { Models } from "../fixtures/models";
 
-/** Pages that are not there say so as clearly. */
+/** Addresses without a page; their error page must pass the same checks. */
 const MISSING = ["/nowhere"];
 
 const PHONE = { width: 360, height: 780 };
 const DESK = { width: 1440, height: 900 };
-/** How much of the page may move by itself while it loads, as browsers count it (cumulative layout shift). */
+/** Maximum cumulative layout shift of a page while it loads. */
 const JUMPS = 0.02;
 const LOOKS = "test-results/looks";
 
-/** Pages that anybody may see, and pages of a member; `{task}` and `{run}` are those of a run that completed. */
+/** Public pages and pages of a member; `{task}` and `{run}` stand for a completed run. */
 const PAGES = [
   "/sign-in",
   "/",
@@ -64,7 +64,7 @@ for (const path of PAGES) {
     if (path !== "/sign-in") {
       await page.goto(`/sign-in?next=${encodeURIComponent(address)}`);
       await fillSignIn(page, ADMIN.password);
-      // The first page there is leads on to the first project.
+      // The start page redirects to the first project.
       const place = path === "/" ? "/p/demo/conversations" : address.split("?")[0];
       await expect(page).toHaveURL((url) => url.pathname === place);
     } else {
@@ -72,7 +72,7 @@ for (const path of PAGES) {
     }
     await settled(page);
     await awake(page);
-    // Of three loads the best: on a busy machine a part may come late enough to be drawn by itself.
+    // The best of three loads: on a busy machine, a part may arrive so late that it is painted separately.
     let { sum, moved } = await jumps(page);
     for (let more = 0; more < 2 && sum >= JUMPS; more += 1) {
       await page.reload();
@@ -98,7 +98,7 @@ for (const path of PAGES) {
 }
 
 test("every page is drawn for many at once", async ({ member, models, workspace }) => {
-  // What the server draws with is shared by its threads: a value that is used on the wrong one, or too late, shows only here.
+  // The server's threads share the rendering: a value used on the wrong thread, or too late, shows up only here.
   test.slow();
   const addresses = new Set<string>();
   for (const path of PAGES) addresses.add(await fill(path, workspace, models));
@@ -116,7 +116,7 @@ async function look(page: Page, path: string, variant: string): Promise<void> {
   await page.screenshot({ path: `${LOOKS}/${name}.${variant}.png` });
 }
 
-/** What moved by itself since the page was asked for. */
+/** The layout shifts since the start of the navigation. */
 function jumps(page: Page): Promise<{ sum: number; moved: string[] }> {
   return page.evaluate(
     () =>
@@ -139,7 +139,7 @@ function jumps(page: Page): Promise<{ sum: number; moved: string[] }> {
         };
         const observer = new PerformanceObserver((list) => take(list.getEntries()));
         observer.observe({ type: "layout-shift", buffered: true });
-        // What is buffered is told in a task of its own.
+        // The observer reports buffered entries in a separate task.
         setTimeout(() => {
           take(observer.takeRecords());
           observer.disconnect();
@@ -149,7 +149,7 @@ function jumps(page: Page): Promise<{ sum: number; moved: string[] }> {
   );
 }
 
-/** Puts the parts of a run that the path asks for in it, and makes that run. */
+/** Launches a run and replaces the placeholders in the path by its ids. */
 async function fill(path: string, workspace: Workspace, models: Models): Promise<string> {
   if (!path.includes("{")) return path;
   const fails = path.includes("{failed-");
@@ -160,14 +160,14 @@ async function fill(path: string, workspace: Workspace, models: Models): Promise
   return path.replace(/\{(failed-)?task\}/, taskId).replace("{run}", String(run));
 }
 
-/** Until the page has its content, not only its skeleton. The gallery has skeletons for good. */
+/** Waits until the page has its content instead of skeletons. The gallery always shows skeletons. */
 async function settled(page: Page): Promise<void> {
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   if (new URL(page.url()).pathname === "/gallery") return;
   await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
 }
 
-/** What reaches beyond the page's right edge and is not inside a box that scrolls by itself. */
+/** Elements beyond the page's right edge that are not inside a scrolling box. */
 function wider(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const edge = document.documentElement.clientWidth;

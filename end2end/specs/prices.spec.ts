@@ -1,15 +1,15 @@
-// What runs cost: prices as an admin gives them, costs where all of it is known, and what a launch may cost (B14, C7).
+// Costs of runs: prices set by an admin, costs if all of them are known, and the estimate of a launch (B14, C7).
 
 import { expect, PROJECT, test } from "../fixtures";
 import { isClean } from "../fixtures/clean";
 
 test("a price is given, a run shows its cost, and the next launch what to expect", async ({ consoles, member, models, workspace }) => {
-  // The browser's own word about a price that is none.
+  // The browser logs the invalid price.
   consoles.allow(/status of 422/);
   await models.script([{ text: "Fine.", usage: { inputTokens: 1000, outputTokens: 100 } }]);
   const end = async (run: number) => expect.poll(async () => (await workspace.run(run)).status).toBe("completed");
 
-  // Before there is a price, nothing is said of costs, and before there is a past, nothing of what to expect.
+  // Without prices no cost is shown, and without past runs no estimate.
   await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
   await member.getByLabel("Topic").fill("rivers");
   await expect(member.getByRole("button", { name: "Run", exact: true })).toBeEnabled();
@@ -54,7 +54,7 @@ test("a price is given, a run shows its cost, and the next launch what to expect
   await expect(member.getByRole("region", { name: `Run ${first.run}`, exact: true })).not.toContainText("$");
   await isClean(member);
 
-  // The list of runs says it too, and nothing where it is not known; on a phone beside how long it took.
+  // The list of runs shows the cost too, if it is known; on a phone next to the duration.
   await member.goto(`/p/${PROJECT}/runs`);
   const runs = member.getByRole("table", { name: "Runs" });
   const listed = (run: number) => runs.getByRole("row").filter({ has: member.getByRole("link", { name: `${run}`, exact: true }) });
@@ -76,7 +76,7 @@ test("a price is given, a run shows its cost, and the next launch what to expect
   await member.getByLabel("Topic").fill("rivers");
   await isClean(member);
 
-  // Side by side, the dearer run says by how much.
+  // In a comparison, the more expensive run shows the difference.
   await models.script([{ text: "Fine.", usage: { inputTokens: 2000, outputTokens: 200 } }]);
   const third = await workspace.launch("rivers");
   await end(third.run);
@@ -106,7 +106,7 @@ test("the palette leads into a form that is filled in as last time", async ({ me
   await expect(member.getByLabel("Topic")).toHaveValue("rivers and their bridges");
   await expect(member.getByLabel("Role for Polish")).toHaveValue("senior_reviewer");
 
-  // Without the palette it is an offer.
+  // Without the palette, the last input is offered by a button.
   await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
   await expect(member.getByLabel("Topic")).toHaveValue("");
   await member.getByRole("button", { name: "As last time" }).click();

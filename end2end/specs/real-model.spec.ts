@@ -1,5 +1,5 @@
-// The main job on the real local model, as a newcomer does it: the shipped template of the demo project. The model is
-// small, so this asserts the structure of what comes, never its wording.
+// The main job on the real local model, as a new user does it: the shipped template of the demo project. The model is
+// small, so this checks the structure of its output, never the wording.
 
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";

@@ -1,4 +1,4 @@
-// Roles: make one, change it, and try it before it is saved (C8).
+// Roles: creating one, changing it, and trying it before it is saved (C8).
 
 import { expect, test } from "../fixtures";
 import { numbered } from "../fixtures/conversation";
@@ -18,7 +18,7 @@ test("a role is made, found in the list, changed, and has further versions", asy
   await member.getByLabel("Base prompt").fill("You write short reports.");
   await member.getByRole("button", { name: "Save as version 2" }).click();
   await expect(member.getByText("version 2", { exact: true })).toBeVisible();
-  // The page stands as it was: whoever goes on by key goes on from there.
+  // The page stays as it was, so that keyboard users keep their place.
   const save = member.getByRole("button", { name: "Save as version 3" });
   await expect(save).toBeFocused();
   await member.getByRole("textbox", { name: "Name" }).fill("Report writer");
@@ -63,7 +63,7 @@ test("a role is tried as it stands in the form, and its words appear as they com
   const [call] = await models.calls();
   expect(call?.system).toBe("You are somebody new.");
   expect(call?.messages).toEqual([{ role: "user", content: "Who are you?" }]);
-  // Nothing was saved by trying, and nothing that was typed is lost by leaving.
+  // Trying saves nothing, and leaving the page loses no typed text.
   await member.getByRole("navigation").getByRole("link", { name: "Templates" }).first().click();
   await expect(member).toHaveURL(/templates$/);
   await member.goto("/p/work/roles/senior_reviewer");

@@ -1,4 +1,4 @@
-// A run's own page: its timeline, however long the run was and however many steps it had, and its report.
+// The page of a run: its timeline, for runs of any length and any number of steps, and its report.
 
 import { AxeBuilder } from "@axe-core/playwright";
 
@@ -103,7 +103,7 @@ test("who follows a forEach sees its newest item, and stays where they scroll to
   await page.goto(`/p/${PROJECT}/runs/${run}`);
   const follow = page.getByLabel("Follow newest");
   await follow.check();
-  // It lies behind "Show all", far down.
+  // The item is below "Show all", far down.
   const newest = page.getByRole("list", { name: "Items of Each" }).getByRole("link", { name: /\[80\]/ });
   await expect(newest).toBeInViewport();
   await expect(newest).toHaveAttribute("data-newest", "true");
@@ -182,7 +182,7 @@ test("a report tells times by its reader's clock, in print too (B17)", async ({ 
   await expect(started).toHaveText(local);
   await page.emulateMedia({ media: "print" });
   await expect(started).toBeVisible();
-  // Before the script it is UTC, and says so.
+  // Without script, times are in UTC and labelled so.
   const plain = await browse({ javaScriptEnabled: false });
   await signIn(plain);
   await plain.goto(`/p/${PROJECT}/runs/${run}?tab=report`);

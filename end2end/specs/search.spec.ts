@@ -1,4 +1,4 @@
-// Finding things and doing things: search, the palette, the shortcuts, and what is under way (E8).
+// Finding and acting: search, the palette, the shortcuts, and live runs (E8).
 
 import { ADMIN, awake, expect, fillSignIn, PROJECT, test } from "../fixtures";
 
@@ -58,7 +58,7 @@ test("the palette goes anywhere, by keyboard alone", async ({ member: page, work
   await expect(page).toHaveURL(/two-steps\/execute/);
   await expect(field).toBeHidden();
 
-  // What was chosen last comes first; arrows go round.
+  // The last choice comes first; arrows wrap around.
   await page.keyboard.press("Control+k");
   await expect(chosen).toContainText("Execute Two steps");
   await expect(offers.getByRole("option").nth(5)).toBeVisible();
@@ -70,7 +70,7 @@ test("the palette goes anywhere, by keyboard alone", async ({ member: page, work
   await page.keyboard.press("Escape");
   await expect(field).toBeHidden();
 
-  // What only a search finds.
+  // Entries that only the search finds.
   await page.keyboard.press("Control+k");
   await page.keyboard.type("viaduct");
   await expect(offers.getByRole("option", { name: /The viaduct needs bearings/ })).toBeVisible();
@@ -133,7 +133,7 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
   await expect(row).toContainText("Polish");
   await expect(row).toContainText("senior_reviewer");
   await expect(page.getByText("calls under way")).toBeVisible();
-  // What the top bar counts is what stands there.
+  // The top bar's count equals the rows of the dashboard.
   await page.goto(`/p/${PROJECT}/roles`);
   await page.getByRole("link", { name: "1 live" }).click();
   await expect(page).toHaveURL(/dashboard/);
@@ -145,7 +145,7 @@ test("E8: the dashboard shows every live run, where it is, and stops it", async 
 });
 
 test("what was typed outlives the session", async ({ consoles, member: page, workspace }) => {
-  // What the page still asks for once the session has ended.
+  // Requests of the page after the session has ended.
   consoles.allow(/status of 401/);
   const { taskId } = await workspace.launch("rivers");
   await page.goto(`/p/${PROJECT}/conversations/${taskId}`);

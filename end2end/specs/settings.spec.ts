@@ -1,4 +1,4 @@
-// Providers as an admin sees them, and a key that nobody sees again (B6, B10).
+// Providers as an admin sees them, and write-only keys (B6, B10).
 
 import type { Locator, Page } from "@playwright/test";
 
@@ -33,13 +33,13 @@ test("a provider that went away is found out by the test button", async ({ membe
 test("a page comes to life as it was drawn, whatever has been remembered since", async ({ member }) => {
   await member.goto("about:blank");
   await member.context().clearCookies({ name: /^(troupe_project|sidebar)$/ });
-  // As another tab, or the page before, may do between the server's answer and the start of the script.
+  // As another tab may do between the server's response and the start of the script.
   await member.addInitScript(() => {
     document.cookie = "troupe_project=work; Path=/";
     document.cookie = "sidebar=collapsed; Path=/";
   });
   await member.goto("/settings/models");
-  // The script asks for this, so it is running; a page that broke off would say so on the console.
+  // The script makes this request, so hydration succeeded; a failure would be logged on the console.
   await expect(card(member, "scripted")).toContainText("Reachable");
 });
 
@@ -130,12 +130,12 @@ test("a provider's key is nowhere to be seen: page, answers, events, log (B10)",
   expect(call?.apiKey, "the provider itself does get it").toBe(SECRET);
 });
 
-/** The card under this heading. */
+/** The card with this heading. */
 function card(page: Page, title: string): Locator {
   return page.locator("section").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
 }
 
-/** What the interface tells about a run and the providers. */
+/** The REST interface's responses about a run and the providers. */
 function everything(workspace: Workspace, run: number): Promise<unknown[]> {
   const paths = ["/providers", `/projects/${PROJECT}/runs/${run}`, `/projects/${PROJECT}/runs/${run}/events`];
   return Promise.all(paths.map((path) => workspace.rest.get(path)));

@@ -1,17 +1,17 @@
-// Getting in and out, with script and without it.
+// Signing in and out, with and without script.
 
 import { ADMIN, expect, fillSignIn, signIn, test } from "../fixtures";
 
-// The browser itself says so when an answer is not a success; the page is what tells the person.
+// The browser logs every unsuccessful response; the page informs the user.
 const REFUSED = /Failed to load resource: the server responded with a status of 4\d\d/;
 
 for (const javaScriptEnabled of [true, false]) {
   test.describe(javaScriptEnabled ? "with script" : "without script", () => {
     test.use({ javaScriptEnabled });
-    // Without script nothing uses the script that the page hints at.
+    // Without script, the preloaded script is not used.
 
     test("the first-run link makes the admin, once", async ({ page, product, consoles }) => {
-      // The model of this installation may not be there; the page says so.
+      // The installation may have no model; the page then reports that.
       consoles.allow(/Failed to load resource/);
       const link = await product.firstRunLink();
       await page.goto(link);
@@ -70,7 +70,7 @@ test("signing out ends the session", async ({ member, context }) => {
   await member.getByRole("button", { name: "Account" }).click();
   await member.getByRole("menuitem", { name: "Sign out" }).click();
   await expect(member).toHaveURL(/sign-in/);
-  // Not only is the cookie gone: it is worth nothing any more.
+  // The cookie is not only deleted, but its session is invalid.
   await context.addCookies(cookies);
   await member.goto("/p/work/runs");
   await expect(member).toHaveURL(/sign-in/);

@@ -1,5 +1,5 @@
-// Templates: made in the form and in YAML, checked at the line, versioned; executed with roles chosen then (C1, C2,
-// C4, C5, C6).
+// Templates: created in the form and in YAML, checked by line, versioned; executed with roles chosen at launch (C1,
+// C2, C4, C5, C6).
 
 import type { Page } from "@playwright/test";
 
@@ -24,7 +24,7 @@ steps:
 `;
 
 const yaml = (page: Page) => page.getByRole("textbox", { name: "Template as YAML" });
-/** The page is there before its script: the switch is pressed until it listens. */
+/** The page is rendered before its script is active, so the switch is pressed until it reacts. */
 const openYaml = (page: Page) =>
   expect(async () => {
     await page.getByRole("button", { name: "YAML", exact: true }).click();
@@ -44,7 +44,7 @@ test("made from YAML and the form together, saved, changed, and saved as version
   await expect(problems(member)).toContainText("No problems");
   await expect(member.getByRole("textbox", { name: "Name", exact: true }).first()).toHaveValue("Haiku");
 
-  // What the form changes stands in the YAML.
+  // Changes in the form appear in the YAML.
   await yaml(member).press("End");
   await inspector(member).getByLabel("Step name").fill("Appraise");
   await inspector(member).getByLabel("Step name").blur();
@@ -97,7 +97,7 @@ test("executed twice with other roles, from its page and into one conversation (
   await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
   await member.getByLabel("Topic").fill("rivers");
   await member.getByLabel("Role for Draft").selectOption("senior_reviewer");
-  // One step has its role now; the other says who stands in.
+  // One step has its role now; the other shows its fallback.
   await expect(member.getByText("stands in while nobody is chosen")).toHaveCount(1);
   await member.getByLabel("Role for Polish").selectOption("junior_reviewer");
   await member.getByRole("button", { name: "Run", exact: true }).click();
@@ -111,7 +111,7 @@ test("executed twice with other roles, from its page and into one conversation (
   await member.getByLabel("Topic").fill("hills");
   await member.getByLabel("Role for Draft").selectOption("junior_reviewer");
   await member.getByLabel("Role for Polish").selectOption("senior_reviewer");
-  // From any field, as the page says.
+  // From any field, as the page states.
   await member.getByLabel("Role for Polish").press("Control+Enter");
   await expect(conversation.responses).toHaveCount(2);
   await conversation.isSaidToBe(2, "Completed");
@@ -130,7 +130,7 @@ test("a missing input is told at its field, and no model is called", async ({ me
   consoles.allow(/Failed to load resource: the server responded with a status of 4\d\d/);
   await member.goto(`/p/${PROJECT}/templates/two-steps/execute`);
   await expect(member.getByRole("button", { name: "Run", exact: true })).toBeEnabled();
-  // The browser itself holds an empty required field back; without that the server's word counts.
+  // The browser itself blocks an empty required field; without that, the server's check applies.
   await member.getByLabel("Topic").evaluate((field: HTMLInputElement) => field.removeAttribute("required"));
   await member.getByRole("button", { name: "Run", exact: true }).click();
   await expect(member.getByLabel("Topic")).toHaveAttribute("aria-invalid", "true");

@@ -1,4 +1,4 @@
-// A finished run, as it was at any of its moments (F3).
+// Time travel: a finished run at any of its events (F3).
 
 import { AxeBuilder } from "@axe-core/playwright";
 
@@ -32,7 +32,7 @@ test("one drags through a finished run and sees the page as it was (F3, F4)", as
   const draft = steps.getByRole("link").filter({ hasText: "Draft" });
   const polish = steps.getByRole("link").filter({ hasText: "Polish" });
 
-  // By keyboard alone, from the first moment on.
+  // By keyboard only, starting at the first event.
   await slider.focus();
   await member.keyboard.press("Home");
   await expect(draft).toContainText("Pending");
@@ -50,7 +50,7 @@ test("one drags through a finished run and sees the page as it was (F3, F4)", as
     expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => node.html) }))).toEqual([]);
   }
 
-  // The moment is in the address, and stays while one looks at a step.
+  // The URL holds the event, which stays when the user opens a step.
   await draft.click();
   const panel = member.getByRole("complementary", { name: "Draft" });
   await expect(panel).toContainText("Attempt 1");

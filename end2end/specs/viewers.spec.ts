@@ -1,4 +1,4 @@
-// Who may only read in a project is offered nothing that the server would refuse; an editor is offered all of it.
+// Viewers are offered no action that the server would refuse; editors are offered all actions.
 
 import type { Locator, Page } from "@playwright/test";
 
@@ -9,7 +9,7 @@ import { Conversation, numbered } from "../fixtures/conversation";
 const BASE = `/p/${PROJECT}`;
 const TEMPLATE_PAGE = `${BASE}/templates/${TEMPLATE.key}`;
 
-/** Somebody's browser, and whether they may write. */
+/** A member's browser, and whether the member may edit. */
 class Reader {
   constructor(
     readonly page: Page,
@@ -20,13 +20,13 @@ class Reader {
     return this.page.getByRole("main");
   }
 
-  /** Opens a page and waits for its heading; a viewer's is looked at by axe. */
+  /** Opens a page and waits for its heading. */
   async open(path: string, heading: string | RegExp): Promise<void> {
     await this.page.goto(path);
     await expect(this.page.getByRole("heading", { level: 1, name: heading })).toBeVisible();
   }
 
-  /** What is on the page for those who write, and for nobody else. */
+  /** Expects controls that only editors are offered; a viewer's page is also checked for cleanness. */
   async offered(...controls: Locator[]): Promise<void> {
     for (const control of controls) {
       if (this.writes) await expect(control.first()).toBeVisible();
@@ -35,7 +35,7 @@ class Reader {
     if (!this.writes) await isClean(this.page, { phone: true });
   }
 
-  /** What a viewer is told in the place of what they may not do. */
+  /** Expects the notice that replaces an action for viewers. */
   async told(text: string): Promise<void> {
     await expect(this.main.getByText(text, { exact: true })).toHaveCount(this.writes ? 0 : 1);
   }
@@ -121,7 +121,7 @@ async function conversations(reader: Reader): Promise<void> {
   await reader.offered(reader.main.getByRole("textbox", { name: "Message" }), reader.button("Send"));
 }
 
-/** While the run is live. */
+/** Checks of the conversation while the run is live. */
 async function liveRun(reader: Reader, taskId: string, run: number, earlier: number): Promise<void> {
   const { page, main } = reader;
   const conversation = await new Conversation(page).open(taskId);
@@ -149,7 +149,7 @@ async function palette(reader: Reader): Promise<void> {
   const offers = page.getByRole("listbox", { name: "What fits" });
   const option = (name: string | RegExp) => offers.getByRole("option", { name });
   const field = page.getByRole("combobox", { name: "Search and commands" });
-  // What the palette offers by itself is there.
+  // The palette's own entries are offered.
   await field.fill("Theme: dark");
   await expect(option(/^Theme: dark/)).toBeVisible();
   for (const what of ["Execute Two steps", "New conversation", "New template", "New role"]) {
@@ -195,7 +195,7 @@ test("a viewer reads everything in a project and is offered nothing that writes;
     await new Conversation(page).open(taskId);
   }
 
-  // A run that ends before their eyes is offered to be run again to the editor alone.
+  // When a run ends while the page is open, only the editor is offered a rerun.
   await models.release();
   for (const reader of readers) {
     await new Conversation(reader.page).isSaidToBe(run, "Completed");
@@ -212,7 +212,7 @@ test("what a viewer is not offered is not drawn first and taken away then", asyn
   await addMember(member, product, VIEWER, "viewer");
   const page = await browse();
   await signIn(page, VIEWER.password, VIEWER.email);
-  // As the server draws them, before any script.
+  // The server-rendered pages, before any script.
   for (const [path, words] of [
     ["/templates", "New template"],
     ["/templates/two-steps", "More actions"],
@@ -227,7 +227,7 @@ test("what a viewer is not offered is not drawn first and taken away then", asyn
     expect(await drawn(page), `${path} of a viewer`).not.toContain(words);
   }
 
-  // From page to page in the browser, too, where the sign-in was the last thing that the server drew.
+  // Also with navigation in the browser, if the server last rendered the sign-in page.
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Roles" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Roles" })).toBeVisible();
   await expect(page.getByRole("link", { name: "Senior reviewer" })).toBeVisible();

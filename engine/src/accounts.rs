@@ -1,6 +1,6 @@
-//! People: users, sessions, API tokens, and the first-run link that makes the first admin.
+//! Accounts: users, sessions, API tokens, and the first-run link that creates the first admin.
 //!
-//! Always true: passwords are stored as Argon2id hashes and tokens as digests; once an admin exists there is no
+//! Invariants: passwords are stored as Argon2id hashes and tokens as digests; once an admin exists there is no
 //! first-run link.
 
 mod api_tokens;
@@ -19,29 +19,30 @@ use crate::{
 use domain::id::{Timestamp, UserId};
 use moka::sync::Cache;
 use secrecy::SecretString;
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqlitePool};
 use std::time::{Duration, Instant};
+use throttle::{Attempt, Origin};
 
-/// How long a session lasts, in milliseconds: 30 days. It is not prolonged.
+/// Lifetime of a session, in milliseconds: 30 days. It is not extended.
 const SESSION_LIFE: i64 = 30 * 24 * 60 * 60 * 1000;
-/// How long a token's owner is believed without asking the database.
+/// How long the owner of a token is cached.
 const BELIEVED: Duration = Duration::from_secs(5);
 const BELIEVED_TOKENS: u64 = 10_000;
 
 const WRONG_PASSWORD: Error = Error::Unauthenticated("wrong e-mail or password");
 
-/// A fresh session: the token goes into the cookie and nowhere else.
+/// A new session. The token goes into the cookie and nowhere else.
 pub struct Session {
     pub token: SecretString,
     pub expires_at: Timestamp,
     pub user: User,
 }
 
-/// What accounts keep in memory.
+/// In-memory state of accounts.
 pub(crate) struct Accounts {
     hasher: password::Hasher,
     throttle: throttle::Throttle,
-    /// Whom a session's or API token stands for, and until when.
+    /// The owners of session and API tokens, each with the time until which it is valid.
     owners: Cache<TokenDigest, (User, Timestamp)>,
 }
 
@@ -54,18 +55,44 @@ impl Accounts {
         }
     }
 
+    /// The user with this e-mail and the stored hash, if the password is correct.
+    ///
+    /// The attempt is returned where it may count as failed. An error withdraws it: a database that cannot be read must
+    /// not lock anybody out.
+    async fn compare(
+        &self,
+        db: &SqlitePool,
+        attempt: Attempt,
+        email: &str,
+        password: SecretString,
+    ) -> Result<(Attempt, Option<(UserId, String)>)> {
+        let compared = async {
+            let stored = rows::password_hash(db, email).await?;
+            let hash = stored.as_ref().map(|(_, hash)| hash.clone());
+            let right = self.hasher.verify(password, hash).await?;
+            Ok(stored.filter(|_| right))
+        };
+        match compared.await {
+            Ok(user) => Ok((attempt, user)),
+            Err(error) => {
+                self.throttle.withdrawn(attempt);
+                Err(error)
+            }
+        }
+    }
+
     fn believed(&self, digest: &TokenDigest) -> Option<User> {
         self.owners.get(digest).filter(|(_, until)| *until > store::now()).map(|(user, _)| user)
     }
 }
 
 impl Engine {
-    /// Slow on purpose (Argon2id, on a blocking thread); the same time and answer for a wrong e-mail as for a wrong
-    /// password. Throttled per e-mail and per `peer`. `old` is the session token that the browser still has, if any:
-    /// it ends.
+    /// Signs a user in. Slow on purpose (Argon2id, on a blocking thread); a wrong e-mail takes the same time and gets
+    /// the same answer as a wrong password. Throttled by account and `peer`, the caller's address (see
+    /// `accounts/throttle.rs`). `old` is the browser's current session token, if any: that session ends.
     ///
     /// # Errors
-    /// `Unauthenticated`, or `Throttled` after too many failures.
+    /// `Unauthenticated`, `Throttled` after too many failures, or `Unavailable` while too many others sign in.
     pub async fn sign_in(
         &self,
         email: &str,
@@ -75,17 +102,16 @@ impl Engine {
     ) -> Result<Session> {
         let accounts = &self.0.accounts;
         let email = users::email(email).map_err(|_| WRONG_PASSWORD)?;
-        let attempt = accounts.throttle.begin(&email, peer, Instant::now())?;
-        let (id, hash) = rows::password_hash(self.0.store.read(), &email).await?.unzip();
-        let right = accounts.hasher.verify(password, hash.clone()).await?;
-        let (Some(id), Some(hash), true) = (id, hash, right) else { return Err(WRONG_PASSWORD) };
+        let attempt = accounts.throttle.begin(&email, Origin::Peer(peer), Instant::now())?;
+        let (attempt, user) = accounts.compare(self.0.store.read(), attempt, &email, password).await?;
+        let (id, hash) = user.ok_or(WRONG_PASSWORD)?;
         let old = old.and_then(|token| TokenKind::Session.digest(token));
         let session = self
             .0
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    // The password may have been changed while it was compared.
+                    // The password may have been changed during the comparison.
                     let user = rows::user_with_hash(tx, id, &hash).await?.ok_or(WRONG_PASSWORD)?;
                     rows::end_sessions_expired_by(tx, store::now()).await?;
                     if let Some(old) = old {
@@ -94,7 +120,17 @@ impl Engine {
                     begin_session(tx, user).await
                 })
             })
-            .await?;
+            .await;
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => {
+                // The password was right; the session could not be stored.
+                if !matches!(error, Error::Unauthenticated(_)) {
+                    accounts.throttle.withdrawn(attempt);
+                }
+                return Err(error);
+            }
+        };
         if let Some(old) = old {
             accounts.owners.invalidate(&old);
         }
@@ -102,7 +138,7 @@ impl Engine {
         Ok(session)
     }
 
-    /// Ends the session; one that is unknown has ended already.
+    /// Ends the session. An unknown session counts as ended.
     pub async fn sign_out(&self, session_token: &str) -> Result<()> {
         let Some(digest) = TokenKind::Session.digest(session_token) else { return Ok(()) };
         self.0.store.write(move |tx| Box::pin(async move { rows::end_session(tx, &digest).await })).await?;
@@ -110,7 +146,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Who a session cookie stands for; none when it is unknown or has expired. Cached for a few seconds at most.
+    /// The user of a session cookie; `None` if it is unknown or has expired. Cached for a few seconds at most.
     pub async fn user_of_session(&self, token: &str) -> Result<Option<User>> {
         let Some(digest) = TokenKind::Session.digest(token) else { return Ok(None) };
         if let Some(user) = self.0.accounts.believed(&digest) {
@@ -123,10 +159,11 @@ impl Engine {
         }))
     }
 
-    /// Sets a new password. `session` is the session token of the one who asks: it goes on, all others of the user end.
+    /// Sets a new password. `session` is the caller's session token: that session continues, all others of the user
+    /// end.
     ///
     /// # Errors
-    /// `Invalid` when `current` is wrong or `new` is not acceptable, `Throttled` after too many failures.
+    /// `Invalid` if `current` is wrong or `new` is not acceptable, `Throttled` after too many failures.
     pub async fn change_password(
         &self,
         user: &User,
@@ -136,11 +173,9 @@ impl Engine {
     ) -> Result<()> {
         password::check("new", &new)?;
         let accounts = &self.0.accounts;
-        // Whoever has a session is told apart by it, not by where they are.
-        let attempt = accounts.throttle.begin(&user.email, &user.id.to_string(), Instant::now())?;
-        let (id, hash) = rows::password_hash(self.0.store.read(), &user.email).await?.unzip();
-        let right = accounts.hasher.verify(current, hash).await?;
-        let (Some(id), true) = (id, right) else {
+        let attempt = accounts.throttle.begin(&user.email, Origin::Session(user.id), Instant::now())?;
+        let (attempt, owner) = accounts.compare(self.0.store.read(), attempt, &user.email, current).await?;
+        let Some((id, _)) = owner else {
             return Err(Error::invalid("current", "this is not your password"));
         };
         accounts.throttle.succeeded(attempt);
@@ -160,7 +195,7 @@ impl Engine {
     }
 }
 
-/// A fresh session of the user, in the transaction that makes it.
+/// Stores a new session of the user, in the given transaction.
 async fn begin_session(tx: &mut SqliteConnection, user: User) -> Result<Session> {
     let (token, digest) = TokenKind::Session.mint();
     let now = store::now();
@@ -169,7 +204,7 @@ async fn begin_session(tx: &mut SqliteConnection, user: User) -> Result<Session>
     Ok(Session { token, expires_at, user })
 }
 
-/// A user to be, checked and hashed.
+/// A validated new user with a hashed password.
 struct NewUser {
     id: UserId,
     email: String,
@@ -178,7 +213,7 @@ struct NewUser {
     admin: bool,
 }
 
-/// Stores a user. A new admin of the installation becomes an admin of every project and ends the first-run link.
+/// Stores a user. A new installation admin becomes an admin of every project, and the first-run link ends.
 async fn insert_user(tx: &mut SqliteConnection, new: NewUser) -> Result<User> {
     if rows::user_by_email(&mut *tx, &new.email).await?.is_some() {
         return Err(Error::Conflict(format!("there is a user '{}' already", new.email)));

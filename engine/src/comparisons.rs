@@ -1,4 +1,4 @@
-//! Runs side by side: launched as one, put together by hand, and judged by people.
+//! Comparisons of runs: launched together or selected by hand, and judged by people.
 
 use crate::{
     Engine, Error, Launch, Result, Subject as Launched, User, pagination,
@@ -17,6 +17,8 @@ use domain::{
     id::{ProjectId, RunNumber},
     key::{ProjectKey, RoleKey, TemplateKey},
     problem::Problem,
+    role::StepRole,
+    run::StepState,
     view::{Launched as Acknowledged, Page, RunDetail, Subject},
 };
 use serde::{Deserialize, Serialize};
@@ -26,9 +28,9 @@ use std::collections::BTreeMap;
 const PAGE: usize = 50;
 /// In bytes.
 const NOTE_LIMIT: usize = 4_000;
-/// How much of an input stands beside its run, in bytes.
+/// How much of a run's input is shown, in bytes.
 const INPUT_LINE: usize = 300;
-/// How many lines each kind of total has at most.
+/// The most rows of each kind of total.
 const SCORES: u32 = 500;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,22 +38,22 @@ const SCORES: u32 = 500;
 pub struct VerdictDraft {
     /// Two to four.
     pub runs: Vec<RunNumber>,
-    /// None: on the whole.
+    /// None: the verdict is on the whole runs.
     #[serde(default)]
     pub step: Option<String>,
-    /// One of the runs; none: they are as good as each other.
+    /// One of the runs; none: a tie.
     pub winner: Option<RunNumber>,
     #[serde(default)]
     pub note: String,
 }
 
 impl Engine {
-    /// Launches the template once per assignment, on the same input and into the same conversation: that of `launch`
-    /// first, then `others`. Editors. All of them are checked before the first is launched; given again under the same
-    /// key it launches what is missing. Once begun it goes on, also when the one who asked goes away.
+    /// Launches the template once per role assignment, with the same input and in the same conversation: first that of
+    /// `launch`, then `others`. Requires editor permission. All launches are checked before the first one starts; a
+    /// repeat with the same key launches what is missing. Once begun it continues even if the caller disconnects.
     ///
     /// # Errors
-    /// As [`Engine::execute`]; problems of `others` have paths such as `others.0.roleAssignments.Draft`.
+    /// As [`Engine::execute`]; problems of `others` have paths like `others.0.roleAssignments.Draft`.
     pub async fn execute_side_by_side(
         &self,
         user: &User,
@@ -61,14 +63,18 @@ impl Engine {
         others: Vec<BTreeMap<String, RoleKey>>,
     ) -> Result<Vec<Acknowledged>> {
         let id = self.authorise(user, project, Permission::Editor).await?;
+        let key = launch.idempotency_key.as_deref();
+        // Earlier launches stand, whatever was changed or deleted since.
+        let begun = self.has_begun(id, key).await?;
+        if !begun {
+            self.permits_template(user, project, template, Permission::Editor).await?;
+        }
         if others.is_empty() || others.len() >= MOST_COMPARED {
             let why = format!("give one to {} beside the first", MOST_COMPARED - 1);
             return Err(Error::invalid("others", why));
         }
-        let key = launch.idempotency_key.as_deref();
         key.map(checked_key).transpose()?;
-        // What was launched before stands, whatever was changed or deleted since.
-        if !self.has_begun(id, key).await? {
+        if !begun {
             self.check_side_by_side(user, project, template, &launch, &others).await?;
         }
         let engine = self.clone();
@@ -104,7 +110,7 @@ impl Engine {
                 }
                 problem
             };
-            // The input is the same for all: what is wrong with it is said once.
+            // The input is the same for all, so its problems are reported once.
             let new = seen.errors.into_iter().filter(|one| place == 0 || one.path.starts_with("role"));
             problems.extend(new.map(named));
         }
@@ -121,7 +127,7 @@ impl Engine {
         others: Vec<BTreeMap<String, RoleKey>>,
     ) -> Result<Vec<Acknowledged>> {
         let key = launch.idempotency_key.take();
-        // Under the same key the same assignments are asked for, or it is another request.
+        // The digest includes all assignments: under the same key, other assignments are a different request.
         let beside = json!([launch.role_assignments, others]);
         let mut launched: Vec<Acknowledged> = Vec::new();
         for (place, roles) in std::iter::once(launch.role_assignments.clone()).chain(others).enumerate() {
@@ -134,7 +140,8 @@ impl Engine {
                 input: launch.input.clone(),
             };
             let subject = Launched::Template(template.clone());
-            launched.push(self.launch(&user, &project, subject, one, Some(&beside)).await?);
+            let opened = self.launch(&user, &project, subject, one, Some(&beside), false).await?;
+            launched.push(opened.launched);
         }
         let mut runs: Vec<_> = launched.iter().map(|one| one.run).collect();
         runs.sort_unstable();
@@ -143,10 +150,10 @@ impl Engine {
         Ok(launched)
     }
 
-    /// Keeps these runs among the comparisons. Editors. False when they are there already.
+    /// Stores a comparison of these runs. Requires editor permission. False if it already exists.
     ///
     /// # Errors
-    /// `NotFound` for a run that is not there.
+    /// `NotFound` for a run that does not exist.
     pub async fn keep_comparison(
         &self,
         user: &User,
@@ -162,7 +169,7 @@ impl Engine {
         self.store_comparison(id, runs, names.swap_remove(0), user).await
     }
 
-    /// False when it is there already. `template`: its name, for lists.
+    /// Stores the comparison. False if it already exists. `template` is the template's name, for lists.
     async fn store_comparison(
         &self,
         project: ProjectId,
@@ -186,7 +193,7 @@ impl Engine {
             .await
     }
 
-    /// What the members think of these runs, the oldest verdict first.
+    /// The members' verdicts on these runs, oldest first.
     pub async fn verdicts(
         &self,
         user: &User,
@@ -198,23 +205,23 @@ impl Engine {
         rows::verdicts(self.0.store.read(), id, &runs, user.id).await
     }
 
-    /// Keeps what the user thinks, in place of what they thought before. Editors.
+    /// Stores the user's verdict in place of an earlier one. Requires editor permission.
     ///
     /// # Errors
-    /// `Invalid` for a winner or a step that is not among the runs.
+    /// `Invalid` for a winner or a step that the runs do not have.
     pub async fn judge(&self, user: &User, project: &ProjectKey, draft: VerdictDraft) -> Result<()> {
         let id = self.authorise(user, project, Permission::Editor).await?;
+        let mut details = Vec::new();
         let runs = compared(&draft.runs)?;
+        for run in &runs {
+            details.push(self.run(user, project, *run).await?);
+        }
         let note = draft.note.trim().to_owned();
         if note.len() > NOTE_LIMIT {
             return Err(Error::invalid("note", format!("at most {NOTE_LIMIT} bytes")));
         }
         if draft.winner.is_some_and(|winner| !runs.contains(&winner)) {
             return Err(Error::invalid("winner", "is none of the runs"));
-        }
-        let mut details = Vec::new();
-        for run in &runs {
-            details.push(self.run(user, project, *run).await?);
         }
         let sides = sides(&details, draft.step.as_deref(), draft.winner);
         if let Some(step) = draft.step.as_deref().filter(|_| sides.is_empty()) {
@@ -244,7 +251,7 @@ impl Engine {
             .await
     }
 
-    /// Takes the user's own verdict back. Editors. `NotFound` when there is none.
+    /// Deletes the user's own verdict. Requires editor permission. `NotFound` if there is none.
     pub async fn withdraw_verdict(
         &self,
         user: &User,
@@ -269,7 +276,7 @@ impl Engine {
             .await
     }
 
-    /// Newest first. Page size 50.
+    /// The comparisons, newest first. Page size 50.
     pub async fn comparisons(
         &self,
         user: &User,
@@ -282,7 +289,7 @@ impl Engine {
         pagination::page(found, PAGE, |one| (one.created_at.0, rows::written(&one.runs)), Ok)
     }
 
-    /// What the runs were given, a line each, in the order of `runs`.
+    /// The inputs of the runs, one line each, in the order of `runs`.
     pub async fn input_lines(
         &self,
         user: &User,
@@ -301,7 +308,7 @@ impl Engine {
         Ok(lines)
     }
 
-    /// What all verdicts come to; of one template, or of all.
+    /// The totals of all verdicts, of one template or of all.
     pub async fn scores(
         &self,
         user: &User,
@@ -318,7 +325,7 @@ fn key_of(key: &str, place: usize) -> String {
     format!("{key}#{place}")
 }
 
-/// The runs of a comparison in the order in which it is stored.
+/// The runs of a comparison in stored order.
 fn compared(runs: &[RunNumber]) -> Result<Vec<RunNumber>> {
     let mut runs = runs.to_vec();
     runs.sort_unstable();
@@ -330,7 +337,7 @@ fn compared(runs: &[RunNumber]) -> Result<Vec<RunNumber>> {
     }
 }
 
-/// What a verdict means for each of the runs.
+/// A verdict's outcome for each of the runs.
 fn sides(runs: &[RunDetail], step: Option<&str>, winner: Option<RunNumber>) -> Vec<Side> {
     let mut sides = Vec::new();
     for run in runs {
@@ -341,11 +348,12 @@ fn sides(runs: &[RunDetail], step: Option<&str>, winner: Option<RunNumber>) -> V
         };
         let side = |at_step: &str| {
             let role = role_at(run, at_step);
+            let origin = step_at(run, at_step).and_then(|step| step.origin.as_ref());
             Side {
                 run: run.summary.number,
                 at_step: at_step.to_owned(),
                 template: run.summary.template.key.clone(),
-                version: run.summary.template.version,
+                version: origin.map_or(run.summary.template.version, |origin| origin.version),
                 role: role.map(|role| role.key.to_string()),
                 model: role.map(|role| role.model.to_string()),
                 outcome,
@@ -363,13 +371,18 @@ fn sides(runs: &[RunDetail], step: Option<&str>, winner: Option<RunNumber>) -> V
     sides
 }
 
-/// Whether the runs had different roles at the step.
+/// Whether the runs had different roles in the step.
 fn differ(runs: &[RunDetail], step: &str) -> bool {
     let keys: Vec<_> = runs.iter().filter_map(|run| role_at(run, step).map(|role| &role.key)).collect();
     keys.len() == runs.len() && keys.windows(2).any(|pair| pair[0] != pair[1])
 }
 
-fn role_at<'r>(run: &'r RunDetail, step: &str) -> Option<&'r domain::role::StepRole> {
+/// The role that made the step's output, in this run or in the run from which the output was reused.
+fn role_at<'r>(run: &'r RunDetail, step: &str) -> Option<&'r StepRole> {
+    step_at(run, step)?.maker()
+}
+
+fn step_at<'r>(run: &'r RunDetail, step: &str) -> Option<&'r StepState> {
     let place = run.state.plan.steps.iter().position(|planned| planned.name == step)?;
-    run.state.steps.get(place)?.role.as_ref()
+    run.state.steps.get(place)
 }

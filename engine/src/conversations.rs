@@ -1,4 +1,4 @@
-//! Tasks and their conversations, read and named. Messages are made by launches (see `runs`).
+//! Reading and renaming tasks and their conversations. Launches create messages (see `runs`).
 
 use crate::{
     Engine, Error, Result, User, pagination,
@@ -18,14 +18,14 @@ use domain::{
 use uuid::Uuid;
 
 pub(crate) const PAGE: usize = 50;
-/// How many messages are read at once for a page to show.
+/// How many messages one part of a conversation has.
 const PART: u32 = 30;
 const MAX_TITLE: usize = 200;
-/// Longer texts are shown as they are: rendering them would cost more than anybody reads. In bytes.
+/// Longer texts (bytes) are not rendered: rendering them costs much, and few people read them.
 const MAX_RENDERED: usize = 200_000;
 
 impl Engine {
-    /// By when they last moved, newest first. Page size 50.
+    /// The tasks, most recently updated first. Page size 50.
     pub async fn tasks(
         &self,
         user: &User,
@@ -59,7 +59,7 @@ impl Engine {
         self.task_in(user, project, id).await
     }
 
-    /// Its place in lists stays: they go by when a conversation moved.
+    /// Renames the task. Its place in lists stays, because renaming does not count as an update.
     pub async fn rename_task(
         &self,
         user: &User,
@@ -68,6 +68,9 @@ impl Engine {
         title: &str,
     ) -> Result<()> {
         let project = self.authorise(user, project, Permission::Editor).await?;
+        if !rows::has_task(self.0.store.read(), project, id).await? {
+            return Err(Error::not_found("task", id));
+        }
         let title = pagination::line("title", title, MAX_TITLE)?;
         self.0
             .store
@@ -82,7 +85,8 @@ impl Engine {
             .await
     }
 
-    /// Whatever their branch, newest first; `cursor` continues towards the past. Page size 50. Pages reverse it.
+    /// Messages of all branches, newest first; `cursor` continues towards the past. Page size 50. Pages reverse the
+    /// order.
     pub async fn messages(
         &self,
         user: &User,
@@ -96,7 +100,7 @@ impl Engine {
         pagination::page(found, PAGE, |message| message.id, Ok)
     }
 
-    /// As [`Engine::messages`], of one branch: what one reads who follows it to its end.
+    /// Like [`Engine::messages`], for the path to the end of one branch.
     pub async fn messages_of(
         &self,
         user: &User,
@@ -113,8 +117,8 @@ impl Engine {
         pagination::page(found, PAGE, |message| message.id, Ok)
     }
 
-    /// A part of a branch, at most 30 messages, with the HTML of what models wrote. Without a branch it is the one that
-    /// the place tells, else the one that moved last.
+    /// A part of a branch, at most 30 messages, with models' answers as HTML. Without `branch`, it is the branch with
+    /// the newest message, unless `place` names a message that is not on it: then it is that message's branch.
     pub async fn conversation(
         &self,
         user: &User,
@@ -155,7 +159,8 @@ impl Engine {
         Ok(ConversationPart { branch, messages, earlier, later })
     }
 
-    /// For those who may read the conversation: the branch, and the path to its end. None: the branch that moved last.
+    /// The branch and the path to its end, for a user who may read the conversation. Without `branch`, the one with the
+    /// newest message.
     pub(crate) async fn branch_to_read(
         &self,
         user: &User,
@@ -187,7 +192,7 @@ impl Engine {
         };
         let stand = branches::position(db, task, message).await?;
         let stand = stand.ok_or_else(|| Error::not_found("message", message))?;
-        // What is named matters more than the branch it is looked for on; it may stand on the newest one, too.
+        // The named message takes precedence over the given branch. It may be on the newest branch, too.
         let first = match branch {
             Some(branch) => branch,
             None => branches::newest(db, task).await?,
@@ -206,7 +211,7 @@ impl Engine {
         seen::at(self.0.store.read(), user.id, task).await
     }
 
-    /// The user has looked at all that the conversation has by now.
+    /// Marks everything in the conversation as seen by the user.
     pub async fn mark_seen(&self, user: &User, project: &ProjectKey, task: TaskId) -> Result<()> {
         self.task_of(user, project, task).await?;
         let (user, at) = (user.id, store::now());
@@ -218,7 +223,7 @@ impl Engine {
         found.ok_or_else(|| Error::not_found("task", id))
     }
 
-    /// Refuses who may not read it.
+    /// Checks that the user may read the task.
     async fn task_of(&self, user: &User, project: &ProjectKey, id: TaskId) -> Result<()> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         if rows::has_task(self.0.store.read(), project, id).await? {
@@ -227,7 +232,7 @@ impl Engine {
         Err(Error::not_found("task", id))
     }
 
-    /// With the HTML of what models wrote. What a run came to never changes, so it is kept for the next reader.
+    /// Renders models' answers as HTML. An ended run's output never changes, so its HTML is cached.
     async fn with_html(&self, mut messages: Vec<Message>) -> Result<Vec<Message>> {
         let rendered = self.0.rendered.clone();
         let render = move || {
@@ -243,17 +248,18 @@ impl Engine {
     }
 }
 
-/// Where in a branch to read.
+/// The part of a branch to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageWindow {
     End,
     Before(MessageId),
     After(MessageId),
-    /// With this message in it.
+    /// The part that contains this message.
     Around(MessageId),
 }
 
-/// Rows that were read towards the past, one more than wanted: in the conversation's order, and whether there are more.
+/// Turns rows that were read towards the past, one more than `most`, into the conversation's order; also returns
+/// whether there are more.
 fn back(rows: Vec<Message>, most: u32) -> (Vec<Message>, bool) {
     let (mut messages, more) = forth(rows, most);
     messages.reverse();

@@ -1,4 +1,4 @@
-//! What a project is doing just now.
+//! The current activity of a project.
 
 use crate::{
     Engine, Result, User,
@@ -11,13 +11,13 @@ use domain::{
     view::{Dashboard, ProviderQueue},
 };
 
-/// How many live runs are shown; the others are counted.
+/// How many live runs are listed; further ones are only counted.
 const SHOWN: u32 = 200;
 /// How far back outcomes are counted, in milliseconds.
 const PAST: i64 = 60 * 60 * 1_000;
 
 impl Engine {
-    /// Every live run of the project, how busy providers are, and what became of the runs of the last hour.
+    /// The live runs of the project, the load of the providers, and the outcomes of the last hour.
     pub async fn dashboard(&self, user: &User, project: &ProjectKey) -> Result<Dashboard> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         let db = self.0.store.read();
@@ -25,7 +25,7 @@ impl Engine {
         let runs = rows::live(db, project, SHOWN).await?;
         let since = Timestamp(store::now().0 - PAST);
         let last_hour = rows::outcomes(db, project, since).await?;
-        // Providers serve all projects; those that nobody uses just now say nothing.
+        // Providers serve all projects; idle ones are omitted.
         let all = self.0.models.all().into_iter();
         let busy = all.filter(|provider| provider.active > 0 || provider.queued > 0);
         let providers = busy.map(|provider| ProviderQueue {

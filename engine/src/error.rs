@@ -1,5 +1,5 @@
-//! What a command refuses, and why. Two audiences: the message is for the person who asked and is safe to show; the
-//! source of an internal error is for the operator, and is logged once, where it leaves the engine.
+//! Errors of commands. They have two audiences: the message is for the caller and safe to show; the source of an
+//! internal error is for the operator, and is logged once, where it leaves the engine.
 
 use domain::{access::Permission, problem::Problem};
 
@@ -17,16 +17,18 @@ pub enum Error {
     Forbidden(Permission),
     #[error("only an administrator of this installation may do this")]
     AdminsOnly,
+    #[error("only the editors of a project may do this, because it calls a provider of models")]
+    EditorsOnly,
     /// `what` names the kind and the key, e.g. "template 'code-review'".
     #[error("there is no {what}")]
     NotFound { what: String },
-    /// What was given cannot be accepted; each problem names its place.
+    /// The input cannot be accepted; each problem names its place.
     #[error("{}", list(.0))]
     Invalid(Vec<Problem>),
-    /// It clashes with what is there: a key in use, a run that has ended, an idempotency key used before.
+    /// Conflict with existing data: a key in use, a run that has ended, an idempotency key used before.
     #[error("{0}")]
     Conflict(String),
-    /// Saved by somebody else in between; `newest` is the version there is now.
+    /// Another user has saved in between; `newest` is the current version.
     #[error("it was changed in the meantime; the newest version is {newest}")]
     Stale { newest: u32 },
     #[error("{0}")]
@@ -65,13 +67,20 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Why the engine could not start; each names the place and what to do.
+/// Why the engine could not start. Each error names the place and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "the data folder {path} is in use by another Troupe server; stop it, or choose another with TROUPE_DATA"
+        "the data folder {path} is in use by another Troupe server{}; stop it, or choose another with TROUPE_DATA",
+        named(.process)
     )]
-    Locked { path: String },
+    Locked { path: String, process: Option<u32> },
+    #[error(
+        "the database in {path} is of an older version of Troupe, and a server that may be of that version works on \
+         it{}; stop that server, then give the command again",
+        named(.process)
+    )]
+    OlderServer { path: String, process: Option<u32> },
     #[error("the data folder {path} cannot be used")]
     Folder { path: String, source: std::io::Error },
     #[error(
@@ -90,6 +99,10 @@ pub enum StartError {
     Settings(String),
     #[error("the demo project could not be made: {0}")]
     Seed(Error),
+}
+
+fn named(process: &Option<u32>) -> String {
+    process.map(|process| format!(" (process {process})")).unwrap_or_default()
 }
 
 fn list(problems: &[Problem]) -> String {

@@ -1,5 +1,5 @@
-//! The inbox: what waits for the one who asks. Questions wait for everybody in the project; a failure waits for the one
-//! who started the run, until they have looked at it, run it again, or dismissed it.
+//! The inbox of a user. Questions are for every member of the project; a failure is for the user who started the run,
+//! until the user has looked at it, rerun it, or dismissed it.
 
 use crate::{
     Engine, Error, Result, User, pagination,
@@ -12,11 +12,11 @@ use domain::{
     view::{InboxItem, InboxKind, Page, ProjectCounts},
 };
 
-/// Each item is drawn with its run's state.
+/// Small pages, because each item is shown with its run's state.
 const PAGE: usize = 20;
 
 impl Engine {
-    /// Newest first, 20 a page.
+    /// The inbox, newest first, 20 items per page.
     pub async fn inbox(
         &self,
         user: &User,
@@ -42,27 +42,32 @@ impl Engine {
         rows::counts(self.0.store.read(), project, user.id).await
     }
 
-    /// Takes a failed run that the user started out of their inbox. Nothing happens when it is not there.
+    /// Removes a failed run that the user started from the user's inbox. Does nothing if it is not there.
     pub async fn dismiss_failure(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<()> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        self.settle_failure(user, project, run).await
+        self.dismiss_checked_failure(user, project, run).await
     }
 
-    /// Puts a failed run that the user started back into their inbox.
+    /// Puts a failed run that the user started back into the user's inbox.
     pub async fn restore_failure(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<()> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         self.mark_failure(user, project, run, true).await
     }
 
-    /// As [`Engine::dismiss_failure`], for one who may.
-    pub(crate) async fn settle_failure(&self, user: &User, project: ProjectId, run: RunNumber) -> Result<()> {
+    /// Like [`Engine::dismiss_failure`], for a user whose permission has been checked.
+    pub(crate) async fn dismiss_checked_failure(
+        &self,
+        user: &User,
+        project: ProjectId,
+        run: RunNumber,
+    ) -> Result<()> {
         self.mark_failure(user, project, run, false).await
     }
 
     async fn mark_failure(&self, user: &User, project: ProjectId, run: RunNumber, waits: bool) -> Result<()> {
         let row = runs::by_number(self.0.store.read(), project, run).await?;
         let row = row.ok_or_else(|| Error::not_found("run", run))?;
-        // Most runs that are looked at are not in an inbox: nothing is written for them.
+        // Most viewed runs are not in an inbox; nothing is written for them.
         if row.waits_for() == waits.then_some(user.id) || row.user() != Some(user.id) {
             return Ok(());
         }

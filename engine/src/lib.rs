@@ -1,7 +1,8 @@
-//! The engine: everything that Troupe does, behind one handle.
+//! The engine: all functions of Troupe, behind one handle.
 //!
-//! [`Engine`] is the crate's one public face. A command takes the [`User`] who gives it, checks their permission in the
-//! project, and is one transaction. Rows never leave [`store`]; callers get the shapes of `domain::view`.
+//! [`Engine`] is the crate's only public interface. A command takes the [`User`] who issues it, checks that user's
+//! permission in the project, and is one transaction. Rows never leave [`store`]; callers get the types of
+//! `domain::view`.
 
 pub mod models;
 
@@ -10,7 +11,9 @@ mod comparisons;
 mod config;
 mod conversations;
 mod dashboard;
+mod delivery;
 mod error;
+mod fence;
 mod folder;
 mod inbox;
 mod live;
@@ -30,17 +33,24 @@ mod store;
 mod templates;
 mod transcript;
 
+/// Internal parsers, exposed for fuzzing.
+#[doc(hidden)]
+pub mod fuzzed {
+    pub use crate::{fence::fuzzed as fences, pagination::fuzzed as list_cursor};
+}
+
 pub use accounts::Session;
 pub use comparisons::VerdictDraft;
 pub use config::{Config, Environment};
 pub use conversations::MessageWindow;
+pub use delivery::{Delivery, Local};
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
 pub use live::{Cursor, LiveStream};
 pub use markdown::plain_line;
 pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
-pub use runs::{AnswerDraft, Expression, Fork, Launch, RunFilter, Subject};
+pub use runs::{AnswerDraft, Expression, Fork, Launch, Pace, RunFilter, Subject, Waited};
 pub use templates::Format;
 pub use transcript::Extent;
 
@@ -51,7 +61,7 @@ use std::sync::Arc;
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    /// Held for its lock.
+    /// Holds the folder's lock.
     #[expect(dead_code)]
     folder: folder::Folder,
     store: store::Store,
@@ -61,23 +71,42 @@ struct Inner {
     prompts: models::PromptBudget,
     prices: prices::Prices,
     runs: runs::Runs,
+    delivery: Box<dyn Delivery>,
     live: live::Hub,
     presence: presence::Presence,
     rendered: markdown::Rendered,
 }
 
 impl Engine {
-    /// Opens the data folder, brings the database up to date, takes up unfinished runs.
+    /// Opens the data folder, migrates the database, and resumes unfinished runs.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        let folder = folder::Folder::open(&config.data, config.serve)?;
+        Self::open_with(config, Pace::default(), Box::new(Local)).await
+    }
+
+    /// Like [`Engine::open`], with another delivery, or on a database that other servers share.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open_with(
+        config: Config,
+        pace: Pace,
+        delivery: Box<dyn Delivery>,
+    ) -> Result<Self, StartError> {
+        let folder = folder::Folder::open(&config.data, config.serve && pace.lease.is_none())?;
+        // A process that does not serve may run next to a server, and must not migrate the server's tables.
+        let alone = match config.serve || !store::Store::is_behind(&config.data).await? {
+            true => None,
+            false => Some(folder.keep_servers_out()?),
+        };
         let store = store::Store::open(&config.data).await?;
+        drop(alone);
         let secrets = secrets::Vault::open(&config.data)?;
         let models = providers::Models::open(&config, &store, &secrets).await?;
         let prices = prices::Prices::open(&store).await?;
-        let runs = runs::Runs::new().map_err(StartError::Seed)?;
+        let runs = runs::Runs::new(pace).map_err(StartError::Seed)?;
         let (serve, seed_demo) = (config.serve, config.seed_demo);
         let accounts = accounts::Accounts::new();
         let prompts = models::PromptBudget::new(models::PromptBudget::DEFAULT);
@@ -92,6 +121,7 @@ impl Engine {
             prompts,
             prices,
             runs,
+            delivery,
             live,
             presence,
             rendered,
@@ -107,16 +137,17 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Stops taking commands and executing; unfinished runs go on at the next start.
+    /// Stops accepting commands and executing runs; unfinished runs resume at the next start.
     pub async fn shutdown(&self) {
         self.0.runs.stop().await;
         self.forget_takes().await;
+        self.leave_servers().await;
         self.0.models.stop().await;
         self.0.store.close().await;
     }
 }
 
-/// Goes on when the one who asked goes away: for what must not be left half done.
+/// Runs the work to its end even if the caller disconnects, because it must not be left half done.
 pub(crate) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {

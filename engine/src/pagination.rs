@@ -1,11 +1,11 @@
-//! What people give, read once at the edge: names and titles, and the cursors of lists.
+//! Parsing at the edge: names and titles, and the cursors of lists.
 
 use crate::{Error, Result};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::view::Page;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Longest cursor that is looked at, in bytes; the ones made here are far shorter.
+/// The longest cursor that is parsed, in bytes; real ones are far shorter.
 const MAX_CURSOR: usize = 1_000;
 
 /// A name or title: one line of 1 to `most` characters, without spaces around it.
@@ -24,7 +24,7 @@ pub(crate) fn line(path: &str, text: &str, most: usize) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// The sort key that a cursor stands for, or `start` when the list is read from its beginning.
+/// The sort key in a cursor, or `start` without a cursor.
 pub(crate) fn after<K: DeserializeOwned>(cursor: Option<&str>, start: K) -> Result<K> {
     let Some(cursor) = cursor else { return Ok(start) };
     let bad =
@@ -36,12 +36,12 @@ pub(crate) fn after<K: DeserializeOwned>(cursor: Option<&str>, start: K) -> Resu
     serde_json::from_slice(&key).map_err(|_| bad())
 }
 
-/// A cursor that stands for this sort key.
+/// The cursor for this sort key.
 pub(crate) fn cursor<K: Serialize>(key: &K) -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).map_err(Error::internal)?))
 }
 
-/// A page of `size` rows out of a query that asked for one more. `key` is what the list is sorted by.
+/// A page of `size` items from the rows of a query that asked for one more. `key` is the sort key of the list.
 pub(crate) fn page<R, K: Serialize, T>(
     mut rows: Vec<R>,
     size: usize,
@@ -55,6 +55,23 @@ pub(crate) fn page<R, K: Serialize, T>(
         None => None,
     };
     Ok(Page { items: rows.into_iter().map(item).collect::<Result<_>>()?, next })
+}
+
+/// Checks that any text that parses as a cursor can be written and parsed again with the same result.
+pub fn fuzzed(text: &str) {
+    fn same<K: DeserializeOwned + Serialize>(text: &str) {
+        let key = after::<Option<K>>(Some(text), None);
+        if let Ok(Some(key)) = key {
+            let written = cursor(&key).expect("a key is written");
+            let again = after::<Option<K>>(Some(&written), None).ok().flatten().expect("it is read again");
+            assert_eq!(cursor(&again).ok(), Some(written), "{text}");
+        }
+    }
+    same::<i64>(text);
+    same::<uuid::Uuid>(text);
+    same::<(i64, uuid::Uuid)>(text);
+    same::<(i64, String)>(text);
+    same::<(i64, u32)>(text);
 }
 
 #[cfg(test)]

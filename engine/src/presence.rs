@@ -1,7 +1,6 @@
-//! Who is working on a template just now. A matter of moments: it is in memory alone, and a tab that does not say so again
-//! is forgotten.
+//! Presence: the users who have a template open. Kept in memory only; a tab that stops reporting is removed.
 //!
-//! Always true: only those who may edit a project are seen in it, and only by those who may read it. What is kept is bounded.
+//! Invariant: only users who may edit a project are shown in it, and only to users who may read it. Memory is bounded.
 
 use crate::{Engine, Error, Result, User, store::changes};
 use domain::{
@@ -11,57 +10,67 @@ use domain::{
     view::{Attendance, Present},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
-/// How long a tab is believed to be there after it said so; it says so every ten seconds.
+/// How long a tab counts as present after a report; it reports every ten seconds.
 const BELIEVED: Duration = Duration::from_secs(25);
-/// Tabs on one template, and templates in all, that are kept in mind.
+/// The most tabs per template, and the most templates.
 const MOST_TABS: usize = 50;
 const MOST_ROOMS: usize = 2_000;
-/// The longest name of a tab, in bytes.
+/// The longest tab name, in bytes.
 const TAB_LIMIT: usize = 40;
 
 #[derive(Default)]
-pub(crate) struct Presence {
-    rooms: Mutex<HashMap<(ProjectId, TemplateKey), Room>>,
-    /// Counts the changes of who is where.
-    turns: watch::Sender<u64>,
+pub(crate) struct Presence(Mutex<House>);
+
+type Rooms = HashMap<(ProjectId, TemplateKey), Room>;
+
+#[derive(Default)]
+struct House {
+    rooms: Rooms,
+    /// The number of the last change of presence.
+    turn: u64,
+    /// The projects with followers; each channel carries the number of the project's last change.
+    followed: HashMap<ProjectId, watch::Sender<u64>>,
 }
 
 #[derive(Default)]
 struct Room {
     seats: BTreeMap<String, Seat>,
-    /// The turn of its last change.
+    /// The number of the room's last change.
     changed: u64,
 }
 
 struct Seat {
     user: UserId,
     name: String,
-    /// Which of the tab's visits to the template it is of. What an earlier one still says comes too late.
+    /// The number of the tab's visit to the template. Reports of earlier visits are ignored.
     visit: u64,
-    /// False: the visit is over. That is kept in mind for as long as a greeting of it may be on its way.
+    /// False: the visit is over. The seat is kept for a while, because a report of the visit may still arrive.
     here: bool,
     until: Instant,
 }
 
 impl Presence {
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.turns.subscribe()
+    /// Ticks after each change in the project, with the change's number. It starts with the newest number of all.
+    pub fn subscribe(&self, project: ProjectId) -> watch::Receiver<u64> {
+        let House { turn, followed, .. } = &mut *self.house();
+        followed.entry(project).or_insert_with(|| watch::Sender::new(*turn)).subscribe()
     }
 
-    /// Who is where in the project, as far as it changed after that turn.
+    /// The users present in each room of the project that has changed after number `turn`.
     pub fn after(&self, turn: u64, project: ProjectId, user: UserId) -> Vec<(TemplateKey, Vec<Present>)> {
-        let rooms = self.rooms();
-        let changed = rooms.iter().filter(|((place, _), room)| *place == project && room.changed > turn);
+        let house = self.house();
+        let changed =
+            house.rooms.iter().filter(|((place, _), room)| *place == project && room.changed > turn);
         changed.map(|((_, key), room)| (key.clone(), room.seen_by(user))).collect()
     }
 
-    /// Forgets who has not been heard of, and tells those who watch.
+    /// Removes tabs that have stopped reporting, and tells followers.
     pub fn sweep(&self) {
         self.change(|rooms, now, turn| {
             for room in rooms.values_mut() {
@@ -71,7 +80,7 @@ impl Presence {
                     room.changed = turn;
                 }
             }
-            // An empty room is told of once more, and then gone.
+            // An empty room is reported once more, and then removed.
             rooms.retain(|_, room| !room.seats.is_empty() || room.changed == turn);
         });
     }
@@ -84,7 +93,7 @@ impl Presence {
         self.say(project, template, user, tab, visit, false);
     }
 
-    /// Two requests may overtake each other: a visit that is over stays so, and a newer one counts more.
+    /// Requests may arrive out of order: an ended visit stays ended, and a newer visit takes precedence.
     fn say(
         &self,
         project: ProjectId,
@@ -101,7 +110,7 @@ impl Presence {
             }
             let room = rooms.entry(place).or_default();
             let before = room.seats.get(tab);
-            // A tab's name is no secret: nobody takes another's seat.
+            // Tab names are not secret, so a seat belongs to its user only.
             let refused = match before {
                 None => room.seats.len() >= MOST_TABS,
                 Some(seat) => {
@@ -120,22 +129,28 @@ impl Presence {
     }
 
     fn seen(&self, project: ProjectId, template: &TemplateKey, user: UserId) -> Vec<Present> {
-        self.rooms().get(&(project, template.clone())).map(|room| room.seen_by(user)).unwrap_or_default()
+        let house = self.house();
+        house.rooms.get(&(project, template.clone())).map(|room| room.seen_by(user)).unwrap_or_default()
     }
 
-    /// Whoever watches is woken once something has changed.
-    fn change(&self, change: impl FnOnce(&mut HashMap<(ProjectId, TemplateKey), Room>, Instant, u64)) {
-        let mut rooms = self.rooms();
-        let turn = *self.turns.borrow() + 1;
-        change(&mut rooms, Instant::now(), turn);
-        if rooms.values().any(|room| room.changed == turn) {
-            self.turns.send_replace(turn);
+    /// Applies a change, and wakes the followers of the projects that changed.
+    fn change(&self, change: impl FnOnce(&mut Rooms, Instant, u64)) {
+        let House { rooms, turn, followed } = &mut *self.house();
+        let next = *turn + 1;
+        change(rooms, Instant::now(), next);
+        let changed = rooms.iter().filter(|(_, room)| room.changed == next);
+        let changed: BTreeSet<_> = changed.map(|((project, _), _)| *project).collect();
+        for project in changed {
+            *turn = next;
+            if followed.get(&project).is_some_and(|wake| wake.send(next).is_err()) {
+                followed.remove(&project);
+            }
         }
     }
 
-    /// A panic while holding it leaves plain data behind, which the next holder may use.
-    fn rooms(&self) -> MutexGuard<'_, HashMap<(ProjectId, TemplateKey), Room>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic while the lock is held leaves plain data, which the next holder may use.
+    fn house(&self) -> MutexGuard<'_, House> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -155,8 +170,8 @@ impl Room {
 }
 
 impl Engine {
-    /// Says that a tab of the user's has this template open for editing, and gives who else has. To be said again every
-    /// ten seconds. `visit` grows with each time that the tab comes to it. Editors.
+    /// Reports that a tab of the user has this template open for editing; returns the other tabs that have. Repeated
+    /// every ten seconds. `visit` grows with each visit of the tab to the template. Requires editor permission.
     pub async fn attend(
         &self,
         user: &User,
@@ -165,8 +180,8 @@ impl Engine {
         tab: &str,
         visit: u64,
     ) -> Result<Attendance> {
-        checked(tab)?;
         let id = self.authorise(user, project, Permission::Editor).await?;
+        checked(tab)?;
         let db = self.0.store.read();
         let found = crate::store::versions::newest_template(db, id, template).await?;
         let (_, newest) = found.ok_or_else(|| Error::not_found("template", template))?;
@@ -176,7 +191,7 @@ impl Engine {
         Ok(Attendance { people: self.0.presence.seen(id, template, user.id), newest, changes })
     }
 
-    /// Says that the tab has gone elsewhere.
+    /// Reports that the tab has left the template.
     pub async fn leave(
         &self,
         user: &User,
@@ -185,9 +200,9 @@ impl Engine {
         tab: &str,
         visit: u64,
     ) -> Result<()> {
-        checked(tab)?;
         let id = self.authorise(user, project, Permission::Editor).await?;
-        // Of what is not there nothing is kept in mind.
+        checked(tab)?;
+        // Templates that do not exist get no room.
         if crate::store::versions::newest_template(self.0.store.read(), id, template).await?.is_some() {
             self.0.presence.leave(id, template, user, tab, visit);
         }
@@ -216,7 +231,8 @@ mod tests {
         let presence = Presence::default();
         let (project, template) = (ProjectId(store::mint()), TemplateKey::from_title("t"));
         let (ada, bob) = (user("Ada"), user("Bob"));
-        let mut watching = presence.subscribe();
+        let mut watching = presence.subscribe(project);
+        let elsewhere = presence.subscribe(ProjectId(store::mint()));
         presence.enter(project, &template, &ada, "a", 1);
         assert!(watching.has_changed().unwrap());
         let turn = *watching.borrow_and_update();
@@ -231,6 +247,11 @@ mod tests {
         presence.leave(project, &template, &bob, "a", 1);
         presence.leave(project, &template, &ada, "a", 1);
         assert_eq!(presence.seen(project, &template, ada.id).len(), 1);
+        assert!(!elsewhere.has_changed().unwrap(), "who follows another project is left alone");
+        drop(elsewhere);
+        drop(watching);
+        presence.leave(project, &template, &bob, "b", 1);
+        assert!(!presence.house().followed.contains_key(&project), "nobody follows it any more");
     }
 
     #[test]
@@ -257,15 +278,15 @@ mod tests {
             presence.enter(project, &template, &ada, &tab.to_string(), 1);
         }
         assert_eq!(presence.seen(project, &template, ada.id).len(), MOST_TABS);
-        for seat in presence.rooms().values_mut().flat_map(|room| room.seats.values_mut()) {
+        for seat in presence.house().rooms.values_mut().flat_map(|room| room.seats.values_mut()) {
             seat.until = Instant::now();
         }
-        let turn = *presence.subscribe().borrow();
+        let turn = *presence.subscribe(project).borrow();
         presence.sweep();
         assert_eq!(presence.after(turn, project, ada.id), [(template, Vec::new())]);
         presence.sweep();
         presence.enter(project, &TemplateKey::from_title("other"), &ada, "a", 1);
         presence.sweep();
-        assert_eq!(presence.rooms().len(), 1);
+        assert_eq!(presence.house().rooms.len(), 1);
     }
 }

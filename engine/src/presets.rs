@@ -1,4 +1,4 @@
-//! Assignments of roles with a name, such as "Quick draft": the team's, per template.
+//! Presets: the team's named role assignments, such as "Quick draft", per template.
 
 use crate::{
     Engine, Error, Result, User, pagination,
@@ -12,12 +12,12 @@ use domain::{
 };
 use std::collections::BTreeMap;
 
-/// How many a template has at most.
+/// The most presets per template.
 const MOST: u32 = 100;
 const MAX_NAME: usize = 100;
 
 impl Engine {
-    /// By name. Steps and roles in them may be gone since.
+    /// The presets by name. They may refer to steps and roles that no longer exist.
     pub async fn presets(
         &self,
         user: &User,
@@ -28,7 +28,7 @@ impl Engine {
         rows::list(self.0.store.read(), id, MOST).await
     }
 
-    /// Editors. `Conflict` when the name is taken, unless that one is to be replaced.
+    /// Saves a preset. Requires editor permission. `Conflict` if the name is taken and `replace` is false.
     pub async fn save_preset(
         &self,
         user: &User,
@@ -47,20 +47,20 @@ impl Engine {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    if rows::count(tx, id).await? >= MOST {
+                    if !rows::save(tx, id, &preset, replace, store::now()).await? {
+                        return Err(Error::Conflict(format!("there is a preset '{}' already", preset.name)));
+                    }
+                    // Counted after the insertion, because a preset that replaces another adds none.
+                    if rows::count(tx, id).await? > MOST {
                         return Err(Error::Conflict(format!("a template has at most {MOST} presets")));
                     }
-                    if rows::save(tx, id, &preset, replace, store::now()).await? {
-                        Ok(())
-                    } else {
-                        Err(Error::Conflict(format!("there is a preset '{}' already", preset.name)))
-                    }
+                    Ok(())
                 })
             })
             .await
     }
 
-    /// Editors.
+    /// Deletes a preset. Requires editor permission.
     pub async fn delete_preset(
         &self,
         user: &User,

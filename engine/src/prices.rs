@@ -1,7 +1,7 @@
-//! What models cost, as an admin of the installation says, and what a launch may cost by what past runs took.
+//! Model prices, set by an installation admin, and cost estimates of launches from past runs.
 //!
-//! Always true: a run's cost is settled at the prices that it began with, step by step as it goes. A price that changes, or
-//! comes later, changes no past run. What is not known is left out, never counted as nothing.
+//! Invariant: each step of a run is charged at the prices that applied when the run began. A later price, new or
+//! changed, affects no past run. Unknown costs are omitted, never counted as zero.
 
 use crate::{
     Engine, Error, Result, StartError, User,
@@ -22,9 +22,9 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// How many past runs an estimate is made of.
+/// How many past runs an estimate uses.
 const LOOKED_AT: u32 = 20;
-/// How many models are listed and priced.
+/// The most models that are listed or priced.
 const MOST: u32 = 500;
 
 pub(crate) struct Prices(RwLock<BTreeMap<ModelName, Price>>);
@@ -53,8 +53,8 @@ impl Prices {
 }
 
 impl Engine {
-    /// The models that have a price, and those that a role uses without one, by name. Installation admins only: roles of
-    /// every project are among them.
+    /// The models that have a price, and the models without one that roles use, by name. Installation admins only,
+    /// because the list covers the roles of every project.
     pub async fn prices(&self, user: &User) -> Result<Vec<ModelPrice>> {
         admins_only(user)?;
         let used = rows::models_in_use(self.0.store.read(), MOST).await?;
@@ -64,11 +64,10 @@ impl Engine {
         Ok(all.into_iter().map(|(model, price)| ModelPrice { model, price }).collect())
     }
 
-    /// From now on the model costs this; none: nobody says. Runs that have begun keep what they began with. Installation
-    /// admins only.
+    /// Sets the model's price; `None` removes it. Runs that have begun keep their prices. Installation admins only.
     ///
     /// # Errors
-    /// `Conflict` when too many models have a price.
+    /// `Conflict` if too many models have a price.
     pub async fn set_price(&self, user: &User, model: ModelName, price: Option<Price>) -> Result<()> {
         admins_only(user)?;
         let all = self.0.prices.all();
@@ -77,7 +76,8 @@ impl Engine {
         }
         let engine = self.clone();
         let stored = model.clone();
-        // To its end, also when the one who asked goes away: what is stored and what is in memory must not part.
+        // Runs to its end even if the caller disconnects, because the stored prices and those in memory must not
+        // diverge.
         let done = tokio::spawn(async move {
             engine
                 .0
@@ -90,8 +90,8 @@ impl Engine {
         done.await.map_err(Error::internal)?
     }
 
-    /// What a run of these steps may take: per step the median of the last completed runs of the template that had it, at
-    /// what its model costs now. None where some step that calls a model has no past.
+    /// The estimated usage of a run of these steps: per step the median of the template's last completed runs with that
+    /// step, at the current price of its model. `None` if some step that calls a model has no past usage.
     pub(crate) async fn estimate(
         &self,
         project: ProjectId,
@@ -106,7 +106,7 @@ impl Engine {
         let mut taken: BTreeMap<&str, Vec<Usage>> = BTreeMap::new();
         for run in &past {
             for step in &run.orchestration_status.steps {
-                // What was taken over from another run took nothing here, which says nothing.
+                // An output reused from another run cost nothing here, so it is no evidence.
                 let reused = step.status == StepStatus::Completed && step.attempt == 0;
                 if !reused && matches!(step.status, StepStatus::Completed | StepStatus::Skipped) {
                     taken.entry(&step.name).or_default().push(step.usage);
@@ -129,7 +129,7 @@ impl Engine {
     }
 }
 
-/// Of the tokens read and of the tokens written, each by itself; the lower of two in the middle.
+/// The medians of input and of output tokens, separately; the lower one of two in the middle.
 fn median(of: &[Usage]) -> Usage {
     let middle = |tokens: fn(&Usage) -> u64| {
         let mut all: Vec<_> = of.iter().map(tokens).collect();

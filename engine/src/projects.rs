@@ -1,4 +1,4 @@
-//! Projects, their members, and the check that every command begins with.
+//! Projects, their members, and the permission check at the beginning of every command.
 
 use crate::{
     Engine, Error, Result, User,
@@ -18,10 +18,10 @@ use domain::{
 
 const MAX_NAME: usize = 100;
 
-/// The project, if what was found of it and the user lets them do `need`.
+/// The project, if the user has permission `need` in it. `found`: the project and the user's membership.
 ///
 /// # Errors
-/// `NotFound` for those who may not know of it, `Forbidden` for those who may not do that much in it.
+/// `NotFound` if the user may not know of the project, `Forbidden` if the user lacks the permission.
 pub(crate) fn allowed(
     user: &User,
     project: &ProjectKey,
@@ -37,8 +37,8 @@ pub(crate) fn allowed(
 }
 
 impl Engine {
-    /// The project, if `user` has at least `need` in it. An installation admin has every permission everywhere; a
-    /// project that the user is no member of looks like one that does not exist.
+    /// The project, if `user` has at least `need` in it. An installation admin has every permission everywhere; to a
+    /// user who is not a member, a project looks as if it did not exist.
     pub(crate) async fn authorise(
         &self,
         user: &User,
@@ -48,7 +48,24 @@ impl Engine {
         allowed(user, project, need, rows::permission(self.0.store.read(), project, user.id).await?)
     }
 
-    /// Those that the user may see, by name.
+    /// Checks the permission in the project, for callers that check it before they read a request's body.
+    ///
+    /// # Errors
+    /// See [`allowed`].
+    pub async fn permits(&self, user: &User, project: &ProjectKey, need: Permission) -> Result<()> {
+        self.authorise(user, project, need).await.map(drop)
+    }
+
+    /// Checks that the user may cause calls to providers, which cost money: editors of any project, and installation
+    /// admins.
+    pub async fn permits_calls(&self, user: &User) -> Result<()> {
+        if user.admin || rows::edits_any(self.0.store.read(), user.id).await? {
+            return Ok(());
+        }
+        Err(Error::EditorsOnly)
+    }
+
+    /// The projects that the user may see, by name.
     pub async fn projects(&self, user: &User) -> Result<Vec<Project>> {
         rows::projects(self.0.store.read(), user).await
     }
@@ -59,10 +76,10 @@ impl Engine {
         project.ok_or_else(|| Error::not_found("project", key))
     }
 
-    /// Installation admins only; the maker becomes its admin.
+    /// Creates a project. Installation admins only; the creator becomes its admin.
     ///
     /// # Errors
-    /// `Conflict` when the key is taken.
+    /// `Conflict` if the key is taken.
     pub async fn create_project(&self, user: &User, key: ProjectKey, name: &str) -> Result<Project> {
         admins_only(user)?;
         let name = pagination::line("name", name, MAX_NAME)?;
@@ -83,14 +100,14 @@ impl Engine {
             .await
     }
 
-    /// By name.
+    /// The members, by name.
     pub async fn members(&self, user: &User, project: &ProjectKey) -> Result<Vec<Member>> {
         let id = self.authorise(user, project, Permission::Viewer).await?;
         rows::members(self.0.store.read(), id).await
     }
 
-    /// Project admins only. `permission` none removes the member; the last admin can neither be removed nor be made
-    /// less.
+    /// Sets a member's permission; `None` removes the member. Project admins only. The last admin can neither be
+    /// removed nor get a lesser permission.
     ///
     /// # Errors
     /// `NotFound` without a user of this e-mail (or, to remove, a member), `Conflict` for the last admin.

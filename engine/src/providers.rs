@@ -1,7 +1,7 @@
-//! Providers of models: where they are, their keys (write-only), their limits, and how they feel just now.
+//! Model providers: their addresses, keys (write-only), limits and current state.
 //!
-//! Always true: a key that was given here is stored sealed and never read back by anybody but the client that sends it,
-//! and it is sent only to the server for which it was given.
+//! Invariant: a key is stored encrypted and is read back only by the client that sends it, and only to the server for
+//! which it was entered.
 
 mod definition;
 mod draft;
@@ -24,15 +24,15 @@ use domain::{
 };
 
 impl Engine {
-    /// Any signed-in user; `local` and those from the environment included. By key.
+    /// All providers by key, including `local` and those from the environment. Any signed-in user.
     pub async fn providers(&self, _user: &User) -> Result<Vec<Provider>> {
         Ok(self.0.models.all())
     }
 
-    /// Installation admins only. It hides one of the same key that is built in or comes from the environment.
+    /// Creates a provider. Installation admins only. It hides a built-in or environment provider with the same key.
     ///
     /// # Errors
-    /// `Invalid` for a draft that makes no provider, `Conflict` when the key is taken.
+    /// `Invalid` for an invalid draft, `Conflict` if the key is taken.
     pub async fn create_provider(&self, user: &User, draft: ProviderDraft) -> Result<Provider> {
         admins_only(user)?;
         let draft = draft.checked()?;
@@ -62,8 +62,8 @@ impl Engine {
         .await
     }
 
-    /// Installation admins only; a provider keeps its key. Without `api_key` the stored one stays, unless the provider
-    /// moves to another server; an empty one removes it.
+    /// Changes a provider, whose key cannot change. Installation admins only. Without `api_key` the stored API key
+    /// stays, unless the provider moves to another server; an empty one removes it.
     pub async fn update_provider(
         &self,
         user: &User,
@@ -71,6 +71,8 @@ impl Engine {
         draft: ProviderDraft,
     ) -> Result<Provider> {
         admins_only(user)?;
+        let stored = rows::by_key(self.0.store.read(), key).await?;
+        stored.ok_or_else(|| self.0.models.not_stored(key))?;
         let draft = draft.checked()?;
         if draft.key != *key {
             return Err(Error::invalid("key", format!("a provider keeps its key: '{key}'")));
@@ -99,7 +101,7 @@ impl Engine {
         .await
     }
 
-    /// Installation admins only. Roles that name it fail until they name another.
+    /// Deletes a provider. Installation admins only. Roles that use it fail until they name another.
     pub async fn delete_provider(&self, user: &User, key: &ProviderKey) -> Result<()> {
         admins_only(user)?;
         let (engine, key) = (self.clone(), key.clone());
@@ -121,14 +123,16 @@ impl Engine {
         .await
     }
 
-    /// Asks the provider for its models now. Waits ten seconds at most; the local model is not woken for it.
-    pub async fn provider_status(&self, _user: &User, key: &ProviderKey) -> Result<ProviderStatus> {
+    /// Asks the provider for its models now. Waits ten seconds at most, and does not start the local model. Requires
+    /// editor permission in a project.
+    pub async fn provider_status(&self, user: &User, key: &ProviderKey) -> Result<ProviderStatus> {
+        self.permits_calls(user).await?;
         self.0.models.status(key).await
     }
 
     async fn reread_provider(&self, key: &ProviderKey) -> Result<Provider> {
         let provider = self.0.models.reread(&self.0.store, &self.0.secrets, key).await?;
-        // Deleted again by somebody else in between.
+        // Another user has deleted it in between.
         provider.ok_or_else(|| Error::not_found("provider", key))
     }
 }

@@ -20,16 +20,16 @@ use uuid::Uuid;
 
 const PAGE: usize = 100;
 const MAX_NAME: usize = 100;
-/// Bytes of a base prompt.
+/// The longest base prompt, in bytes.
 const MAX_PROMPT: usize = 100_000;
-/// Providers take 0 to 2, or less.
+/// Providers accept 0 to 2, or less.
 const TEMPERATURE: std::ops::RangeInclusive<f64> = 0.0..=2.0;
 /// More than any model writes in one answer.
 const MAX_TOKENS: u32 = 1_000_000;
 const MAX_TOOLS: usize = 100;
 
 impl Engine {
-    /// In order of creation (the first one is the last fallback). Page size 100.
+    /// The roles in order of creation (the first one is the last fallback). Page size 100.
     pub async fn roles(&self, user: &User, project: &ProjectKey, cursor: Option<&str>) -> Result<Page<Role>> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         let after = RoleId(pagination::after(cursor, Uuid::nil())?);
@@ -44,7 +44,7 @@ impl Engine {
     }
 
     /// # Errors
-    /// `Invalid` for a draft that makes no role, `Conflict` when the key is taken.
+    /// `Invalid` for an invalid draft, `Conflict` if the key is taken.
     pub async fn create_role(&self, user: &User, project: &ProjectKey, draft: RoleDraft) -> Result<Role> {
         let project = self.authorise(user, project, Permission::Editor).await?;
         let draft = checked(draft)?;
@@ -66,8 +66,8 @@ impl Engine {
             .await
     }
 
-    /// Makes the next version, or none if nothing changed; a role keeps its key. `based_on`: the version the editor
-    /// saw; `Stale` when there is a newer one. None: no check.
+    /// Saves the next version, or none if nothing changed; the role keeps its key. `based_on`: the version that the
+    /// editor saw; `Stale` if there is a newer one. `None`: no check.
     pub async fn update_role(
         &self,
         user: &User,
@@ -77,6 +77,8 @@ impl Engine {
         based_on: Option<u32>,
     ) -> Result<Role> {
         let project = self.authorise(user, project, Permission::Editor).await?;
+        let found = rows::by_key(self.0.store.read(), project, key).await?;
+        found.ok_or_else(|| Error::not_found("role", key))?;
         let draft = checked(draft)?;
         if draft.key != *key {
             return Err(Error::invalid("key", format!("a role keeps its key: '{key}'")));
@@ -105,7 +107,7 @@ impl Engine {
             .await
     }
 
-    /// Runs that use it go on with the version they have.
+    /// Deletes a role. Runs that use it continue with their version.
     pub async fn delete_role(&self, user: &User, project: &ProjectKey, key: &RoleKey) -> Result<()> {
         let project = self.authorise(user, project, Permission::Editor).await?;
         let key = key.clone();
@@ -123,7 +125,7 @@ impl Engine {
     }
 }
 
-/// The draft with its texts trimmed, or everything that is wrong with it.
+/// The draft with its texts trimmed, or all its problems.
 fn checked(mut draft: RoleDraft) -> Result<RoleDraft> {
     let mut problems = Vec::new();
     match pagination::line("name", &draft.name, MAX_NAME) {

@@ -1,6 +1,6 @@
-//! Search over what a project holds: conversations, messages, runs, templates and roles.
+//! Search in a project: conversations, messages, runs, templates and roles.
 //!
-//! Indexing goes on beside runs: a task takes up what changed, a little at a time, so that nobody's commit waits long.
+//! A background task indexes changes in small batches, so that no commit waits long.
 
 use crate::{
     Engine, Error, Result, User,
@@ -20,30 +20,30 @@ use domain::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How many messages a page has, and how many of each other kind stand before them on the first.
+/// Messages per page, and how many results of each other kind the first page lists before them.
 const MESSAGES: usize = 20;
 const OTHERS: u32 = 8;
-/// How many templates' runs are shown, and how many of each.
+/// How many templates' runs are shown, and how many runs of each.
 const TEMPLATES: usize = 3;
 const RUNS_EACH: u32 = 3;
-/// How many messages a search inside a conversation finds.
+/// The most messages that a search inside a conversation finds.
 const INSIDE: u32 = 500;
-/// The longest question, in bytes.
+/// The longest query, in bytes.
 const QUESTION: usize = 1_000;
 
-/// How soon after a commit the index follows, and how much goes into it at once. It has a file of its own, so a batch holds
-/// up nobody's commit; large ones cost less per subject.
+/// How soon after a commit the index follows, and the size of a batch. The index is a separate file, so a batch blocks
+/// no commit; large batches cost less per subject.
 const SOON: Duration = Duration::from_millis(200);
 const BATCH: u32 = 256;
 const BATCH_CHARACTERS: usize = 1024 * 1024;
-/// The share of a batch's time for which indexing then leaves the processor to others.
+/// The share of a batch's time for which indexing then pauses, to leave the processor to others.
 const REST: f64 = 0.25;
-/// After the database did not take it.
+/// The delay after a failure of the database.
 const AGAIN: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// What has all the words of `query`, each as a whole or as a beginning. First runs, templates, roles and
-    /// conversations by their names, then messages, newest first, 20 a page; the further pages are of messages alone.
+    /// Results that contain all the words of `query`, each as a whole word or as a prefix. First runs, templates, roles
+    /// and conversations by their names, then messages, newest first, 20 per page; further pages have messages only.
     pub async fn search(
         &self,
         user: &User,
@@ -70,8 +70,8 @@ impl Engine {
         Ok(Page { items, next: page.next })
     }
 
-    /// The messages of a conversation, on whichever branch, that have all the words of `query`: the oldest first, of
-    /// more than 500 the newest.
+    /// The messages of a conversation, on any branch, that contain all the words of `query`: oldest first, and of more
+    /// than 500 only the newest.
     pub async fn search_conversation(
         &self,
         user: &User,
@@ -91,7 +91,7 @@ impl Engine {
         rows::messages_in(db, task, &words, INSIDE).await
     }
 
-    /// What is found by its number or its name.
+    /// Results by number or name.
     async fn named(
         &self,
         project: ProjectId,
@@ -117,7 +117,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Keeps the index up to date for as long as the server runs.
+    /// Keeps the index up to date until the server stops.
     pub(crate) async fn keep_index(self) {
         let stopping = self.0.runs.stopping();
         let mut commits = self.0.store.commits();
@@ -145,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// Whether there was anything to index.
+    /// Indexes a batch. Returns whether there was anything to index.
     async fn index_some(&self, mended: &mut bool) -> Result<bool> {
         if !*mended {
             self.0.store.mend_index().await?;

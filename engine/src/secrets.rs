@@ -1,7 +1,7 @@
-//! Secrets at rest: the installation's key and what is sealed with it, and the tokens that stand for people.
+//! Secrets at rest: the installation's key, encryption with it, and the tokens of users.
 //!
-//! Always true: what is sealed opens only with this installation's key and for the row it was sealed for; a token is
-//! stored as its digest alone.
+//! Invariant: a sealed secret opens only with this installation's key and for the row for which it was sealed; a token
+//! is stored as its digest only.
 
 use crate::{Error, Result, StartError};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -20,16 +20,17 @@ use std::{
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// Seals and opens with the key in `secret.key` of the data folder.
+/// Encrypts and decrypts with the key in `secret.key` of the data folder.
 pub(crate) struct Vault {
     cipher: XChaCha20Poly1305,
 }
 
 impl Vault {
-    /// Reads the installation's key, or makes one. A process that makes it at the same time makes the same one.
+    /// Reads the installation's key, or creates one. If two processes create it at the same time, both get the same
+    /// one.
     ///
     /// # Errors
-    /// `SecretKey` when the file is not a key, `Folder` when it cannot be read or written.
+    /// `SecretKey` if the file is not a key, `Folder` if it cannot be read or written.
     pub fn open(data: &Path) -> Result<Self, StartError> {
         let path = data.join("secret.key");
         let folder = |source| StartError::Folder { path: data.display().to_string(), source };
@@ -44,7 +45,7 @@ impl Vault {
         Ok(Self { cipher: cipher? })
     }
 
-    /// Nonce, then ciphertext. It opens only together with the same `owner`: a row's id.
+    /// Encrypts a secret: nonce, then ciphertext. It opens only with the same `owner`, a row's id.
     pub fn seal(&self, secret: &SecretString, owner: &[u8]) -> Result<Vec<u8>> {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: owner };
@@ -55,7 +56,7 @@ impl Vault {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// None when it was sealed with another key or for another owner, or was changed since.
+    /// Decrypts a secret. `None` if it was sealed with another key or for another owner, or has been altered.
     pub fn unseal(&self, sealed: &[u8], owner: &[u8]) -> Option<SecretString> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: sealed, aad: owner };
@@ -64,8 +65,8 @@ impl Vault {
     }
 }
 
-/// Writes a fresh key beside its place and links it there: the file is whole from its first moment, and one that is
-/// there already stays.
+/// Writes a new key to a temporary file and links it to its place, so the file is complete from the first moment, and
+/// an existing key stays.
 fn make_key(data: &Path, path: &Path) -> io::Result<()> {
     let mut key: [u8; KEY_BYTES] = rand::random();
     let draft: PathBuf = data.join(format!(".secret.key.{}", uuid::Uuid::now_v7()));
@@ -88,7 +89,7 @@ fn make_key(data: &Path, path: &Path) -> io::Result<()> {
     linked
 }
 
-/// What a token is for; it shows in how the token begins.
+/// The purpose of a token; its prefix shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     Session,
@@ -96,7 +97,7 @@ pub(crate) enum TokenKind {
     FirstRun,
 }
 
-/// SHA-256 of a token. Tokens are random, so a plain digest is as good as a slow one.
+/// SHA-256 of a token. Tokens are random, so a fast digest is as safe as a slow one.
 pub(crate) type TokenDigest = [u8; 32];
 
 impl TokenKind {
@@ -108,7 +109,7 @@ impl TokenKind {
         }
     }
 
-    /// A fresh token of 256 random bits, and what is stored of it.
+    /// A new token of 256 random bits, and its digest to store.
     pub fn mint(self) -> (SecretString, TokenDigest) {
         let bits: [u8; 32] = rand::random();
         let token = format!("{}{}", self.prefix(), URL_SAFE_NO_PAD.encode(bits));
@@ -116,7 +117,7 @@ impl TokenKind {
         (token.into(), digest)
     }
 
-    /// What is stored of this token; none when it cannot be a token of this kind.
+    /// The digest of this token; `None` if it cannot be a token of this kind.
     pub fn digest(self, token: &str) -> Option<TokenDigest> {
         /// 32 bytes in base64.
         const LENGTH: usize = 43;

@@ -1,4 +1,4 @@
-//! The demo project: made once, when the database is new.
+//! The demo project, created when the database is new.
 
 use crate::{
     Engine, Error, Result,
@@ -14,8 +14,8 @@ use domain::{
 };
 use sqlx::SqliteConnection;
 
-/// Key, name, base prompt, temperature: in order of creation. The prompts are few plain sentences, so that a small
-/// model can follow them and a large one is not held back.
+/// Key, name, base prompt, temperature, in order of creation. The prompts are a few plain sentences, so that a small
+/// model can follow them and a large one is not restricted.
 const ROLES: [(&str, &str, &str, f64); 5] = [
     (
         "general_worker",
@@ -73,12 +73,12 @@ Then run it again with other roles: the template stays as it is, only the roles 
 The roles of this project use the small model that runs on this machine. It is quick and free, and makes mistakes; \
 add a larger one under Settings, Models, and give it to the roles.";
 
-/// Makes the project `demo` with roles, a template and a first conversation, all or nothing. Does nothing when there is
-/// any project.
+/// Creates the project `demo` with roles, a template and a first conversation in one transaction. Does nothing if any
+/// project exists.
 pub(crate) async fn demo(engine: &Engine) -> Result<()> {
     let local = ProviderKey::parse("local").map_err(Error::internal)?;
     let model = ModelName::new(local, &engine.0.models.local_model()).map_err(Error::internal)?;
-    let read = |source: &&str| templates::read(source, templates::Format::Yaml);
+    let read = |source: &&str| templates::read(source, templates::Format::Yaml, &engine.0.runs.shelf);
     let shipped = shipped::DEMO.iter().map(read).collect::<Result<Vec<_>>>()?;
     engine
         .0

@@ -1,4 +1,4 @@
-//! Templates: checked, versioned, never holding a role.
+//! Templates: validated, versioned, and without roles.
 
 mod copy;
 
@@ -12,6 +12,7 @@ use domain::{
     access::Permission,
     id::{ProjectId, TemplateId},
     key::{ProjectKey, TemplateKey},
+    schema::Shelf,
     template::{self, Checked, Template},
     view::{Page, Subject, TemplateDetail, TemplateSummary},
 };
@@ -20,11 +21,11 @@ use uuid::Uuid;
 const PAGE: usize = 50;
 /// How many versions a template's page lists.
 const VERSIONS: u32 = 200;
-/// The built-in template of free text has this key in every project.
+/// The key of the built-in template for free text, in every project.
 const RESERVED: &str = "ask";
 const MOST_COPIES: u32 = 1_000;
 
-/// A document that was checked, as it is stored.
+/// A validated document in its stored form.
 pub(crate) struct Document {
     pub template: Template,
     /// YAML, as its author wrote it.
@@ -32,7 +33,7 @@ pub(crate) struct Document {
 }
 
 impl Engine {
-    /// Newest first. Page size 50.
+    /// The templates, newest first. Page size 50.
     pub async fn templates(
         &self,
         user: &User,
@@ -45,7 +46,7 @@ impl Engine {
         pagination::page(found, PAGE, |(id, summary)| (summary.updated_at, *id), |(_, summary)| Ok(summary))
     }
 
-    /// `version` none: the newest.
+    /// A version of the template; without `version`, the newest.
     pub async fn template(
         &self,
         user: &User,
@@ -60,7 +61,23 @@ impl Engine {
         self.template_detail(id, key.clone(), version.unwrap_or(newest), newest).await
     }
 
-    /// Checks and stores version 1. `Conflict` when the key is taken; `ask` is reserved.
+    /// Checks the permission on an existing template, for callers that check it before they read a request's body.
+    pub async fn permits_template(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        key: &TemplateKey,
+        need: Permission,
+    ) -> Result<()> {
+        let project = self.authorise(user, project, need).await?;
+        let built_in = key.as_ref() == RESERVED;
+        if built_in || rows::by_key(self.0.store.read(), project, key).await?.is_some() {
+            return Ok(());
+        }
+        Err(Error::not_found("template", key))
+    }
+
+    /// Validates and stores version 1. `Conflict` if the key is taken; `ask` is reserved.
     pub async fn create_template(
         &self,
         user: &User,
@@ -69,13 +86,14 @@ impl Engine {
         format: Format,
     ) -> Result<TemplateDetail> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let document = read_aside(source, format).await?;
+        let document = self.read_in_background(source, format).await?;
+        let hints = self.child_hints(project, &document.template, &document.source).await?;
         let (id, key) = self.insert_template(project, document, user).await?;
-        self.template_detail(id, key, 1, 1).await
+        Ok(TemplateDetail { hints, ..self.template_detail(id, key, 1, 1).await? })
     }
 
-    /// Makes the next version (none if nothing changed). The document's key must be `key`. `based_on`: the version the
-    /// editor saw; `Stale` when there is a newer one. None: no check.
+    /// Saves the next version (none if nothing changed). The document's key must be `key`. `based_on`: the version that
+    /// the editor saw; `Stale` if there is a newer one. `None`: no check.
     pub async fn update_template(
         &self,
         user: &User,
@@ -86,10 +104,13 @@ impl Engine {
         based_on: Option<u32>,
     ) -> Result<TemplateDetail> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let document = read_aside(source, format).await?;
+        let found = rows::by_key(self.0.store.read(), project, key).await?;
+        found.ok_or_else(|| Error::not_found("template", key))?;
+        let document = self.read_in_background(source, format).await?;
         if document.template.key != *key {
             return Err(Error::invalid("key", format!("a template keeps its key: '{key}'")));
         }
+        let hints = self.child_hints(project, &document.template, &document.source).await?;
         let maker = user.id;
         let (id, version) = self
             .0
@@ -111,10 +132,10 @@ impl Engine {
                 })
             })
             .await?;
-        self.template_detail(id, key.clone(), version, version).await
+        Ok(TemplateDetail { hints, ..self.template_detail(id, key.clone(), version, version).await? })
     }
 
-    /// Makes a copy under a free key ("code-review-copy", "code-review-copy-2").
+    /// Copies the template under a free key ("code-review-copy", "code-review-copy-2").
     pub async fn duplicate_template(
         &self,
         user: &User,
@@ -134,7 +155,7 @@ impl Engine {
                 continue;
             }
             match self.insert_template(project, copy::under(&original, free), user).await {
-                // Taken by somebody else in between.
+                // Another user has taken the key in between.
                 Err(Error::Conflict(_)) => {}
                 inserted => {
                     let (id, key) = inserted?;
@@ -145,7 +166,7 @@ impl Engine {
         Err(Error::Conflict(format!("'{key}' has {MOST_COPIES} copies already")))
     }
 
-    /// Runs keep the versions they used.
+    /// Deletes the template. Runs keep the versions that they use.
     pub async fn delete_template(&self, user: &User, project: &ProjectKey, key: &TemplateKey) -> Result<()> {
         let project = self.authorise(user, project, Permission::Editor).await?;
         let key = key.clone();
@@ -162,10 +183,35 @@ impl Engine {
             .await
     }
 
-    /// What is wrong with a document as it stands in an editor, and what is likely a slip; also the document if it can
-    /// be read. Stores nothing.
-    pub fn check_template(&self, source: &str, format: Format) -> Checked {
-        template::check(source, format)
+    /// The problems of a document in an editor, and likely slips; also the document if it can be read. Stores nothing.
+    pub async fn check_template(&self, source: String, format: Format) -> Result<Checked> {
+        // As in `read_in_background`.
+        let shelf = self.0.runs.shelf.clone();
+        let check = move || template::check_with(&source, format, &shelf);
+        tokio::task::spawn_blocking(check).await.map_err(Error::internal)
+    }
+
+    /// Like [`read`], on a thread for blocking work: a large document takes a while.
+    async fn read_in_background(&self, source: &str, format: Format) -> Result<Document> {
+        let (source, shelf) = (source.to_owned(), self.0.runs.shelf.clone());
+        tokio::task::spawn_blocking(move || read(&source, format, &shelf)).await.map_err(Error::internal)?
+    }
+
+    /// Like [`check_template`](Self::check_template), with hints about the project's templates that its steps call.
+    pub async fn check_template_in(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        source: &str,
+        format: Format,
+    ) -> Result<Checked> {
+        let project = self.authorise(user, project, Permission::Viewer).await?;
+        let mut checked = self.check_template(source.to_owned(), format).await?;
+        if let Some(template) = &checked.template {
+            checked.hints.extend(self.child_hints(project, template, source).await?);
+            checked.hints.sort_by_key(|hint| hint.line);
+        }
+        Ok(checked)
     }
 
     async fn insert_template(
@@ -204,12 +250,13 @@ impl Engine {
             found.ok_or_else(|| Error::not_found("template", format_args!("{key}@{version}")))?;
         let versions = rows::versions(db, id, VERSIONS).await?;
         let runs = rows::runs(db, id).await?;
-        Ok(TemplateDetail { key, version, newest, document, source, versions, runs })
+        Ok(TemplateDetail { key, version, newest, document, source, versions, runs, hints: Vec::new() })
     }
 }
 
-/// Reads and checks a document that is to be stored. What this engine cannot execute yet may be stored all the same.
-pub(crate) fn read(source: &str, format: Format) -> Result<Document> {
+/// Reads and validates a document to be stored. Features that this engine cannot execute yet are accepted. `shelf`: patterns
+/// are compiled one document at a time among all that share it.
+pub(crate) fn read(source: &str, format: Format, shelf: &Shelf) -> Result<Document> {
     if source.len() > template::MAX_BYTES {
         return Err(Error::TooLarge(format!(
             "a template has at most {} bytes (1 MB), this has {}",
@@ -217,7 +264,7 @@ pub(crate) fn read(source: &str, format: Format) -> Result<Document> {
             source.len()
         )));
     }
-    let checked = template::check(source, format);
+    let checked = template::check_with(source, format, shelf);
     if !checked.problems.is_empty() {
         return Err(Error::Invalid(checked.problems));
     }
@@ -231,10 +278,4 @@ pub(crate) fn read(source: &str, format: Format) -> Result<Document> {
         Format::Json => template.to_yaml(),
     };
     Ok(Document { template, source })
-}
-
-/// As [`read`], away from the threads that serve: a large document takes a while.
-async fn read_aside(source: &str, format: Format) -> Result<Document> {
-    let source = source.to_owned();
-    tokio::task::spawn_blocking(move || read(&source, format)).await.map_err(Error::internal)?
 }

@@ -1,4 +1,4 @@
-//! A conversation as Markdown: to keep, to send, to read elsewhere.
+//! Export of a conversation as Markdown.
 
 use crate::{Engine, Error, Result, User, store::conversations as rows};
 use domain::{
@@ -15,20 +15,20 @@ use uuid::Uuid;
 
 /// How many messages are read at once.
 const BATCH: u32 = 200;
-/// Longer conversations are refused, in bytes of their messages.
+/// Longer conversations are refused; in bytes of their messages.
 const LIMIT: usize = 64 * 1024 * 1024;
 
-/// What of a conversation is written.
+/// The part of a conversation to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// What one reads who follows a branch to its end; none: the one that moved last.
+    /// The path to the end of a branch; none: of the branch with the newest message.
     Branch(Option<Branch>),
-    /// Everything, in the order in which it was said.
+    /// All messages, in order of creation.
     All,
 }
 
 impl Engine {
-    /// The messages of a conversation, the oldest first, as Markdown; with the conversation's title.
+    /// The messages of a conversation as Markdown, oldest first, and the conversation's title.
     ///
     /// # Errors
     /// `TooLarge` beyond 64 MB, `Invalid` for a branch that the conversation does not have.
@@ -68,7 +68,7 @@ impl Engine {
     }
 }
 
-/// Where branches stand beside one another, each message that goes on with another branch than the one before says so.
+/// With `all`, a message names its branch if the branch differs from that of the message before.
 fn written(task: &TaskSummary, messages: &[Message], all: bool) -> String {
     let mut text = format!("# {}\n", task.title);
     let mut branch = None;
@@ -87,7 +87,7 @@ fn written(task: &TaskSummary, messages: &[Message], all: bool) -> String {
     text
 }
 
-/// Who says it; a response names its run.
+/// The author of a message; a response names its run.
 fn heading(message: &Message) -> String {
     match (message.author, &message.run) {
         (Author::User, _) => message.by.clone().unwrap_or_else(|| "Somebody".to_owned()),

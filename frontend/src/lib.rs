@@ -1,12 +1,11 @@
-//! Brings the server's page to life in the browser.
-// The types of views nest as deep as the pages do.
+//! Hydrates the server-rendered page in the browser.
+// The types of views nest as deeply as the pages.
 #![recursion_limit = "512"]
 
 use app::chunks::{NotFetchedNotice, fetch_ahead, fetch_page_at};
 use leptos::{mount, prelude::*};
 
-/// From here on the page answers to more than links and forms. It shows in the browser's timeline, beside what it waited
-/// for.
+/// The mark from which on the page is interactive. It appears in the browser's timeline.
 const AWAKE: &str = "troupe-awake";
 
 #[wasm_bindgen::prelude::wasm_bindgen]
@@ -24,7 +23,7 @@ pub async fn hydrate() {
 
 fn tell_awake() {
     if let Some(performance) = window().performance() {
-        // A browser that keeps no marks loses nothing.
+        // Harmless in a browser without performance marks.
         _ = performance.mark(AWAKE);
     }
 }

@@ -153,7 +153,11 @@ async fn play_frames(plan: Plan, mut releases: watch::Receiver<u64>, sender: &Se
             emit(frame).await?;
         }
     }
-    emit(wire.tail).await
+    emit(wire.tail).await?;
+    if let Some(Fault::StallAtEnd) = answer.fault {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
 }
 
 /// The frame with a byte in its text that no UTF-8 has.

@@ -110,6 +110,11 @@ impl Ledger {
         Slip { ledger: self.clone(), number, outcome: Outcome::HungUp }
     }
 
+    /// How many answers are under way.
+    pub fn answering(&self) -> usize {
+        self.lock().iter().filter(|entry| entry.outcome == Outcome::Answering).count()
+    }
+
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().iter().cloned().collect()
     }

@@ -34,6 +34,7 @@
 //! [{"lastUser": "fail", "times": 2, "fault": {"kind": "status", "status": 429, "retryAfter": "1"}},
 //!  {"model": "slow", "text": "Hello {{last_user}}", "chunkSize": 4, "firstTokenMs": 300, "chunkMs": 50,
 //!   "usage": {"inputTokens": 12, "outputTokens": 3}, "finish": "length"},
+//!  {"model": "odd", "text": "half", "finish": {"word": "abort"}, "noEndMark": true},
 //!  {"system": "reviewer", "fault": {"kind": "cut", "after": 3}}]
 //! ```
 

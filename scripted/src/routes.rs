@@ -12,7 +12,7 @@ use axum::routing::{get, post, put};
 use crate::answer::Answer;
 use crate::deliver;
 use crate::ledger::Entry;
-use crate::script::ScriptDocument;
+use crate::script::{Fault, Rule, ScriptDocument};
 use crate::server::Shared;
 use crate::shape::Shape;
 
@@ -51,7 +51,12 @@ async fn answer(State(shared): Server, shape: Shape, uri: Uri, headers: HeaderMa
         Ok(request) => request,
         Err(problem) => return (StatusCode::BAD_REQUEST, shape.error(400, &problem)).into_response(),
     };
-    let answer = Answer::new(&request, shared.next_rule(&request));
+    let rule = if shared.is_full() {
+        Some((Rule::fault(Fault::status(429)), 1))
+    } else {
+        shared.next_rule(&request)
+    };
+    let answer = Answer::new(&request, rule);
     let number = shared.next_number();
     let releases = shared.releases();
     let wire = deliver::Plan::new(number, &request, answer);

@@ -36,6 +36,10 @@ pub struct Rule {
     /// Reported token usage; by default about a token per four characters.
     pub usage: Option<TokenUsage>,
     pub finish: Finish,
+    /// What the provider adds to its finish reason: a refusal's text, Gemini's `finishMessage`.
+    pub finish_message: Option<String>,
+    /// Leave out the mark with which the protocol ends a stream: `[DONE]`, `message_stop`, `"done": true`. Gemini has none.
+    pub no_end_mark: bool,
     /// What goes wrong.
     pub fault: Option<Fault>,
 }
@@ -49,7 +53,7 @@ pub struct TokenUsage {
 }
 
 /// Why the answer says that it ended. Each protocol has its own word for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Finish {
     #[default]
@@ -58,6 +62,10 @@ pub enum Finish {
     Length,
     /// Withheld by a filter.
     ContentFilter,
+    /// This word, in every protocol: `{"word": "abort"}`.
+    Word(String),
+    /// No word at all.
+    None,
 }
 
 /// A way to fail. `after` counts pieces that are still sent properly (see [`Rule::chunk_size`]).
@@ -80,6 +88,8 @@ pub enum Fault {
         #[serde(default)]
         after: usize,
     },
+    /// Send all of the answer, and never close the connection.
+    StallAtEnd,
     /// Close the socket in the middle of the stream.
     Cut {
         #[serde(default)]
@@ -111,6 +121,19 @@ pub enum Fault {
     Empty,
     /// A web page with status 200, as a wrong base URL or a captive proxy gives.
     Html,
+}
+
+impl Finish {
+    /// The word on the wire, where `words` are the protocol's own for stop, length and filter.
+    pub(crate) fn word<'a>(&'a self, words: [&'a str; 3]) -> Option<&'a str> {
+        match self {
+            Self::Stop => Some(words[0]),
+            Self::Length => Some(words[1]),
+            Self::ContentFilter => Some(words[2]),
+            Self::Word(word) => Some(word),
+            Self::None => None,
+        }
+    }
 }
 
 impl Rule {
@@ -171,6 +194,21 @@ impl Rule {
 
     pub fn finish(mut self, finish: Finish) -> Self {
         self.finish = finish;
+        self
+    }
+
+    /// End with this word, whatever the protocol.
+    pub fn finish_word(self, word: impl Into<String>) -> Self {
+        self.finish(Finish::Word(word.into()))
+    }
+
+    pub fn finish_message(mut self, message: impl Into<String>) -> Self {
+        self.finish_message = Some(message.into());
+        self
+    }
+
+    pub fn no_end_mark(mut self) -> Self {
+        self.no_end_mark = true;
         self
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub ledger: Arc<Ledger>,
     requests: AtomicU64,
     releases: watch::Sender<u64>,
+    /// How many calls are answered at once; the others are refused with 429.
+    at_once: Mutex<Option<usize>>,
 }
 
 impl Shared {
@@ -36,6 +38,7 @@ impl Shared {
             ledger: Arc::default(),
             requests: AtomicU64::new(0),
             releases: watch::Sender::new(0),
+            at_once: Mutex::default(),
         })
     }
 
@@ -65,6 +68,12 @@ impl Shared {
 
     pub fn next_rule(&self, request: &Request) -> Option<(Rule, u32)> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner).next(request)
+    }
+
+    /// Whether a call that comes now is one too many.
+    pub fn is_full(&self) -> bool {
+        let most = *self.at_once.lock().unwrap_or_else(PoisonError::into_inner);
+        most.is_some_and(|most| self.ledger.answering() >= most)
     }
 
     pub fn next_number(&self) -> u64 {
@@ -155,6 +164,11 @@ impl Server {
     /// Replaces the names that `GET …/models` lists.
     pub fn models<T: Into<String>>(&self, names: impl IntoIterator<Item = T>) {
         self.shared.set_models(names.into_iter().map(Into::into).collect());
+    }
+
+    /// Refuses with 429, and no time to wait, what is more than so many calls at once.
+    pub fn at_once(&self, most: usize) {
+        *self.shared.at_once.lock().unwrap_or_else(PoisonError::into_inner) = Some(most);
     }
 
     /// Every request so far, in the order of arrival.

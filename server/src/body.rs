@@ -1,7 +1,7 @@
-//! How much a request may send. Bodies are read here, whole, before a route sees them: a route parses, it does not wait.
+//! Limits on request bodies. Bodies are read here completely before a route handles them, so a route only parses.
 //!
-//! A body that is too large is read on for a while and thrown away, so that its sender, who first writes and then reads,
-//! gets to read the refusal.
+//! The rest of a body that is too large is read and discarded up to a limit, because a client that writes the whole
+//! body before it reads would otherwise never see the error response.
 
 use crate::{guard::Stranger, problem::ProblemDetails, routes};
 use axum::{
@@ -15,11 +15,11 @@ use domain::template;
 use futures::StreamExt;
 
 const MB: usize = 1024 * 1024;
-/// The largest body there is: a launch with its input.
+/// The largest body: a launch with its input.
 const LIMIT: usize = 8 * MB;
-/// The forms of the sign-in pages.
+/// Body limit of unauthenticated requests: the forms of the sign-in pages.
 const STRANGERS: usize = 64 * 1024;
-/// How much of a body is thrown away beyond its limit.
+/// Maximum number of bytes read and discarded beyond the limit.
 const DRAINED: usize = 8 * MB;
 
 enum Failure {
@@ -61,7 +61,7 @@ fn limit(request: &Request) -> usize {
 
 async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
     let declared = http_body(&body);
-    // One who asks first has not sent anything yet: no need to read it.
+    // A client that sends `Expect` has not sent the body yet, so there is nothing to discard.
     if declared > limit as u64 && headers.contains_key(EXPECT) {
         return Err(Failure::TooLarge { limit });
     }
@@ -83,7 +83,7 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Fa
     if seen > limit { Err(Failure::TooLarge { limit }) } else { Ok(kept.into()) }
 }
 
-/// The length that the sender declared, or 0.
+/// The declared length, or 0.
 fn http_body(body: &Body) -> u64 {
     use axum::body::HttpBody;
     body.size_hint().exact().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and how a failure is told.
+//! The command line: its commands and arguments, and the output of errors.
 
 use crate::{serve, settings, telemetry};
 use anyhow::{Context, Result, bail};
@@ -7,7 +7,7 @@ use engine::Engine;
 use secrecy::{ExposeSecret, SecretString};
 use std::{io::Read, path::PathBuf, process::ExitCode};
 
-/// Runs templates of AI work with roles chosen at launch, live and for good.
+/// Runs LLM workflow templates with AI roles chosen at launch.
 #[derive(Parser, Debug)]
 #[command(name = "troupe", version, about)]
 struct Cli {
@@ -54,13 +54,13 @@ struct Serve {
 
 #[derive(Subcommand, Debug)]
 enum User {
-    /// Make a user; the password is read from standard input
+    /// Create a user; the password is read from standard input
     Add {
         email: String,
         /// May manage providers, projects and people
         #[arg(long)]
         admin: bool,
-        /// How the others see them [default: the e-mail's part before the @]
+        /// Display name [default: the part of the e-mail before the @]
         #[arg(long)]
         name: Option<String>,
         /// Read the password from standard input
@@ -73,12 +73,12 @@ enum User {
 
 #[derive(Subcommand, Debug)]
 enum Token {
-    /// Make an API token and print it; it cannot be shown again
+    /// Create an API token and print it; it cannot be shown again
     Create {
-        /// The e-mail of the one it stands for
+        /// E-mail of the user who owns the token
         #[arg(long = "user", value_name = "EMAIL")]
         user: String,
-        /// What it is for
+        /// A name for the token
         #[arg(long)]
         name: String,
         #[command(flatten)]
@@ -95,7 +95,7 @@ impl Command {
     }
 }
 
-/// Does what the arguments ask for. A failure is one line on standard error and the exit code 1.
+/// Runs the command. An error is printed as one line on standard error, with exit code 1.
 pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -107,8 +107,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    // Twice, because the arguments say where the data folder is, and its `.env` may hold defaults of arguments. No
-    // thread runs yet, so the environment may be changed.
+    // Arguments are parsed twice: they name the data folder, whose `.env` may set defaults of other arguments. No
+    // thread runs yet, so changing the environment is safe.
     let folder = Cli::parse().command.data().folder.clone();
     settings::load_env_file(&folder)?;
     let command = Cli::parse().command;
@@ -166,7 +166,7 @@ async fn create_token(data: &Data, email: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The first line that standard input gives.
+/// The first line of standard input.
 fn read_password() -> Result<SecretString> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("the password could not be read")?;

@@ -1,8 +1,8 @@
-//! What routes take from a request, each with a refusal that says where and what.
+//! Extractors of request data. Their errors name the place and the problem.
 
 use crate::problem::{ProblemDetails, Result};
 use axum::{
-    body,
+    body::{self, Bytes},
     extract::{FromRequest, FromRequestParts, Request},
     http::{
         HeaderMap, StatusCode,
@@ -10,11 +10,11 @@ use axum::{
         request::Parts,
     },
 };
-use domain::{problem::Problem, view::User};
+use domain::{json, problem::Problem, view::User};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Who asks. The guard has found them before a route is reached.
+/// The authenticated user. The guard has identified them before a route is called.
 pub struct Caller(pub User);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -26,7 +26,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The parameters of a path. What is no key or number names nothing, so it is not found.
+/// The parameters of a path. A malformed key or number names nothing, so the response is 404.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -57,34 +57,74 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A JSON body. An empty one counts as `{}`, so that nothing need be sent where nothing is required.
-pub struct Json<T>(pub T);
+/// The whole body, to be parsed by [`Body::json`] or [`Body::text`]. A route with a body passes the result to
+/// [`behind`], so that parse errors are reported only to users with access.
+pub struct Body {
+    kind: Option<String>,
+    bytes: Bytes,
+}
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ProblemDetails;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
         let kind = content_type(request.headers());
-        let bytes = bytes(request).await?;
-        if bytes.is_empty() && kind.is_none() {
-            return parse_json(b"{}").map(Self);
-        }
-        match kind.as_deref() {
-            Some("application/json") => parse_json(&bytes).map(Self),
-            Some(kind) if kind.ends_with("+json") => parse_json(&bytes).map(Self),
-            kind => Err(unsupported(kind, "application/json")),
-        }
+        // The body layer has already limited its size.
+        let bytes = body::to_bytes(request.into_body(), usize::MAX).await;
+        let bytes = bytes.map_err(|_| ProblemDetails::bad_request("the body broke off before its end"))?;
+        Ok(Self { kind, bytes })
     }
 }
 
-/// Parses JSON, or says at which field, line and column it is not what it should be: 400 for what is no JSON, 422 for
-/// what does not fit.
+impl Body {
+    /// Parses the body as JSON. An empty body counts as `{}`, so requests without required fields need none.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        match self.kind.as_deref() {
+            None if self.bytes.is_empty() => parse_json(b"{}"),
+            Some(kind) if kind == "application/json" || kind.ends_with("+json") => parse_json(&self.bytes),
+            _ => Err(self.unsupported("application/json")),
+        }
+    }
+
+    /// The content type in lower case, without parameters.
+    pub fn kind(&self) -> Option<&str> {
+        self.kind.as_deref()
+    }
+
+    /// Decodes the body as text. `what` names its content in the error message.
+    pub fn text(self, what: &str) -> Result<String> {
+        String::from_utf8(self.bytes.into())
+            .map_err(|error| ProblemDetails::bad_request(format!("{what} is not UTF-8: {error}")))
+    }
+
+    pub fn unsupported(&self, taken: &str) -> ProblemDetails {
+        let given = self.kind.as_ref();
+        let given = given.map_or_else(|| "without a Content-Type".to_owned(), |kind| format!("as {kind}"));
+        ProblemDetails::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            format!("the body came {given}; send {taken}"),
+        )
+    }
+}
+
+/// Returns the parsed body, or its error only if `gate` lets the user through: other users get the gate's error, as if
+/// the body had been valid. A valid body does not await `gate`, because the engine's command checks access itself.
+pub async fn behind<T>(gate: impl Future<Output = engine::Result<()>>, sent: Result<T>) -> Result<T> {
+    if sent.is_err() {
+        gate.await?;
+    }
+    sent
+}
+
+/// Parses JSON. Errors name the field, line and column: 400 for invalid JSON, 422 for JSON of the wrong shape,
+/// including a whole number that would lose digits.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| (place(error.path()), error.into_inner()))
         .and_then(|parsed| deserializer.end().map(|()| parsed).map_err(|error| (String::new(), error)));
-    parsed.map_err(|(path, error)| {
+    let parsed = parsed.map_err(|(path, error)| {
         let text = error.to_string();
         // serde_json repeats the place at the end of its message.
         let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
@@ -95,10 +135,14 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
             return ProblemDetails::invalid(vec![problem]);
         }
         ProblemDetails::bad_request(format!("this is not JSON: {problem}")).with_problems(vec![problem])
-    })
+    })?;
+    match json::too_long(bytes, "") {
+        Some(problem) => Err(ProblemDetails::invalid(vec![problem])),
+        None => Ok(parsed),
+    }
 }
 
-/// A body that may leave out the key that its address holds, and may not hold another one.
+/// Parses a body whose `key` may be omitted; if present, it must equal the key in the URL.
 pub fn with_key<T: DeserializeOwned>(mut body: Value, key: &str) -> Result<T> {
     if let Some(fields) = body.as_object_mut() {
         let given = fields.entry("key").or_insert_with(|| key.into());
@@ -121,53 +165,29 @@ fn place(path: &serde_path_to_error::Path) -> String {
     }
 }
 
-/// The whole body; the layers before have bounded it.
-pub async fn bytes(request: Request) -> Result<body::Bytes> {
-    body::to_bytes(request.into_body(), usize::MAX)
-        .await
-        .map_err(|_| ProblemDetails::bad_request("the body broke off before its end"))
-}
-
-/// The body's type in lower case, without its parameters.
-pub fn content_type(headers: &HeaderMap) -> Option<String> {
+fn content_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-pub fn unsupported(given: Option<&str>, taken: &str) -> ProblemDetails {
-    let given = given.map_or_else(|| "without a Content-Type".to_owned(), |kind| format!("as {kind}"));
-    ProblemDetails::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        format!("the body came {given}; send {taken}"),
-    )
-}
-
-/// Whether the one who asks wants `kind`, by name.
+/// Whether the `Accept` header names the media type `kind` explicitly.
 pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let mut values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.split(',').any(|part| part.split(';').next().unwrap_or_default().trim() == kind))
 }
 
-/// The version that an editor saw: `If-Match: "3"`. None when any will do.
-pub struct IfMatch(pub Option<u32>);
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = ProblemDetails;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let Some(value) = parts.headers.get(IF_MATCH) else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(Self(None));
-        }
-        let version = version_of(text);
-        let refused = || ProblemDetails::bad_request("If-Match wants the ETag of a version, such as \"3\"");
-        version.map(|version| Self(Some(version))).ok_or_else(refused)
+/// The version in `If-Match: "3"`, which the editor's change is based on. `None` if any version is accepted.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u32>> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
     }
+    let refused = || ProblemDetails::bad_request("If-Match wants the ETag of a version, such as \"3\"");
+    version_of(text).map(Some).ok_or_else(refused)
 }
 
-/// Whether the one who asks has this version already.
+/// Whether the client already has this version (`If-None-Match`).
 pub fn has_version(headers: &HeaderMap, version: u32) -> bool {
     let value = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(',').any(|tag| tag.trim() == "*" || version_of(tag.trim()) == Some(version))
@@ -199,6 +219,8 @@ mod tests {
         let (status, problem) = refused("{\"inputs\": 1}");
         assert_eq!(status, 422);
         assert!(problem["message"].as_str().unwrap().contains("unknown field `inputs`"), "{problem}");
+        let (status, problem) = refused("{\"input\": {\"n\": [1, 123456789012345678901234567890]}}");
+        assert_eq!((status, &problem["path"]), (422, &"input.n[1]".into()), "digits are not lost in silence");
         assert_eq!(refused("{} {}").0, 400);
         assert_eq!(refused("{\"input\": 1").0, 400);
     }

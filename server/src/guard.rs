@@ -1,15 +1,15 @@
-//! Who asks, and from where. Everything is closed to strangers but what this module names.
+//! Authentication and origin checks. Unauthenticated requests reach only what this module names.
 //!
-//! | what | how one is known | a stranger gets |
+//! | route | credential | response to an unauthenticated request |
 //! |---|---|---|
-//! | `/health`, the site's files | not at all | the answer |
+//! | `/health`, the description and the schema of the REST interface, the site's files | none | the resource |
 //! | `/api/v1/…` | a bearer token, else the session's cookie | 401, problem+json |
 //! | server functions | the cookie | 401 with a fault; a form posted without script goes to the sign-in page |
 //! | streams and texts of a page | the cookie | 401, problem+json |
 //! | pages | the cookie | the sign-in page, which leads back |
 //!
-//! A request that changes something and is known by its cookie, or wants to get one, must come from a page of this very
-//! site: browsers say so in `Sec-Fetch-Site` or `Origin`.
+//! A request that changes something and is authenticated by its cookie, or would receive a cookie, must come from a
+//! page of this site, according to `Sec-Fetch-Site` or `Origin`.
 
 use crate::{AppState, browser, problem::ProblemDetails, routes};
 use app::fault::Fault;
@@ -32,12 +32,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// The cookie that holds the session's token.
 pub const COOKIE: &str = "troupe_session";
-/// The pages that need nobody signed in.
+/// The pages that need no sign-in.
 const OPEN_PAGES: [&str; 2] = ["/sign-in", "/first-run"];
-/// The server functions that those pages call.
+/// The server functions that these pages call.
 const OPEN_FUNCTIONS: [&str; 4] = ["sign_in", "first_run_valid", "complete_first_run", "current_user"];
 
-/// The paths of all server functions, and of those that are open to strangers.
+/// The paths of all server functions, and of those that need no sign-in.
 #[derive(Clone)]
 pub struct Functions {
     all: Arc<BTreeSet<&'static str>>,
@@ -47,7 +47,7 @@ pub struct Functions {
 impl Functions {
     pub fn registered() -> Self {
         let all: BTreeSet<_> = server_fn::axum::server_fn_paths().map(|(path, _)| path).collect();
-        // Leptos puts a function under its name and a hash in digits.
+        // Leptos appends a hash in digits to a function's name.
         let name = |path: &'static str| {
             path.rsplit('/').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit())
         };
@@ -60,11 +60,11 @@ impl Functions {
     }
 }
 
-/// On a request whose sender is nobody we know.
+/// Marks a request without a signed-in user.
 #[derive(Clone, Copy)]
 pub struct Stranger;
 
-/// What proves who asks; asked again while a stream is open.
+/// The credential of a request; it is checked again while a stream is open.
 #[derive(Clone)]
 pub enum Credential {
     Session(SecretString),
@@ -80,7 +80,7 @@ impl Credential {
     }
 }
 
-/// What kind of thing is asked for.
+/// The kind of route that a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Area {
     Open,
@@ -88,7 +88,7 @@ enum Area {
     Function {
         open: bool,
     },
-    /// What a page's script fetches.
+    /// Data that a page's script fetches.
     Data,
     Page {
         open: bool,
@@ -99,7 +99,7 @@ impl Area {
     fn of(request: &Request, functions: &Functions) -> Self {
         let path = request.uri().path();
         let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        if path == routes::HEALTH || path == "/favicon.svg" || path.starts_with("/pkg/") {
+        if routes::OPEN.contains(&path) || path == "/favicon.svg" || path.starts_with("/pkg/") {
             Self::Open
         } else if path == "/api/v1" || path.starts_with("/api/v1/") {
             Self::Rest
@@ -117,7 +117,7 @@ impl Area {
     }
 }
 
-/// Lets a request pass with its [`User`] and [`Credential`], or as a [`Stranger`] where strangers may go.
+/// Passes a request on with its [`User`] and [`Credential`], or as a [`Stranger`] if the route allows it.
 pub async fn guard(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let area = Area::of(&request, &state.functions);
     if area == Area::Open {
@@ -130,7 +130,7 @@ pub async fn guard(State(state): State<AppState>, mut request: Request, next: Ne
     };
     let by_token = matches!(credential, Some(Credential::ApiToken(_)));
     if !by_token && changes(request.method()) && !from_this_site(request.headers()) {
-        // One who brings nothing at all to the REST interface has forgotten the token.
+        // A REST request without any credential probably lacks its token.
         if area == Area::Rest && credential.is_none() {
             return refuse(area, &request, ProblemDetails::unauthenticated("send an API token"));
         }
@@ -188,8 +188,7 @@ fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// What the browser says itself comes first: behind a proxy, the host that the request names may be another one than
-/// the page's.
+/// `Sec-Fetch-Site` takes precedence: behind a proxy, the request's host may differ from the page's.
 fn from_this_site(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site") {
@@ -230,7 +229,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
 }
 
-/// Where the form stood, without its host.
+/// The path of the page with the form, without its host.
 fn referring_path(headers: &HeaderMap) -> Option<String> {
     let page: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
     page.path_and_query().map(|path| path.as_str().to_owned())
@@ -269,7 +268,7 @@ mod tests {
             (vec![host, ("sec-fetch-site", "same-origin")], true),
             (vec![host, ("sec-fetch-site", "same-site"), ("origin", "http://troupe.example:3000")], false),
             (vec![host, ("sec-fetch-site", "cross-site")], false),
-            // A proxy rewrote the host; the browser knows better.
+            // A proxy changed the host; the browser's header is correct.
             (
                 vec![
                     ("host", "127.0.0.1:3000"),

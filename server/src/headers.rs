@@ -1,4 +1,4 @@
-//! What every answer tells a browser about safety and caching.
+//! Response headers for security and caching.
 
 use axum::{
     extract::Request,
@@ -25,8 +25,8 @@ fn policy(nonce: &str) -> String {
     )
 }
 
-/// Lets the page that is drawn run the scripts that Leptos writes into it, and no others. Called in the page's
-/// context, where its nonce is.
+/// Allows the rendered page to run the scripts that Leptos writes into it, and no others. Must be called in the page's
+/// context, which has its nonce.
 pub fn allow_nonce() {
     let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
     if let Ok(value) = HeaderValue::from_str(&policy(&format!(" 'nonce-{nonce}'"))) {
@@ -34,7 +34,7 @@ pub fn allow_nonce() {
     }
 }
 
-/// Adds what the answer does not say itself.
+/// Adds the headers that the response does not set itself.
 pub async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

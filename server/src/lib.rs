@@ -1,10 +1,11 @@
-//! The doors of Troupe: its command line, the REST interface, the pages and what keeps them live.
+//! The interfaces of Troupe: the command line, the REST interface, the pages and their live streams.
 //!
-//! A request passes, from the outside in: [`telemetry`] (an id, a span, a net for panics), [`headers`] (what a browser
-//! must be told), compression, [`guard`] (who asks, and from where), [`body`] (how much they may send), and then a
-//! route. No business rule lives here: a route parses, makes one call of the engine, and shapes the answer.
+//! A request passes, from the outside in: [`telemetry`] (a request id, a span, panic handling), [`headers`] (security
+//! headers), compression, [`guard`] (authentication and origin checks), [`body`] (size limits), and then a route.
+//! There is no business logic here: a route parses the request, makes one call of the engine, and formats the
+//! response.
 //!
-//! Always true: whatever is not named in [`guard`] as open to strangers is closed to them.
+//! Invariant: every route that [`guard`] does not name as open requires authentication.
 
 #![recursion_limit = "256"]
 
@@ -22,6 +23,7 @@ mod extract;
 mod headers;
 mod listen;
 mod pages;
+mod prefer;
 mod rest;
 mod site;
 mod state;

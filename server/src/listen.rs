@@ -1,4 +1,4 @@
-//! Taking connections: which port, and how long a reader may stall.
+//! Accepting connections: choosing the port, and dropping stalled clients.
 
 use crate::settings::Listen;
 use anyhow::{Context as _, Result, anyhow};
@@ -19,17 +19,17 @@ use tokio::{
 
 const USUAL_HOST: &str = "127.0.0.1";
 const USUAL_PORT: u16 = 3000;
-/// How many ports after the usual one are tried before the system is asked for any.
+/// How many ports after the usual one are tried before the system assigns any free one.
 const NEXT_PORTS: u16 = 50;
 
-/// How long a write may wait for the reader. A stalled tab is dropped then, with all that was buffered for it; it
-/// comes back with its cursor.
+/// Maximum time that a write may wait for the client. A stalled tab is then disconnected and its buffers are freed; it
+/// reconnects with its cursor.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Binds, and says so in words when the usual port was taken.
+/// Binds the port. The returned text reports that the usual port was taken.
 ///
 /// # Errors
-/// When the place asked for cannot be had.
+/// The requested address cannot be bound.
 pub async fn bind(listen: &Listen) -> Result<(TcpListener, Option<String>)> {
     match listen {
         Listen::At(address) => Ok((bind_to(address).await?, None)),
@@ -66,7 +66,7 @@ async fn bind_near_usual() -> Result<(TcpListener, Option<String>)> {
     Err(anyhow!("no free port could be found; choose one with PORT, TROUPE_LISTEN or --listen"))
 }
 
-/// A listener whose connections break when their reader stalls.
+/// A listener that drops connections whose client stalls.
 pub struct PatientListener {
     listener: TcpListener,
     patience: Duration,
@@ -84,8 +84,8 @@ impl Listener for PatientListener {
 
     async fn accept(&mut self) -> (PatientStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Without it each small piece of a stream would wait for the previous one's acknowledgement. A connection
-        // that refuses is merely slower.
+        // Without it, each small piece of a stream would wait for the acknowledgement of the previous one. A failure
+        // only makes the connection slower.
         drop(stream.set_nodelay(true));
         (PatientStream { stream, patience: self.patience, deadline: None }, address)
     }
@@ -95,11 +95,11 @@ impl Listener for PatientListener {
     }
 }
 
-/// A connection on which a write that waits longer than its patience fails.
+/// A connection whose write fails if it waits longer than `patience`.
 pub struct PatientStream {
     stream: TcpStream,
     patience: Duration,
-    /// When the write under way has waited too long; none while nothing waits.
+    /// The deadline of the pending write; `None` if no write is pending.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -169,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_port_is_taken_and_said_when_none_was_asked_for() {
-        // Whoever holds the usual port, this test or somebody else, it is taken now.
+        // The usual port is taken now, by this test or by another process.
         let _taken = TcpListener::bind((USUAL_HOST, USUAL_PORT)).await;
         let (listener, said) = bind(&Listen::Default).await.unwrap();
         let port = listener.local_addr().unwrap().port();

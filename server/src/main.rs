@@ -1,7 +1,7 @@
 //! The binary `troupe`.
 
-/// A run is many small allocations on one thread and their ends on another: the system's allocator takes a tenth of the
-/// processor time for them.
+/// A run makes many small allocations on one thread and frees them on another. The system's allocator takes a tenth of
+/// the processor time for them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

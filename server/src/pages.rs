@@ -17,12 +17,12 @@ use domain::{access::Permission, view::User};
 use leptos::prelude::provide_context;
 use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list};
 
-/// The pages' addresses.
+/// The addresses of all pages.
 pub fn list() -> Vec<AxumRouteListing> {
     generate_route_list(App)
 }
 
-/// Every page, every server function, and the page for an address that is none.
+/// All pages, all server functions, and the page for an unknown address.
 pub fn router(state: &AppState) -> Router<AppState> {
     let options = state.options.clone();
     Router::new()
@@ -31,7 +31,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .layer(middleware::from_fn_with_state(state.clone(), permission))
 }
 
-/// Puts beside a page's request whether its sender may write in the page's project.
+/// Adds to a page's request whether its user may edit the page's project.
 async fn permission(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let user = request.extensions().get::<User>();
     if let (Some(user), Some(key)) = (user, project_of(request.uri().path()))

@@ -1,4 +1,4 @@
-//! How a refusal is told: problem+json (RFC 9457). The one place where the engine's errors become statuses.
+//! Error responses as problem+json (RFC 9457). The only place that maps the engine's errors to HTTP statuses.
 
 use axum::{
     http::{
@@ -11,10 +11,10 @@ use domain::problem::Problem;
 use engine::Error;
 use serde::Serialize;
 
-/// What an answer that refuses says. Its texts are safe to show to the one who asked.
+/// The body of an error response. Its texts are safe to show to the requesting user.
 #[derive(Debug, Serialize)]
 pub struct ProblemDetails {
-    /// `urn:troupe:problem:` and a word that programs can rely on.
+    /// `urn:troupe:problem:` followed by a stable word for programs.
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -23,7 +23,7 @@ pub struct ProblemDetails {
     detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<Problem>,
-    /// Seconds after which asking again may help.
+    /// Seconds after which a retry may succeed (`Retry-After`).
     #[serde(skip)]
     retry_after: Option<u64>,
 }
@@ -72,7 +72,7 @@ impl ProblemDetails {
         &self.detail
     }
 
-    /// A stale save is a failed precondition where the request named one (RFC 9110), else a conflict.
+    /// A stale save is a failed precondition if the request named one (RFC 9110), else a conflict.
     pub fn of_precondition(mut self, named: bool) -> Self {
         if named && self.kind.ends_with(":stale") {
             self.status = StatusCode::PRECONDITION_FAILED;
@@ -92,7 +92,9 @@ impl From<Error> for ProblemDetails {
                 problem.retry_after = Some(retry_after_seconds);
                 return problem;
             }
-            Error::Forbidden(_) | Error::AdminsOnly => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Forbidden(_) | Error::AdminsOnly | Error::EditorsOnly => {
+                (StatusCode::FORBIDDEN, "forbidden")
+            }
             Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found"),
             Error::Invalid(problems) => return Self::invalid(problems),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),

@@ -14,7 +14,7 @@ use axum::{
 use std::path::Path;
 use tower_http::compression::CompressionLayer;
 
-/// One route: what the router is built of, what tests walk through, and what `openapi.json` is compared with.
+/// A route: the router is built from this list, tests iterate over it, and `openapi.json` is compared with it.
 pub struct Route {
     pub method: Method,
     pub path: &'static str,
@@ -51,7 +51,7 @@ impl Route {
     }
 }
 
-/// Every route but those of the site's files and of Leptos: REST, and what pages need besides.
+/// All routes except the site's files and Leptos' routes: REST, and the routes that pages need in addition.
 pub fn table() -> Vec<Route> {
     let mut table = routes::all();
     table.extend(browser::routes());
@@ -71,7 +71,7 @@ pub fn router(state: &AppState) -> Router {
     }
     router
         .method_not_allowed_fallback(wrong_method)
-        // `body` bounds every body, each with its own limit.
+        // `body` limits every body, with a limit per route.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(body::bound))
         .layer(from_fn_with_state(state.clone(), guard::guard))

@@ -16,10 +16,10 @@ use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long open requests, and then the engine, may take to end.
+/// Time limit for open requests to end, and then for the engine to shut down.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A server that has its port and its data, and is ready to answer.
+/// A server that has bound its port and opened its data folder.
 pub struct Application {
     listener: TcpListener,
     address: SocketAddr,
@@ -28,10 +28,10 @@ pub struct Application {
 }
 
 impl Application {
-    /// Takes the port first, so that a taken one costs nothing, then opens the data folder.
+    /// Binds the port first, so that a taken port fails fast, then opens the data folder.
     ///
     /// # Errors
-    /// When the port or the data folder cannot be had; the message says what to do.
+    /// The port cannot be bound or the data folder cannot be opened; the message says what to do.
     pub async fn start(settings: Settings) -> Result<(Self, Option<String>)> {
         let (listener, said) = listen::bind(&settings.listen).await?;
         let address = listener.local_addr().context("the port's number could not be read")?;
@@ -55,10 +55,10 @@ impl Application {
         &self.state.engine
     }
 
-    /// Answers until `stop`, then ends streams, lets open requests finish and closes the data folder.
+    /// Serves until `stop`, then ends streams, lets open requests finish and closes the data folder.
     ///
     /// # Errors
-    /// When connections can no longer be taken.
+    /// Connections can no longer be accepted.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { listener, router, state, .. } = self;
         let listener = PatientListener::new(listener).tap_io(|_| {});
@@ -111,7 +111,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     application.run_until(told_to_stop()).await
 }
 
-/// Where a browser on this machine finds it.
+/// The address for a browser on this machine.
 fn url(address: SocketAddr) -> String {
     match address.ip().is_unspecified() {
         true => format!("http://127.0.0.1:{}", address.port()),

@@ -8,35 +8,35 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Everything that the server is told.
+/// The settings of the server.
 pub struct Settings {
     pub engine: Config,
     pub listen: Listen,
-    /// Where the built site is: `pkg/` and the files of `public/`.
+    /// The folder of the built site: `pkg/` and the files of `public/`.
     pub site: PathBuf,
-    /// Whether to show the gallery of the design system, for those who work on Troupe.
+    /// Whether to serve the gallery of the design system, for developers of Troupe.
     pub gallery: bool,
 }
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// There or not at all.
+    /// This address; starting fails if it is taken.
     At(String),
-    /// Nobody asked for a place: the usual one, or the next that is free.
+    /// No address was given: the usual one, or the next free port.
     Default,
 }
 
-/// Reads `.env` in the data folder into the environment; what is set there already stays.
+/// Reads `.env` in the data folder into the environment; variables that are already set take precedence.
 ///
 /// # Errors
-/// When the file cannot be read as a list of settings.
+/// The file cannot be read or parsed.
 pub fn load_env_file(data: &Path) -> Result<()> {
     let path = data.join(".env");
     match dotenvy::from_path(&path) {
         Ok(()) => Ok(()),
         Err(dotenvy::Error::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
-        // The line itself may hold a key, so it is not repeated.
+        // The line may contain a key, so the message does not quote it.
         Err(dotenvy::Error::LineParse(..)) => {
             bail!("{} has a line that is not NAME=value", path.display())
         }
@@ -45,7 +45,7 @@ pub fn load_env_file(data: &Path) -> Result<()> {
 }
 
 /// # Errors
-/// When `DATABASE_URL` asks for a database that is not supported.
+/// `DATABASE_URL` names an unsupported database.
 pub fn check_database_url() -> Result<()> {
     let url = env::var("DATABASE_URL").unwrap_or_default();
     if url.starts_with("postgres:") || url.starts_with("postgresql:") {
@@ -60,7 +60,7 @@ pub fn check_database_url() -> Result<()> {
     Ok(())
 }
 
-/// The engine's settings, with what the environment says about providers.
+/// The engine's settings, with the providers from the environment.
 pub fn engine_config(data: PathBuf, serve: bool) -> Config {
     let wanted = |name: &str| {
         ["_API_KEY", "_BASE_URL", "_HOST"].iter().any(|ending| name.ends_with(ending))
@@ -73,7 +73,7 @@ pub fn engine_config(data: PathBuf, serve: bool) -> Config {
     Config { data, serve, seed_demo: true, environment: Environment(found.collect()) }
 }
 
-/// The folder asked for; else the first of the usual places that has a site.
+/// The requested folder, else the first of the usual folders that contains a site.
 pub fn site_folder(asked: Option<PathBuf>) -> PathBuf {
     let beside = |relative: &str| Some(env::current_exe().ok()?.parent()?.join(relative));
     let usual = [beside("site"), beside("../site")];

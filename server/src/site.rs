@@ -1,4 +1,4 @@
-//! The built site: how Leptos finds it, and how its files are served and cached.
+//! The built site: Leptos' options, and how its files are served and cached.
 
 use crate::{AppState, headers};
 use axum::{
@@ -15,7 +15,7 @@ use tower_http::services::{ServeDir, ServeFile};
 const OUTPUT_NAME: &str = "troupe";
 const HASH_FILE: &str = "hash.txt";
 
-/// What Leptos needs to know to write links to script and style.
+/// The options that Leptos needs to write links to script and style.
 pub fn options(site: &Path, address: SocketAddr) -> LeptosOptions {
     LeptosOptions::builder()
         .output_name(OUTPUT_NAME)
@@ -27,7 +27,8 @@ pub fn options(site: &Path, address: SocketAddr) -> LeptosOptions {
         .build()
 }
 
-/// Leptos reads `hash.txt` beside the executable. It is of use only if the files that it names are in this site.
+/// Leptos reads `hash.txt` beside the executable. Its hashes are used only if the files that they name are in this
+/// site.
 fn hashes_match(site: &Path) -> Option<()> {
     let hashes = std::fs::read_to_string(std::env::current_exe().ok()?.parent()?.join(HASH_FILE)).ok()?;
     let named = |extension: &str| {
@@ -38,7 +39,7 @@ fn hashes_match(site: &Path) -> Option<()> {
     ["js", "wasm", "css"].into_iter().try_for_each(named)
 }
 
-/// The site's files. They are public: they hold nothing of anybody's.
+/// The site's files. They are public: they contain no user data.
 pub fn router(site: &Path) -> Router<AppState> {
     let folder = ServeDir::new(site.join("pkg")).precompressed_br().precompressed_gzip();
     Router::new()
@@ -47,7 +48,7 @@ pub fn router(site: &Path) -> Router<AppState> {
         .layer(middleware::from_fn(cache))
 }
 
-/// A file whose name has its content's hash never changes; every other one is asked for again, by its date.
+/// A file with a content hash in its name never changes; any other file is revalidated by its date.
 async fn cache(request: Request, next: Next) -> Response {
     let hashed = has_hash(request.uri().path());
     let mut response = next.run(request).await;
@@ -62,7 +63,7 @@ async fn cache(request: Request, next: Next) -> Response {
     response
 }
 
-/// `troupe.0123456789abcdef.js`, and chunks: `troupe-design.0123456789abcdef.wasm`.
+/// Matches `troupe.0123456789abcdef.js`, and chunks such as `troupe-design.0123456789abcdef.wasm`.
 fn has_hash(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let mut parts = name.split('.');

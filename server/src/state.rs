@@ -1,4 +1,4 @@
-//! What all routes share.
+//! The state that all routes share.
 
 use crate::guard::Functions;
 use axum::extract::FromRef;
@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 pub struct AppState {
     pub engine: Engine,
     pub options: LeptosOptions,
-    /// Cancelled when the server stops: streams end.
+    /// Cancelled when the server stops, which ends the streams.
     pub stopping: CancellationToken,
     pub functions: Functions,
-    /// Whether `/gallery` is there.
+    /// Whether `/gallery` is served.
     pub gallery: bool,
 }

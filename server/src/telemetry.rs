@@ -1,5 +1,5 @@
-//! Logs: to standard error, filtered by `RUST_LOG`, as JSON when `TROUPE_LOG_FORMAT=json`. Each request has an id and a
-//! span. Neither queries nor headers nor bodies are logged: they hold tokens, cookies and keys.
+//! Logs: to standard error, filtered by `RUST_LOG`, as JSON if `TROUPE_LOG_FORMAT=json`. Each request has an id and a
+//! span. Queries, headers and bodies are not logged, because they contain tokens, cookies and keys.
 
 use crate::problem::ProblemDetails;
 use axum::{
@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Starts logging; `usual` is the filter when `RUST_LOG` says nothing.
+/// Starts logging; `usual` is the filter if `RUST_LOG` is not set.
 pub fn start(usual: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -23,11 +23,11 @@ pub fn start(usual: &str) {
         Ok("json") => logs.json().try_init(),
         _ => logs.try_init(),
     };
-    // A second start in one process (tests) keeps the first one's logs.
+    // A second start in one process (tests) keeps the first subscriber.
     drop(started);
 }
 
-/// Wraps every request: gives it an id, answers 500 when its handling panics.
+/// Wraps every request: gives it an id, and responds with 500 if its handler panics.
 pub async fn trace(request: Request, next: Next) -> Response {
     let id = format!("{:016x}", rand::random::<u64>());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());

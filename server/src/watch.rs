@@ -1,5 +1,5 @@
-//! Watching a live stream on somebody's behalf: every ten seconds a heartbeat, and the question whether they may still
-//! see it. Nothing is buffered here: what is not read is not asked for.
+//! Forwards a live stream to a viewer. Every ten seconds it sends a heartbeat and checks that the viewer still has
+//! access. Nothing is buffered here: frames are polled only when the viewer reads them.
 
 use crate::{AppState, guard::Credential};
 use axum::{
@@ -20,7 +20,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub enum Seen {
     Frame(Cursor, Box<LiveFrame>),
     Heartbeat,
-    /// The viewer may no longer watch, and why. The last one.
+    /// The viewer has lost access, with the reason. The last item.
     Gone(&'static str),
 }
 
@@ -31,7 +31,7 @@ struct Watch {
     credential: Credential,
 }
 
-/// Ends when the stream does, when the viewer is no longer allowed, and when the server stops.
+/// Ends when the stream ends, when the viewer loses access, and when the server stops.
 pub fn watch(
     state: &AppState,
     credential: Credential,
@@ -57,11 +57,11 @@ pub fn watch(
     .take_until(state.stopping.clone().cancelled_owned())
 }
 
-/// Why the viewer must go. None: the server failed, and they may try again from where they are.
+/// Why the viewer must disconnect. `None` if the server failed: the client may then reconnect with its cursor.
 fn farewell(error: &Error) -> Option<&'static str> {
     match error {
         Error::Unauthenticated(_) => Some("the session has ended"),
-        Error::Forbidden(_) | Error::AdminsOnly | Error::NotFound { .. } => {
+        Error::Forbidden(_) | Error::AdminsOnly | Error::EditorsOnly | Error::NotFound { .. } => {
             Some("the project can no longer be read")
         }
         error => {
@@ -71,7 +71,7 @@ fn farewell(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// An answer of server-sent events, which no proxy may hold back.
+/// A response of server-sent events that proxies must not buffer.
 pub fn answer(events: impl Stream<Item = sse::Event> + Send + 'static) -> Response {
     let events = events.map(Ok::<_, Infallible>);
     // A comment keeps silent connections open; pages listen for the named heartbeat.
@@ -82,8 +82,7 @@ pub fn answer(events: impl Stream<Item = sse::Event> + Send + 'static) -> Respon
     response
 }
 
-/// The event's data as JSON. What cannot be written so does not exist among our shapes; if it did, the event would be
-/// an empty one.
+/// An event with the data as JSON. All shapes serialise; if one did not, the event would be an empty object.
 pub fn event(data: &impl serde::Serialize) -> sse::Event {
     let data = serde_json::to_string(data).unwrap_or_else(|error| {
         tracing::error!(%error, "an event could not be written");

@@ -1,4 +1,4 @@
-//! Brotli and gzip siblings of a file, so that the server compresses nothing that never changes.
+//! Brotli and gzip siblings of a file, so that the server need not compress static files.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ pub fn gzip_path(file: &Path) -> PathBuf {
     sibling(file, "gz")
 }
 
-/// Writes both siblings, unless they are there and not older than the file.
+/// Writes both siblings, unless they exist and are not older than the file.
 pub fn siblings(file: &Path) -> Result<()> {
     let (brotli, gzip) = (brotli_path(file), gzip_path(file));
     let changed = fs::metadata(file).with_context(|| format!("{} is missing", file.display()))?.modified()?;

@@ -1,4 +1,4 @@
-//! `style/main.css` and what it imports, as one file for the browsers we support.
+//! Bundles `style/main.css` and its imports into one file for the supported browsers.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use lightningcss::{
 
 use crate::workspace::{Profile, write_if_changed};
 
-/// The first versions with everything the style sheets use (nesting, `light-dark()`, oklch); older ones get no
-/// fallbacks.
+/// The first versions that support all features of the style sheets (nesting, `light-dark()`, oklch); older ones get
+/// no fallbacks.
 fn browsers() -> Browsers {
     let version = |major: u32, minor: u32| Some(major << 16 | minor << 8);
     Browsers {

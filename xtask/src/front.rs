@@ -1,4 +1,4 @@
-//! `cargo xtask front`: everything the browser loads, in the order it is made.
+//! `cargo xtask front`: builds everything the browser loads.
 
 use std::{
     fs,
@@ -42,7 +42,7 @@ pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     Ok(())
 }
 
-/// The files of a folder that end so, by name.
+/// The files of a folder with one of these extensions, sorted by name.
 fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -2,7 +2,7 @@
 //! into `<target dir>/site`, which the server serves.
 //!
 //! Invariants: nothing is downloaded here (`make setup` does that), nothing outside the target directory is written,
-//! and a step whose inputs have not changed is not done again.
+//! and a step whose inputs have not changed is skipped.
 
 mod compress;
 mod css;

@@ -1,9 +1,10 @@
-//! Code that is in the module and cannot run. Every type of view brings a table of its functions, so the linker keeps all
-//! of them; one is for pages that come to life piece by piece (`leptos::mount::hydrate_lazy`), and ours do so at once.
-//! Emptied here, it leaves with all that only it calls: six percent of what a browser would load.
+//! Removes code that is in the module and never runs. Every view type has a table of its functions, so the linker
+//! keeps all of them. One of these functions serves pages that are hydrated piece by piece
+//! (`leptos::mount::hydrate_lazy`); ours are hydrated as a whole. Emptying it removes everything that only it calls:
+//! six percent of the browser's download.
 //!
-//! A body keeps its length, and only the relocations within it go: whoever cuts the module apart afterwards (`split.rs`)
-//! reads where every other function and relocation is, and those stay where they were.
+//! A body keeps its length, and only the relocations in it are removed, so that the positions of all other functions
+//! and relocations stay valid for the later split (`split.rs`).
 
 use std::{collections::HashSet, ops::Range};
 
@@ -12,8 +13,8 @@ use wasmparser::{BinaryReader, KnownCustom, Name, Parser, Payload, RelocSectionR
 
 use crate::sections::{sections, start, within, write_number};
 
-/// Parts of the names of functions that no page calls. To call one would end the page with an `unreachable`, which the
-/// browser tests take for a defect.
+/// Parts of the names of functions that no page calls. A call would end the page with an `unreachable`, which the
+/// browser tests report as a failure.
 const DEAD: [&str; 1] = ["as tachys::view::any_view::IntoAny>::into_any::hydrate_async"];
 
 const RELOCATIONS: &str = "reloc.CODE";
@@ -39,10 +40,10 @@ pub fn prune(module: &[u8]) -> Result<Vec<u8>> {
 
 #[derive(Default)]
 struct Read {
-    /// Where the content of the code section starts; relocations count from there.
+    /// Start of the code section's content; relocations count from there.
     code: usize,
     bodies: Vec<Range<usize>>,
-    /// The places in `bodies` of the functions that are dead, by the constant that names them.
+    /// The indexes in `bodies` of the dead functions, per name in `DEAD`.
     dead: [HashSet<usize>; DEAD.len()],
 }
 
@@ -99,7 +100,7 @@ impl Read {
     }
 }
 
-/// No locals, `unreachable`, as many `nop` as it takes, `end`.
+/// Writes: no locals, `unreachable`, `nop`s as filler, `end`.
 fn empty(body: &mut [u8]) {
     body.fill(0x01);
     body[..2].fill(0x00);
@@ -108,7 +109,7 @@ fn empty(body: &mut [u8]) {
     }
 }
 
-/// The content of the section of relocations, without those in the bodies that are `dead` (in their order).
+/// The content of the relocation section, without the relocations in the `dead` bodies (in order).
 fn without_relocations(
     module: &[u8],
     content: &Range<usize>,

@@ -1,4 +1,4 @@
-//! WebAssembly taken apart into its sections and put together again.
+//! Splits a WebAssembly module into its sections, and assembles them again.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use wasmparser::{Parser, Payload};
 
 pub struct Section {
     id: u8,
-    /// Of a custom section.
+    /// The name of a custom section.
     pub name: Option<String>,
-    /// Where its content is.
+    /// The range of the section's content.
     pub content: Range<usize>,
 }
 
@@ -28,13 +28,13 @@ pub fn sections(module: &[u8]) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// What every module starts with: what it is, and its version.
+/// The header of every module: magic number and version.
 pub fn start() -> Vec<u8> {
     b"\0asm\x01\0\0\0".to_vec()
 }
 
 impl Section {
-    /// Appends this section, with the content that is given, to a module.
+    /// Appends this section, with the given content, to a module.
     pub fn write(&self, module: &mut Vec<u8>, content: &[u8]) {
         module.push(self.id);
         write_number(module, content.len());
@@ -42,7 +42,7 @@ impl Section {
     }
 }
 
-/// As LEB128, seven bits a byte.
+/// Writes a number as LEB128, seven bits per byte.
 pub fn write_number(bytes: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         bytes.push((number & 0x7f) as u8 | 0x80);
@@ -51,7 +51,7 @@ pub fn write_number(bytes: &mut Vec<u8>, mut number: usize) {
     bytes.push(number as u8);
 }
 
-/// Where something is in a module that lies in memory.
+/// Converts a range of the parser to indexes.
 pub fn within(range: &Range<u64>) -> Range<usize> {
     range.start as usize..range.end as usize
 }

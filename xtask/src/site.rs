@@ -1,9 +1,10 @@
-//! Publishing: the stage's `pkg` and `public/` become `<target dir>/site`, file by file, and what is no longer
-//! produced goes away. A server that runs meanwhile never sees half a file.
+//! Publishing: copies the stage's `pkg` and `public/` to `<target dir>/site`, file by file, and removes files that are
+//! no longer produced. A running server never reads a partial file.
 //!
-//! A release also carries each of its three main files under a name with its content's hash (`troupe.0123456789abcdef.js`),
-//! which may be cached for ever, and writes `hash.txt` beside the release binary, where Leptos (`hash_files`) looks
-//! for it. Under the plain names the same files must be revalidated. Chunks have such a name from the start (`split.rs`).
+//! A release also contains each of its three main files under a name with its content hash
+//! (`troupe.0123456789abcdef.js`), which may be cached forever, and writes `hash.txt` next to the release binary,
+//! where Leptos (`hash_files`) looks for it. Under the plain names the same files must be revalidated. Chunks always
+//! have a hashed name (`split.rs`).
 
 use std::{
     collections::BTreeSet,
@@ -59,7 +60,7 @@ fn publish_hashed(staged: &Path, pkg: &Path, published: &mut BTreeSet<PathBuf>) 
     Ok(hashes)
 }
 
-/// Names a content.
+/// The hash of a content, for its file name.
 pub fn hash(content: &[u8]) -> String {
     Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
-//! Cuts the module at the functions that `app/src/chunks.rs` marks: into the main module, which every page loads, and
-//! chunks, which the pages need that are named there. What several chunks share comes in chunks of its own.
+//! Splits the module at the functions that `app/src/chunks.rs` marks: into the main module, which every page loads,
+//! and one chunk for each group of pages. Code that several chunks share is in separate chunks.
 //!
-//! A chunk works only with the main module of the same build. Its name has its content's hash, and the script of the main
-//! module, which fetches it, knows that name.
+//! A chunk works only with the main module of the same build. Its name contains its content hash, and the main
+//! module's script, which fetches it, contains that name.
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +19,11 @@ use crate::{
     workspace::{OUTPUT_NAME, write_if_changed},
 };
 
-/// The module that the main module imports what fetches chunks from. It is no file: see [`Parts::publish`].
+/// The module from which the main module imports the functions that fetch chunks. It is not a file: see
+/// [`Parts::publish`].
 const LOADER: &str = "./__wasm_split.js";
 
-/// Leptos reads it on the server (`HydrationScripts`): which files each chunk comes in.
+/// The files of each chunk, which Leptos reads on the server (`HydrationScripts`).
 const MANIFEST: &str = "__wasm_split_manifest.json";
 
 pub struct Parts {
@@ -33,7 +34,7 @@ pub struct Parts {
     needs: BTreeMap<String, Vec<String>>,
 }
 
-/// Cuts `module` into files in `folder`.
+/// Splits `module` into files in `folder`.
 pub fn split(module: &[u8], folder: &Path) -> Result<Parts> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
@@ -69,7 +70,7 @@ fn without_names(module: &[u8]) -> Result<Vec<u8>> {
 }
 
 impl Parts {
-    /// Puts the chunks into `pkg` under names with their hashes, and what fetches them into the main module's script.
+    /// Copies the chunks to `pkg` under hashed names, and adds the loader to the main module's script.
     pub fn publish(&self, pkg: &Path) -> Result<()> {
         let mut names = BTreeMap::new();
         for chunk in &self.chunks {
@@ -91,10 +92,11 @@ impl Parts {
     }
 }
 
-/// The loader asks the script for the main module's exports, and the script imports the loader: as two files their hashed
-/// names would depend on each other, and the browser would fetch one after the other. So it becomes part of the script.
+/// The loader needs the main module's exports from the script, and the script imports the loader. As two files, their
+/// hashed names would depend on each other, and the browser would fetch one after the other. The loader is therefore
+/// made part of the script.
 fn with_loader(script: &str, loader: &str, names: &BTreeMap<String, String>) -> Result<String> {
-    // One line for each thing that is imported.
+    // One line per import.
     let imports: Vec<&str> =
         script.lines().filter(|line| line.starts_with("import * as ") && line.contains(LOADER)).collect();
     ensure!(!imports.is_empty(), "the script of wasm-bindgen imports no loader of chunks");

@@ -1,6 +1,6 @@
-//! The `frontend` crate as WebAssembly: cargo, then wasm-bindgen (a library here, so the lockfile pins it). A release is
-//! pruned and split before, and given to wasm-opt, part by part, after. All but cargo is skipped when cargo's output is the
-//! one they worked on before.
+//! Builds the `frontend` crate as WebAssembly: cargo, then wasm-bindgen (as a library, so the lockfile pins its
+//! version). A release is pruned and split before, and each part is optimised by wasm-opt afterwards. All steps after
+//! cargo are skipped if cargo's output has not changed.
 
 use std::{
     fs,
@@ -20,11 +20,11 @@ use crate::{
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What `wasm-opt --version` of the npm package in `package.json` says. Other versions are refused: Debian's 108
-/// produces a module whose hydration fails without a word in the build.
+/// The required output of `wasm-opt --version`, from the npm package in `package.json`. Other versions are rejected:
+/// Debian's 108 silently produces a module whose hydration fails.
 const WASM_OPT_VERSION: &str = "version_132";
 
-/// The features that rustc's target uses by default have to be named, or wasm-opt refuses the module.
+/// The features that rustc's target enables by default must be listed, or wasm-opt rejects the module.
 const WASM_OPT_FLAGS: [&str; 7] = [
     "-Oz",
     "--enable-bulk-memory",
@@ -35,7 +35,7 @@ const WASM_OPT_FLAGS: [&str; 7] = [
     "--enable-multivalue",
 ];
 
-/// Leaves `troupe.js`, `troupe.wasm` and `snippets/` in the profile's stage.
+/// Writes `troupe.js`, `troupe.wasm` and `snippets/` to the profile's stage.
 pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     let input = compile(workspace, profile)?;
     let stage = workspace.stage(profile);
@@ -48,11 +48,11 @@ pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
     if wasm.exists() && script.exists() && fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
         return Ok(());
     }
-    // The key goes first and comes back last: a build that is cut short is never taken for a finished one.
+    // The key is removed first and written last, so that an interrupted build is never taken for a complete one.
     if key_file.exists() {
         fs::remove_file(&key_file)?;
     }
-    // Chunks have their hash in their names: those of an older build would stay.
+    // Chunks have hashed names, so those of an older build would remain.
     if pkg.exists() {
         fs::remove_dir_all(&pkg)?;
     }
@@ -89,7 +89,7 @@ fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
         profile.cargo_profile(),
     ]);
     if profile == Profile::Release {
-        // To be cut apart, a module has to say where its code names functions and data.
+        // Splitting needs the relocations of functions and data.
         cargo.args(["--features", "split", "--", "-C", "link-arg=--emit-relocs"]);
     }
     run(&mut cargo).with_context(|| {
@@ -98,7 +98,7 @@ fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
     Ok(workspace.target.join(TARGET).join(profile.folder()).join("frontend.wasm"))
 }
 
-/// Names one result: the module and everything that is done to it.
+/// The key of a build result: the module and every tool that processes it.
 fn key(input: &Path, profile: Profile) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(fs::read(input).with_context(|| format!("cannot read {}", input.display()))?);
@@ -117,7 +117,7 @@ fn bind(input: &Path, pkg: &Path, profile: Profile) -> Result<()> {
         .typescript(false)
         .omit_default_module_path(true)
         .keep_debug(profile == Profile::Dev)
-        // The chunks import the stack pointer and the table of functions from the main module.
+        // The chunks import the stack pointer and the function table from the main module.
         .keep_lld_exports(profile == Profile::Release)
         .remove_name_section(profile == Profile::Release)
         .generate(pkg)

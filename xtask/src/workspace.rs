@@ -1,4 +1,4 @@
-//! Where things are: the workspace, cargo's target directory, and what this tool keeps inside it.
+//! The paths of the workspace, cargo's target directory, and this tool's folders in it.
 
 use std::{
     ffi::OsString,
@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// The stem of every file in `site/pkg`. The server and Leptos read the same name from `LEPTOS_OUTPUT_NAME`
-/// (set in `.cargo/config.toml`, because Leptos also looks at it while it is compiled).
+/// The stem of every file in `site/pkg`. The server and Leptos read the same name from `LEPTOS_OUTPUT_NAME` (set in
+/// `.cargo/config.toml`, because Leptos also reads it at compile time).
 pub const OUTPUT_NAME: &str = "troupe";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The cargo profile for the code that ends in the browser.
+    /// The cargo profile for the browser's code.
     pub fn cargo_profile(self) -> &'static str {
         match self {
             Profile::Dev => "dev",
@@ -28,7 +28,7 @@ impl Profile {
         }
     }
 
-    /// The folder cargo writes that profile to.
+    /// The folder to which cargo writes that profile.
     pub fn folder(self) -> &'static str {
         match self {
             Profile::Dev => "debug",
@@ -45,8 +45,8 @@ pub struct Workspace {
 impl Workspace {
     /// Asks cargo for the target directory, so that `CARGO_TARGET_DIR` and `build.target-dir` are honoured.
     pub fn locate() -> Result<Workspace> {
-        // As cargo says at run time: with a target directory that several clones share, the program that runs may have
-        // been compiled in another one.
+        // The manifest's folder at run time: with a target directory shared by several clones, the running program may
+        // have been compiled in another one.
         let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest.parent().context("xtask stands in the workspace's root folder")?.to_path_buf();
@@ -70,7 +70,7 @@ impl Workspace {
         command
     }
 
-    /// What is finished for one profile before it is published to the site; survives between builds.
+    /// The finished files of one profile before they are published to the site; kept between builds.
     pub fn stage(&self, profile: Profile) -> PathBuf {
         self.target.join("front").join(profile.folder())
     }
@@ -84,7 +84,7 @@ fn cargo_program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Runs a command to its end; its output goes to the terminal.
+/// Runs a command and waits for its end; its output goes to the terminal.
 pub fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().with_context(|| format!("cannot start {program}"))?;

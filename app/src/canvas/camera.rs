@@ -1,6 +1,6 @@
-//! Which part of a drawing is seen, and how large.
+//! The visible part of a drawing, and its zoom.
 
-/// Screen = drawing × `zoom` + offset.
+/// screen = drawing × `zoom` + offset
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Camera {
     pub x: f64,
@@ -8,25 +8,26 @@ pub struct Camera {
     pub zoom: f64,
 }
 
-/// Free room around the drawing, on the screen; above it stand the numbers of the waves.
+/// Free space around the drawing, in screen pixels. `HEAD` is larger, because the wave numbers are above the drawing.
 pub const MARGIN: f64 = 24.0;
 pub const HEAD: f64 = 44.0;
-/// Below what is chosen, where the buttons and the map stand.
+/// Space kept free below the first column when a drawing opens, for the buttons and the map.
 const FOOT: f64 = 64.0;
 pub const LEAST: f64 = 0.05;
 const MOST: f64 = 2.0;
-/// A first look makes nothing smaller than can be read.
+/// Minimum zoom of a read-only drawing when it opens: texts are readable.
 const READABLE: f64 = 0.7;
-/// Below this zoom words cannot be read at all and are left out; no drawing opens smaller, however large it is.
+/// Below this zoom texts are unreadable and not rendered. No drawing opens at a smaller zoom, however large it is.
 pub const FAR: f64 = 0.4;
 
 pub type Size = (f64, f64);
 
 impl Camera {
-    /// Before the room is known, and for ever without script: the drawing's beginning, as it is.
+    /// The camera before the size of the viewport is known, and without script: the drawing's start at its natural
+    /// size.
     pub const START: Self = Self { x: MARGIN, y: HEAD, zoom: 1.0 };
 
-    /// All of the drawing, no larger than it is.
+    /// Fits the whole drawing into the viewport, at most at its natural size.
     pub fn fit(room: Size, drawing: Size) -> Self {
         let zoom =
             ((room.0 - 2.0 * MARGIN) / drawing.0.max(1.0)).min((room.1 - HEAD - MARGIN) / drawing.1.max(1.0));
@@ -34,14 +35,14 @@ impl Camera {
         Self { zoom, ..Self::START }.held(room, drawing)
     }
 
-    /// As [`fit`](Self::fit), where that can be read; else the beginning. `beginning`: from where to where the drawing's
-    /// first column stands.
+    /// As [`fit`](Self::fit) if texts are readable at that zoom; otherwise the first column. `beginning` is the
+    /// vertical range of the first column.
     pub fn first(room: Size, drawing: Size, beginning: (f64, f64)) -> Self {
         Self::no_smaller(READABLE, room, drawing, beginning)
     }
 
-    /// As [`first`](Self::first), but all columns of the drawing are seen, as long as any word of them can be read.
-    /// Whoever edits needs to know that there are more.
+    /// As [`first`](Self::first), but zooms out further, down to `FAR`, to show all columns. An editor needs to see
+    /// that there are more.
     pub fn whole(room: Size, drawing: Size, beginning: (f64, f64)) -> Self {
         let first = Self::first(room, drawing, beginning);
         let is_wider = drawing.0 * first.zoom + 2.0 * MARGIN > room.0 + 0.5;
@@ -53,13 +54,13 @@ impl Camera {
         if fit.zoom >= zoom {
             return fit;
         }
-        // The first column may stand anywhere beside what fans out of it: in the middle, or, taller than the room, from
-        // its top.
+        // The first column may be anywhere in the drawing's height: centre it, or start at its top if it is taller
+        // than the viewport.
         let slack = (room.1 - HEAD - FOOT - (bottom - top) * zoom).max(0.0);
         Self { x: MARGIN, y: HEAD + slack / 2.0 - top * zoom, zoom }.held(room, drawing)
     }
 
-    /// Still all of the drawing, now that it is larger, as far as it can be read or was no larger before.
+    /// Fits the drawing after it grew, but zooms out no further than texts are readable, or than the zoom was before.
     pub fn grown(self, room: Size, drawing: Size) -> Self {
         let fit = Self::fit(room, drawing);
         let least = self.zoom.min(READABLE);
@@ -70,15 +71,15 @@ impl Camera {
         Self { x: self.x + dx, y: self.y + dy, ..self }
     }
 
-    /// Larger or smaller around a point of the screen.
+    /// Zooms around a point of the screen.
     pub fn zoomed(self, by: f64, (x, y): Size) -> Self {
         let zoom = (self.zoom * by).clamp(LEAST, MOST);
         let scale = zoom / self.zoom;
         Self { x: x - (x - self.x) * scale, y: y - (y - self.y) * scale, zoom }
     }
 
-    /// Moved back so far that the drawing does not leave the room. A drawing that is smaller than the room stays where
-    /// it begins.
+    /// Limits the offset so that the drawing stays in the viewport. A drawing that is smaller than the viewport stays
+    /// at its start.
     pub fn held(self, room: Size, drawing: Size) -> Self {
         let hold = |offset: f64, room: f64, drawing: f64, before: f64| {
             let least = (room - drawing * self.zoom - MARGIN).min(before);
@@ -87,7 +88,7 @@ impl Camera {
         Self { x: hold(self.x, room.0, drawing.0, MARGIN), y: hold(self.y, room.1, drawing.1, HEAD), ..self }
     }
 
-    /// Moved just so far that a part of the drawing is seen.
+    /// Moves the camera by the least amount that makes a part of the drawing visible.
     pub fn showing(self, room: Size, (x, y): Size, (width, height): Size) -> Self {
         let into = |offset: f64, from: f64, length: f64, room: f64, before: f64, after: f64| {
             let (begin, end) = (from * self.zoom + offset, (from + length) * self.zoom + offset);
@@ -106,7 +107,7 @@ impl Camera {
         }
     }
 
-    /// The drawing's point at a point of the screen.
+    /// Converts a point of the screen to a point of the drawing.
     pub fn at(self, (x, y): Size) -> Size {
         ((x - self.x) / self.zoom, (y - self.y) / self.zoom)
     }
@@ -146,16 +147,16 @@ mod tests {
         let large = (13_000.0, 1_300.0);
         let opened = |beginning| Camera::whole(ROOM, large, beginning);
         assert!(Camera::fit(ROOM, large).zoom < 0.1);
-        // The first column begins at the top: so does what is seen.
+        // A first column at the drawing's top is shown from its top.
         assert_eq!(opened((0.0, 84.0)), Camera { zoom: FAR, ..Camera::START });
         assert_eq!(opened((0.0, 1_300.0)), Camera { zoom: FAR, ..Camera::START });
-        // One step from which all else fans out stands in the middle of what is seen.
+        // A single first step from which the others fan out is centred vertically.
         let camera = opened((608.0, 692.0));
         assert_eq!((camera.x, camera.zoom), (MARGIN, FAR));
         assert!((650.0 * FAR + camera.y - (HEAD + ROOM.1 - FOOT) / 2.0).abs() < 1.0, "{camera:?}");
-        // What is taller than the room is seen from its top.
+        // A first column taller than the viewport is shown from its top.
         assert!((200.0 * FAR + opened((200.0, 1_200.0)).y - HEAD).abs() < 1e-9);
-        // The drawing does not leave the room.
+        // The drawing does not leave the viewport.
         assert_eq!(opened((1_216.0, 1_300.0)).y, ROOM.1 - 1_300.0 * FAR - MARGIN);
     }
 

@@ -1,4 +1,4 @@
-//! The drawing's parts: columns, lines, steps.
+//! The parts of the drawing: columns, edges, steps.
 
 use super::{
     layout::{COLUMN_GAP, Edge, NODE_HEIGHT, NODE_WIDTH},
@@ -7,18 +7,18 @@ use super::{
 use crate::ui::{Glyph, Status};
 use leptos::prelude::*;
 
-/// How a step of a run looks just now.
+/// The current state of a run's step in the drawing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
     pub status: Status,
     pub line: String,
-    /// Who does it.
+    /// The step's role.
     pub role: String,
-    /// The class of its role's colour.
+    /// The colour class of the role.
     pub hue: &'static str,
 }
 
-/// Each wave's band, with its number and how many steps run at once in it.
+/// A band for each wave, with its number and the number of its steps.
 pub fn columns(scene: &Scene) -> impl IntoView + use<> {
     let height = scene.layout.height;
     scene
@@ -58,7 +58,7 @@ pub fn groups(scene: &Scene) -> impl IntoView + use<> {
     scene.groups.iter().map(frame).collect_view()
 }
 
-/// `chosen`: lines that lead to or from it stand out. `plus`: steps can be put into lines.
+/// `chosen`: edges of the chosen step are highlighted. `plus`: edges have a button to insert a step.
 pub fn edges(scene: &Scene, chosen: Signal<Option<usize>>, plus: bool) -> impl IntoView + use<> {
     scene.layout.edges.iter().map(|edge| line(edge, chosen, plus)).collect_view()
 }
@@ -96,7 +96,7 @@ pub fn NodeView(
     #[prop(into)] chosen: Signal<bool>,
     #[prop(into)] marked: Signal<bool>,
     look: Option<Signal<Look>>,
-    /// It has a port to draw lines from.
+    /// Whether the step has a port from which edges can be drawn.
     port: bool,
 ) -> impl IntoView {
     let class = move || {
@@ -181,7 +181,7 @@ pub fn NodeView(
     }
 }
 
-/// As many as there is room for.
+/// Renders as many badges as fit.
 fn badges(badges: Vec<String>) -> impl IntoView {
     let mut x = 12.0_f32;
     let mut shown = Vec::new();

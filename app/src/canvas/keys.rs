@@ -1,4 +1,4 @@
-//! Which step an arrow leads to.
+//! Keyboard navigation between steps.
 
 use super::{layout::Spot, scene::Scene};
 
@@ -25,7 +25,7 @@ impl Way {
         })
     }
 
-    /// By how much the view moves, in steps.
+    /// The direction in which the view moves, as a factor per axis.
     pub fn direction(self) -> Option<(f64, f64)> {
         match self {
             Self::Left => Some((1.0, 0.0)),
@@ -37,8 +37,9 @@ impl Way {
     }
 }
 
-/// The step beside the chosen one: along a line where one leads there, else the nearest in the next column; up and down
-/// within the column, and from its end on to the next one, so that every step is reached by one arrow alone.
+/// The step next to the chosen one. Left and right follow an edge if there is one, otherwise they go to the nearest
+/// step of the next column. Up and down move within the column and continue in the next one, so a single arrow key
+/// reaches every step.
 pub fn beside(scene: &Scene, chosen: Option<usize>, way: Way) -> Option<usize> {
     let spots = &scene.layout.steps;
     let Some((from, spot)) = chosen.and_then(|index| Some((index, *spots.get(index)?))) else {

@@ -1,25 +1,25 @@
-//! Where the steps of a graph stand and how the lines between them run. A pure function of who waits for whom: the same
-//! graph is always drawn the same.
+//! The positions of a graph's steps and the paths of its edges: a pure function of the dependencies, so the same graph
+//! is always drawn the same way.
 //!
-//! A wave is a column. Within it steps are ordered by where those before and after them stand (barycentres, which keeps
-//! crossings few), and then put at the heights that bend the lines least. A line over several columns gets a place of its own
-//! in each of them; where many steps wait for the same many, the lines meet in one point instead of crossing each other.
+//! A wave is a column. Steps in a column are ordered by the positions of their neighbours (barycentres, which keeps
+//! crossings few), and then placed at the heights that bend the edges least. An edge across several columns gets a
+//! lane in each of them. If many steps depend on the same many, their edges meet in one point instead of crossing.
 
 use domain::template::waves;
 use std::collections::HashMap;
 
 pub const NODE_WIDTH: i32 = 224;
 pub const NODE_HEIGHT: i32 = 84;
-/// Between columns, and between steps of one column; a condition stands above its step.
+/// Gaps between columns, and between steps of one column. A step's condition is drawn in the gap above it.
 pub const COLUMN_GAP: i32 = 72;
 const ROW_GAP: i32 = 32;
-/// The height of a line that passes a column.
+/// Height of a lane, through which an edge passes a column.
 const LANE: i32 = 12;
 const COLUMN: i32 = NODE_WIDTH + COLUMN_GAP;
 
-/// As many crossings are drawn as lines; more than that meet in one point.
+/// With more edges than this between steps of equal dependencies, the edges meet in one point instead of crossing.
 const MOST_CROSSED: usize = 8;
-/// More lines than this do not get a place of their own in the columns that they pass.
+/// Maximum number of lanes; further edges pass columns without one.
 const MOST_LANES: usize = 4_000;
 const SWEEPS: usize = 3;
 
@@ -43,21 +43,21 @@ pub struct Spot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     pub x: i32,
-    /// How many steps stand in it.
+    /// Number of steps in the column.
     pub steps: u32,
 }
 
-/// A line, or the part of one that several share: then one of its ends is none.
+/// An edge, or the part of one that several edges share, which has only one end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edge {
     pub from: Option<u32>,
     pub to: Option<u32>,
     pub path: String,
-    /// The middle of its last bend, for what can be done with it.
+    /// The middle of the edge's last bend, where its button is placed.
     pub middle: (i32, i32),
 }
 
-/// What has a place in a column: a step, or a line of the step that passes.
+/// An item of a column: a step, or the lane of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Item {
     Step(u32),
@@ -69,7 +69,7 @@ struct Placed {
     wave: usize,
     before: Vec<usize>,
     after: Vec<usize>,
-    /// The middle.
+    /// The item's vertical centre.
     y: f64,
 }
 
@@ -79,7 +79,7 @@ impl Placed {
     }
 }
 
-/// Lays out a graph without circles.
+/// Lays out an acyclic graph.
 pub fn layout(waits: &[Vec<u32>]) -> Layout {
     let waves = waves(waits);
     let count = waves.iter().max().map_or(0, |last| *last as usize + 1);
@@ -94,7 +94,7 @@ pub fn layout(waits: &[Vec<u32>]) -> Layout {
         })
         .collect();
     let lanes = lanes(waits, &waves, &mut placed);
-    // Where a step's lines come from, one column before it.
+    // The item in the previous column from which the edge to a step comes.
     let origin = |step: usize, source: u32| -> usize {
         let lane = waves[step].checked_sub(1).and_then(|wave| lanes.get(&(source, wave)));
         lane.copied().unwrap_or(source as usize)
@@ -111,7 +111,7 @@ pub fn layout(waits: &[Vec<u32>]) -> Layout {
     draw(waits, &waves, &placed, &columns, origin, &lanes)
 }
 
-/// Gives each line that passes columns a place in them; one line per step it comes from.
+/// Creates the lanes for edges that pass columns; edges from the same step share their lanes.
 fn lanes(waits: &[Vec<u32>], waves: &[u32], placed: &mut Vec<Placed>) -> HashMap<(u32, u32), usize> {
     let mut reach = waves.to_vec();
     for (step, before) in waits.iter().enumerate() {
@@ -163,7 +163,7 @@ fn order(placed: &mut [Placed], count: usize) -> Vec<Vec<usize>> {
             mean(near.iter().map(|&other| rank[other])).unwrap_or(rank[index])
         };
         let mut keyed: Vec<(f64, usize)> = column.iter().map(|&index| (wanted(index), index)).collect();
-        // Stable: what has no reason to move keeps the order of the document.
+        // The sort is stable: items without a reason to move keep the order of the document.
         keyed.sort_by(|one, other| one.0.total_cmp(&other.0));
         *column = keyed.into_iter().map(|(_, index)| index).collect();
         renumber(column, rank);
@@ -176,7 +176,7 @@ fn order(placed: &mut [Placed], count: usize) -> Vec<Vec<usize>> {
     columns
 }
 
-/// Heights at which lines bend least, without changing any order.
+/// Sets the heights that bend edges least, without changing the order of items.
 fn align(placed: &mut [Placed], columns: &[Vec<usize>]) {
     for column in columns {
         settle(placed, column, |_, _| None);
@@ -199,10 +199,11 @@ fn align(placed: &mut [Placed], columns: &[Vec<usize>]) {
     }
 }
 
-/// Puts the items of a column where they want to be, as near as their order and their heights allow: those that would
-/// overlap move together to the mean of what they want (the pool adjacent violators of isotonic regression).
+/// Places the items of a column at their wanted heights, as close as order and item heights allow: items that would
+/// overlap move together to the mean of their wanted heights (the pool adjacent violators algorithm of isotonic
+/// regression).
 fn settle(placed: &mut [Placed], column: &[usize], wanted: impl Fn(&[Placed], usize) -> Option<f64>) {
-    // Each item's least distance from the first of the column.
+    // Minimum distance of each item from the first of the column.
     let mut offsets = Vec::with_capacity(column.len());
     let mut reached = 0.0;
     for (at, &index) in column.iter().enumerate() {
@@ -213,7 +214,8 @@ fn settle(placed: &mut [Placed], column: &[usize], wanted: impl Fn(&[Placed], us
         offsets.push(reached);
     }
     let centre = reached / 2.0;
-    // Blocks of neighbours: the sum of what they want for the first of the column, and how many they are.
+    // Blocks of neighbours: the sum of the start positions that their items want for the column, and the number of
+    // items.
     let mut blocks: Vec<(f64, f64)> = Vec::new();
     for (&index, offset) in column.iter().zip(&offsets) {
         let start = match wanted(placed, index) {
@@ -260,7 +262,7 @@ fn draw(
         (format!("M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"), (middle, (y1 + y2) / 2))
     };
     let mut edges = Vec::new();
-    // The parts of lines that pass columns.
+    // The parts of edges that pass columns.
     let mut passing: Vec<_> = lanes.iter().collect();
     passing.sort_unstable();
     for ((source, wave), &lane) in passing {
@@ -295,7 +297,7 @@ fn draw(
             Some(steps) => {
                 let centre = mean(steps.iter().map(|&step| placed[step as usize].y)).unwrap_or_default();
                 let point = (entry.0 - COLUMN_GAP / 2, centre.round() as i32);
-                // Steps of equal dependencies stand in one column, so the first of them draws what leads to all.
+                // Steps with equal dependencies are in one column; the first of them draws the edges that they share.
                 if steps.first() == Some(&step) {
                     edges.extend(before.iter().map(|&source| {
                         let (path, middle) = bend(end(origin(index, source)), point);
@@ -349,7 +351,7 @@ mod tests {
 
     #[test]
     fn lines_are_uncrossed() {
-        // A -> D and B -> C cross in document order.
+        // A -> D and B -> C would cross in document order.
         let drawn = layout(&[vec![], vec![], vec![1], vec![0]]);
         let y = |step: usize| drawn.steps[step].y;
         assert_eq!(y(0) < y(1), y(3) < y(2));
@@ -378,12 +380,12 @@ mod tests {
         let waits = woven(500);
         let begin = std::time::Instant::now();
         let first = layout(&waits);
-        // Far from a second even without optimisation, on a busy machine.
+        // Must take far less than a second even without optimisation, on a busy machine.
         assert!(begin.elapsed().as_millis() < 1_000, "{:?}", begin.elapsed());
         assert_eq!(layout(&waits), first);
     }
 
-    /// Steps that wait for some of those shortly before them, and now and then for one far back.
+    /// Steps that depend on some of the steps shortly before them, and occasionally on one far back.
     fn woven(steps: u32) -> Vec<Vec<u32>> {
         let waits = |step: u32| {
             let mut before: Vec<u32> = [4, 7, 9].iter().filter_map(|back| step.checked_sub(*back)).collect();

@@ -1,4 +1,4 @@
-//! All of a drawing, small, and the part of it that is seen.
+//! The overview map: the whole drawing at a small scale, with a frame around its visible part.
 
 use super::{
     camera::{Camera, Size},
@@ -11,14 +11,15 @@ use std::fmt::Write;
 const WIDTH: f64 = 168.0;
 const HEIGHTS: (f64, f64) = (20.0, 96.0);
 
-/// There only while part of the drawing is out of sight. Steps are reached by arrows, so this is for the pointer alone.
+/// Shown only while part of the drawing is out of view. Keyboard users reach every step by arrows, so the map serves
+/// the pointer only.
 #[component]
 pub fn Map(scene: Memo<Scene>, camera: RwSignal<Camera>, room: RwSignal<Size>) -> impl IntoView {
     let frame = NodeRef::<html::Div>::new();
     let hidden = Memo::new(move |_| {
         let (room, camera) = (room.get(), camera.get());
         let (width, height) = scene.read().size();
-        // Before the room is known, nothing is said to be out of sight.
+        // Until the size of the viewport is known, nothing counts as out of view.
         room.0 == 0.0 || (width * camera.zoom <= room.0 && height * camera.zoom <= room.1)
     });
     let drawn = move || {

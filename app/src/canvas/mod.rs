@@ -1,7 +1,8 @@
-//! A workflow as a drawing: its steps as the waves in which they run, and who waits for whom. Templates show it, the
-//! designer edits on it, runs colour it.
+//! A workflow as a drawing: its steps in waves, and their dependencies as edges. Template pages show it, the designer
+//! edits it, run pages colour it.
 //!
-//! The server draws it, too. It is one listbox: a single stop of Tab, arrows choose a step, and the drawing follows.
+//! The server renders it too. It is a single listbox: one tab stop, arrows choose a step, and the view follows the
+//! choice.
 
 mod camera;
 mod draw;

@@ -1,10 +1,10 @@
-//! What stands on a drawing: the words and signs of each step, where it stands, and the lines.
+//! The contents of a drawing: the texts and symbols of each step, its position, and the edges.
 
 use super::layout::{self, Layout};
 use crate::ui::{Glyph, format_duration};
 use domain::{
-    plan::Plan,
-    template::{OnFailure, Step, Template, Uses, waits},
+    plan::{OnFailure, Plan},
+    template::{Step, Template, Uses, waits},
 };
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Scene {
     pub groups: Vec<Group>,
 }
 
-/// Steps of one wave that run together because their author said so, and the frame around them.
+/// Steps of one wave with the same `parallelGroup`, and the frame around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub name: String,
@@ -25,7 +25,7 @@ pub struct Group {
     pub height: i32,
 }
 
-/// Around the steps of a group; above a step with a condition, that too; below them, the group's name.
+/// Margins of a group's frame around its steps, above a step with a condition, and below for the group's name.
 const FRAME_SIDE: i32 = 12;
 const FRAME_TOP: i32 = 6;
 const FRAME_CONDITION: i32 = 20;
@@ -35,34 +35,33 @@ const FRAME_FOOT: i32 = 24;
 pub struct Node {
     pub name: String,
     pub glyph: Glyph,
-    /// One line of what it asks.
+    /// One line of the step's prompt.
     pub line: String,
     pub badges: Vec<String>,
     pub condition: Option<String>,
-    /// It runs once per item of a list.
+    /// Whether the step runs once per item of a list.
     pub many: bool,
     pub flaw: Option<Flaw>,
-    /// All of it, in words.
+    /// The step's description for screen readers.
     pub label: String,
 }
 
-/// What is said of a step that is not as it should be.
+/// The kind of finding that a step has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Something is wrong with it.
+    /// The step has a problem.
     Problem,
-    /// It likely has a slip, and works all the same.
+    /// The step has a probable mistake, but works.
     Hint,
 }
 
-/// Room for texts, in units of an average letter.
+/// Maximum widths of texts, in units of an average letter.
 const NAME: f32 = 20.0;
 const LINE: f32 = 28.0;
 const CONDITION: f32 = 30.0;
 
 impl Scene {
-    /// A template as it stands, though it may have problems. `flaws`: the steps that have some; the first of a
-    /// step's is shown.
+    /// A template, which may have problems. `flaws` lists the affected steps; the first flaw of a step is shown.
     pub fn of_template(template: &Template, flaws: &[(usize, Flaw)]) -> Self {
         let waits = waits(template);
         let node = |(index, step): (usize, &Step)| {
@@ -79,7 +78,7 @@ impl Scene {
         Self { nodes, layout, waits, groups }
     }
 
-    /// A run's plan, which carries no texts.
+    /// A run's plan, which has no texts.
     pub fn of_plan(plan: &Plan) -> Self {
         let waits: Vec<_> = plan.steps.iter().map(|step| step.depends_on.clone()).collect();
         let node = |step: &domain::plan::PlannedStep| Node {
@@ -100,7 +99,7 @@ impl Scene {
         (f64::from(self.layout.width), f64::from(self.layout.height))
     }
 
-    /// From where to where the first wave stands.
+    /// The vertical range of the first wave.
     pub fn beginning(&self) -> (f64, f64) {
         let first = || self.layout.steps.iter().filter(|spot| spot.wave == 0).map(|spot| spot.y);
         let (top, bottom) = (first().min().unwrap_or_default(), first().max().unwrap_or_default());
@@ -108,7 +107,8 @@ impl Scene {
     }
 }
 
-/// The frames: around members that stand next to each other in their column, so that no frame holds a stranger.
+/// The frames of groups. A frame surrounds only members that are adjacent in their column, so it never contains other
+/// steps.
 fn groups(template: &Template, layout: &Layout) -> Vec<Group> {
     let mut order: Vec<_> = (0..layout.steps.len()).collect();
     order.sort_by_key(|&index| (layout.steps[index].wave, layout.steps[index].y));
@@ -188,7 +188,7 @@ fn bare(expression: &str) -> &str {
     text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")).map_or(text, str::trim)
 }
 
-/// About how wide a letter is: drawings cannot ask for the width of a text on the server.
+/// Approximate width of a letter: the server cannot measure texts.
 fn width(letter: char) -> f32 {
     match letter {
         'i' | 'j' | 'l' | 't' | 'f' | 'r' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '(' | ')' | '['
@@ -204,7 +204,7 @@ pub fn breadth(text: &str) -> f32 {
     text.chars().map(width).sum()
 }
 
-/// The text, cut where it would not fit.
+/// Cuts the text to the width.
 fn shorten(text: &str, room: f32) -> String {
     let mut used = 0.0;
     for (at, letter) in text.char_indices() {

@@ -1,5 +1,5 @@
-//! The drawing in its frame: panned by pointer, wheel and Shift with arrows, zoomed by Ctrl with the wheel, `+`, `-` and
-//! buttons. Moving it changes one attribute; nothing is drawn anew.
+//! The drawing in its viewport: panned by pointer, wheel, and Shift with arrows; zoomed by Ctrl with the wheel, `+`,
+//! `-` and buttons. Moving the camera changes one attribute and re-renders nothing.
 
 use super::{
     camera::{Camera, FAR, HEAD, MARGIN, Size},
@@ -13,66 +13,66 @@ use crate::ui::{ButtonSize, Glyph, IconButton};
 use leptos::{ev, prelude::*, svg};
 use std::collections::BTreeSet;
 
-/// What a pointer may move before it is a drag (pixels).
+/// Distance that the pointer may move before the gesture counts as a drag, in pixels.
 const STILL: f64 = 4.0;
-/// How far an arrow moves the view (pixels).
+/// Distance that an arrow moves the view, in pixels.
 const NUDGE: f64 = 80.0;
 const ZOOM_STEP: f64 = 1.25;
-/// How near a port or a plus must be (drawing units).
+/// Maximum distance of the pointer from a port or a plus button, in drawing units.
 const REACH: f64 = 14.0;
-/// The least and the most height of a drawing that is as high as its steps.
+/// Minimum and maximum height of a drawing whose height follows its steps.
 const HEIGHTS: (i32, i32) = (168, 520);
 
-/// A line from a step to one that waits for it.
+/// An edge from a step to one that depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Joint {
     pub from: usize,
     pub to: usize,
 }
 
-/// What can be done beyond looking.
+/// The editing actions.
 #[derive(Clone, Copy)]
 pub struct Editing {
     pub on_connect: Callback<Joint>,
-    /// The plus on a line.
+    /// The plus button on an edge was pressed.
     pub on_insert: Callback<Joint>,
-    /// Hears keys first; true when it knew what to do.
+    /// Receives key events first; returns true if it handled the key.
     pub on_key: Callback<ev::KeyboardEvent, bool>,
-    /// A step was chosen by the pointer.
+    /// The pointer chose a step.
     pub on_tap: Callback<()>,
     pub marked: RwSignal<BTreeSet<usize>>,
 }
 
-/// What the pointer is doing.
+/// The current pointer gesture.
 #[derive(Clone, Copy, Debug)]
 struct Drag {
-    /// The frame's corner on the page.
+    /// The viewport's corner on the page.
     origin: Size,
     begun: Size,
     last: Size,
     moving: bool,
-    /// A line is drawn from this step's port.
+    /// The step from whose port an edge is drawn.
     port: Option<usize>,
 }
 
 #[component]
 pub fn Canvas(
-    /// Begins the ids of its steps.
+    /// Prefix of the ids of the steps.
     #[prop(into)]
     id: String,
     #[prop(into)] label: String,
     scene: Memo<Scene>,
     #[prop(into)] chosen: Signal<Option<usize>>,
     on_choose: Callback<Option<usize>>,
-    /// Enter or a double click on a step.
+    /// Called for Enter or a double click on a step.
     #[prop(optional, into)]
     on_open: Option<Callback<usize>>,
-    /// So does a click.
+    /// Whether a single click opens a step as well.
     #[prop(optional)]
     open_on_click: bool,
     #[prop(optional, into)] look: Option<Callback<usize, Signal<Look>>>,
     #[prop(optional, into)] editing: Option<Editing>,
-    /// As high as its place instead of as its steps.
+    /// Fill the container's height instead of following the height of the steps.
     #[prop(optional)]
     tall: bool,
 ) -> impl IntoView {
@@ -80,7 +80,7 @@ pub fn Canvas(
     let camera = RwSignal::new(Camera::START);
     let room = RwSignal::new((0.0, 0.0));
     let drag = StoredValue::new(None::<Drag>);
-    // The loose end of a line that is being drawn: from a step, to a point.
+    // The loose end of the edge being drawn: its step, and the pointer's position.
     let loose = RwSignal::new(None::<(usize, Size)>);
     let dragging = RwSignal::new(false);
     let opening = move || {
@@ -124,14 +124,14 @@ pub fn Canvas(
         });
         on_cleanup(move || resized.remove());
     });
-    // A drawing that was seen as a whole stays so while it grows, as far as it can be read.
+    // If the whole drawing was visible, it stays so while it grows, as long as texts are readable.
     Effect::new(move |before: Option<Size>| {
         let drawing = scene.read().size();
         let (room, seen) = (room.get_untracked(), camera.get_untracked());
         if let Some(before) = before.filter(|before| *before != drawing && room.0 > 0.0) {
             let was_whole = before.0 * seen.zoom <= room.0 && before.1 * seen.zoom <= room.1;
             camera.set(match was_whole {
-                // There was nothing to see before.
+                // The drawing was empty before.
                 true if before.0 == 0.0 => opening(),
                 true => seen.grown(room, drawing),
                 false => seen.held(room, drawing),
@@ -139,7 +139,7 @@ pub fn Canvas(
         }
         drawing
     });
-    // What is chosen is seen, wherever it was chosen.
+    // Scrolls the chosen step into view, whatever chose it.
     Effect::new(move |_| {
         let Some(index) = chosen.get() else { return };
         measure();
@@ -192,7 +192,7 @@ pub fn Canvas(
     let wheel = move |event: ev::WheelEvent| {
         let Some((origin, _)) = measure() else { return };
         let at = (f64::from(event.client_x()) - origin.0, f64::from(event.client_y()) - origin.1);
-        // A line or a page at a time, on some mice.
+        // Some mice scroll by lines or pages.
         let unit = match event.delta_mode() {
             0 => 1.0,
             1 => 16.0,
@@ -207,7 +207,7 @@ pub fn Canvas(
         } else {
             shift_to(camera.get_untracked().moved(-dx, -dy))
         };
-        // At its end the page scrolls on.
+        // At the end of the drawing, the wheel scrolls the page.
         if moved {
             event.prevent_default();
         }
@@ -289,7 +289,7 @@ pub fn Canvas(
                 (None, Some(joint), Some(editing)) => editing.on_insert.run(joint),
                 (Some(index), _, Some(editing)) if event.shift_key() => {
                     editing.marked.update(|marked| {
-                        // The step that was chosen before belongs to it.
+                        // The previously chosen step becomes part of the selection.
                         marked.extend(chosen.get_untracked());
                         if !marked.insert(index) {
                             marked.remove(&index);

@@ -1,6 +1,6 @@
-//! Where a person writes: free text to a role, or a template with its input and roles.
+//! The composer: free text to a role, or a template with its input and roles.
 //!
-//! The free text is a plain form, which works before the script is there.
+//! Free text is a plain form, which works before the script is loaded.
 
 use super::{
     draft::Draft,
@@ -22,10 +22,10 @@ use domain::{
 };
 use leptos::{ev, form::ActionForm, html, prelude::*};
 
-/// How much of a message's text is repeated, in bytes.
+/// Maximum size of the quoted text that is shown, in bytes.
 const QUOTED: usize = 80;
 
-/// A message's text on its way into a template's form.
+/// The text of a message, on its way into a template's input form.
 #[derive(Clone, Copy)]
 pub struct Quoted(pub RwSignal<Option<String>>);
 
@@ -38,13 +38,13 @@ impl Default for Quoted {
 #[component]
 pub fn Composer(
     project: ProjectKey,
-    /// The conversation to go on with; none: the message begins one.
+    /// The conversation to continue; `None` to start a new one.
     task: Option<TaskId>,
     choices: Choices,
-    /// Who answered last in it.
+    /// The role that answered last in the conversation.
     #[prop(optional_no_strip)]
     last_role: Option<RoleKey>,
-    /// The branch to go on with.
+    /// The branch to continue.
     #[prop(optional, into)]
     branch: MaybeProp<Branch>,
     /// A message's text, for the template that is chosen next.
@@ -57,10 +57,10 @@ pub fn Composer(
     Effect::new(move |_| {
         if quoted.0.with(Option::is_some) {
             template.set(None);
-            // It is shown by then.
+            // By the next frame, the select is rendered.
             request_animation_frame(move || {
                 if let Some(choose) = choose.try_get_untracked().flatten() {
-                    // It fails only for an element that cannot have it.
+                    // Fails only for an element that cannot have the focus.
                     _ = choose.focus();
                 }
             });
@@ -148,7 +148,7 @@ fn Ask(
     let roles = choices.roles;
     let no_roles = roles.is_empty();
     let last = roles.iter().find(|(key, _)| Some(key) == last_role.as_ref());
-    // What would stand in is chosen openly, so that an answer to a question comes without a warning.
+    // The fallback role is preselected visibly, so that free text runs without a fallback warning.
     let general = roles.iter().find(|(key, _)| key.as_str() == GENERAL_WORKER);
     let usual = last.or(general).or(roles.first());
     let usual = usual.map(|(key, _)| key.clone());
@@ -158,7 +158,7 @@ fn Ask(
     Effect::new(move |_| {
         let Some(select) = role.get() else { return };
         if select.value() != drawn {
-            // Somebody was faster than the script.
+            // The user chose a role before the script was loaded.
             draft.choose_role(&select.value());
         } else if let Some(chosen) = draft.chosen_role().filter(|chosen| keys.contains(chosen)) {
             select.set_value(&chosen);

@@ -1,5 +1,5 @@
-//! What was typed and not sent yet, kept in this browser under the person and the conversation or message it is for: it
-//! outlives the tab, and a session that ends while somebody types.
+//! Unsent texts, kept in this browser per user and per conversation or edited message. A draft survives closing the
+//! tab, and a session that expires while its user types.
 
 use crate::kept::Kept;
 use domain::{
@@ -10,8 +10,8 @@ use leptos::{html::Textarea, prelude::*};
 use std::fmt::Display;
 use web_sys::HtmlTextAreaElement;
 
-/// A field whose text is kept until it is sent. The field is the browser's own: the script writes into it only to restore
-/// a draft, and to clear what was sent.
+/// A field whose text is kept until it is sent. The field is uncontrolled: the script writes into it only to restore a
+/// draft and to clear a sent text.
 #[derive(Clone, Copy)]
 pub struct Draft {
     pub field: NodeRef<Textarea>,
@@ -19,7 +19,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Of what goes on with a conversation, or begins one. Whoever signs in here next has their own.
+    /// The draft of the next message of a conversation, or of the first message of a new one. Users of the same
+    /// browser have separate drafts.
     pub fn of_conversation(owner: Option<UserId>, project: &ProjectKey, task: Option<TaskId>) -> Self {
         match task {
             Some(task) => Self::new(owner, project, &task),
@@ -27,7 +28,7 @@ impl Draft {
         }
     }
 
-    /// Of a message that is edited.
+    /// The draft of an edited message.
     pub fn of_message(owner: Option<UserId>, project: &ProjectKey, message: MessageId) -> Self {
         Self::new(owner, project, &message)
     }
@@ -38,7 +39,7 @@ impl Draft {
         Self { field: NodeRef::new(), key: StoredValue::new(key) }
     }
 
-    /// Puts the draft, if there is one, into the field once that is there, unless somebody has typed into it already.
+    /// Writes the draft into the field once it is rendered, unless the user has already typed into it.
     pub fn restore(self) {
         Effect::new(move |_| {
             if let Some(field) = self.field.get()
@@ -50,24 +51,24 @@ impl Draft {
         });
     }
 
-    /// What is kept. In the browser alone.
+    /// The kept text. Only in the browser.
     pub fn kept(self) -> Option<String> {
         Kept::InBrowser.text(&self.key.get_value())
     }
 
-    /// Keeps what stands in the field.
+    /// Keeps the field's current text.
     pub fn keep(self) {
         let Some(field) = self.field.get_untracked() else { return };
         let key = self.key.get_value();
         if changed(&field) {
-            // Without room the older draft stays; the text is still in its field.
+            // If the storage is full, the older draft stays; the text is still in its field.
             Kept::InBrowser.put(&key, &field.value());
         } else {
             Kept::InBrowser.forget(&key);
         }
     }
 
-    /// Who is to be asked, where that was chosen and nothing sent since. In the browser alone.
+    /// The role that was chosen for the unsent message. Only in the browser.
     pub fn chosen_role(self) -> Option<String> {
         Kept::InBrowser.text(&self.role_key())
     }
@@ -80,12 +81,12 @@ impl Draft {
         self.key.with_value(|key| format!("{key}:role"))
     }
 
-    /// Whether something else stands in the field than at first.
+    /// Whether the field's text differs from its initial text.
     pub fn is_changed(self) -> bool {
         self.field.get_untracked().is_some_and(|field| changed(&field))
     }
 
-    /// It was sent, or is not wanted any more.
+    /// Deletes the draft, because it was sent or discarded.
     pub fn drop(self) {
         if let Some(field) = self.field.get_untracked() {
             field.set_value(&first(&field));
@@ -95,9 +96,9 @@ impl Draft {
     }
 }
 
-/// What the page was drawn with.
+/// The text with which the page was rendered.
 fn first(field: &HtmlTextAreaElement) -> String {
-    // It fails for no text area. The browser's own breaks are single characters, those of a text that was sent are not.
+    // Never fails for a text area. The browser uses single line breaks; a submitted text has CRLF.
     field.default_value().unwrap_or_default().replace("\r\n", "\n")
 }
 

@@ -1,5 +1,5 @@
-//! Editing what one has asked: it is asked anew, and what was said before stays beside it as another branch. What was
-//! typed and not sent is kept: whoever comes back goes on with it.
+//! Editing a sent message: it is sent again, and the previous version and its answers stay as another branch. Unsent
+//! changes are kept as a draft.
 
 use super::{
     draft::Draft,
@@ -36,11 +36,11 @@ pub fn EditForm(around: Around, id: MessageId, text: String, role: Option<RoleKe
         }
     });
     Effect::new(move |_| {
-        // With a draft it has opened by itself, and takes nobody away from what they read.
+        // A form that a draft opened does not take the focus from the reader.
         if let Some(field) = field.get()
             && draft.kept().is_none()
         {
-            // It fails only for a field that cannot have it.
+            // Fails only for a field that cannot have the focus.
             _ = field.focus();
         }
     });
@@ -49,7 +49,7 @@ pub fn EditForm(around: Around, id: MessageId, text: String, role: Option<RoleKe
         editing.set(None);
     };
     let pressed = move |event: ev::KeyboardEvent| {
-        // One key too many does not throw away what was typed.
+        // Escape does not discard changes.
         if event.key() == "Escape" && !draft.is_changed() {
             cancel();
         } else if !sending.get_untracked() {

@@ -1,5 +1,5 @@
-//! The files of a conversation beside its messages, as they stand on the branch that one reads. Open because the address
-//! says so.
+//! The side panel with the files of a conversation, in their versions at the end of the current branch. The URL
+//! determines whether it is open.
 
 use super::{server::FileHere, thread::Thread};
 use crate::{
@@ -10,7 +10,7 @@ use domain::key::ProjectKey;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// What the address says when the panel is open, and where one goes to open and to close it.
+/// Whether the URL opens the panel, and the links that open and close it.
 #[derive(Clone, Copy)]
 struct Panel {
     open: Memo<bool>,
@@ -36,7 +36,7 @@ fn panel() -> Panel {
     }
 }
 
-/// To the panel, where there are files.
+/// The link to the panel, if there are files.
 #[component]
 pub fn FilesLink(thread: Thread) -> impl IntoView {
     let Panel { open, opened, closed } = panel();

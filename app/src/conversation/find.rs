@@ -1,4 +1,4 @@
-//! Search inside a conversation: how many messages have the words, and one after another of them.
+//! Search inside a conversation: the number of matching messages, and stepping through them.
 
 use super::{server::find_in_conversation, thread::Thread};
 use crate::ui::{Glyph, IconButton};
@@ -6,7 +6,7 @@ use domain::id::MessageId;
 use leptos::{ev, leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use std::time::Duration;
 
-/// How long a person pauses between words.
+/// Delay between the last key and the search.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[component]
@@ -19,7 +19,7 @@ pub fn Find(thread: Thread) -> impl IntoView {
     let ask = move |words: String| {
         spawn_local(async move {
             let came = find_in_conversation(thread.project.get_value(), thread.task, words.clone()).await;
-            // Something else was typed meanwhile.
+            // The text has changed since the request.
             if typed.try_get_value() != Some(words) {
                 return;
             }
@@ -56,7 +56,7 @@ pub fn Find(thread: Thread) -> impl IntoView {
         }
     };
     let pressed = move |event: ev::KeyboardEvent| match event.key().as_str() {
-        // The newest is shown first; Enter goes on to the one before.
+        // The newest match is shown first; Enter steps to the one before it.
         "Enter" => {
             event.prevent_default();
             step(!event.shift_key());

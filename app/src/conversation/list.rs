@@ -1,4 +1,4 @@
-//! The conversations of a project, by when they last moved.
+//! The conversations of a project, most recently changed first.
 
 use super::server::{self, list_conversations};
 use crate::{
@@ -65,7 +65,7 @@ fn Conversations(
     let newest = (!first).then(|| base.clone());
     let base = StoredValue::new(base);
     let older = move || next.get().map(|cursor| format!("{}?cursor={cursor}", base.get_value()));
-    // A conversation that moved has another summary; its row is drawn anew, the others stay.
+    // The row of a changed conversation is re-rendered; the others stay.
     let key = |task: &TaskSummary| {
         (task.id, task.updated_at, task.last_status, task.live_runs, task.unread, task.title.clone())
     };

@@ -1,5 +1,5 @@
-//! A long message: its beginning is on the page, the whole of it when somebody asks. What is not seen is not sent, so
-//! that a pasted file weighs nothing for those who read on.
+//! Long messages: the page has only the beginning, and the whole text is loaded on demand, so that a pasted file does
+//! not slow down reading the conversation.
 
 use super::{
     message::Around,
@@ -11,14 +11,14 @@ use domain::id::MessageId;
 use leptos::{ev, prelude::*, task::spawn_local};
 use web_sys::Element;
 
-/// From how many characters or lines on a message is long.
+/// Characters and lines from which a message counts as long.
 #[cfg(feature = "ssr")]
 const LONG: (usize, usize) = (4_000, 30);
-/// How much of a long one is shown: less than that, so that unfolding is worth it.
+/// Characters and lines shown of a long message. Fewer than `LONG`, so that expanding it is worthwhile.
 #[cfg(feature = "ssr")]
 const SHOWN: (usize, usize) = (3_000, 20);
 
-/// How a long text begins; none: it is short.
+/// The shown beginning of a long text; `None` for a short one.
 #[cfg(feature = "ssr")]
 pub fn beginning(text: &str) -> Option<&str> {
     let text = text.trim_end();
@@ -35,7 +35,7 @@ pub struct Long {
     around: StoredValue<Around>,
     id: MessageId,
     bytes: u64,
-    /// Once it was read.
+    /// The whole text, once loaded.
     pub whole: RwSignal<Option<String>>,
     reading: StoredValue<bool>,
     open: RwSignal<bool>,
@@ -55,7 +55,7 @@ impl Long {
         }
     }
 
-    /// Reads the whole text, unless it is here, and then goes on. Not while it is being read already.
+    /// Loads the whole text, if needed, and then calls `then`. Does nothing while a load is under way.
     pub fn read(self, then: impl FnOnce() + 'static) {
         if self.whole.with_untracked(Option::is_some) {
             return then();
@@ -68,7 +68,7 @@ impl Long {
         let part = Part { message: Some(self.id), whole: Some(self.id), ..Part::default() };
         spawn_local(async move {
             let read = open_conversation(project, task, part).await;
-            // Nobody looks at it any more when this fails.
+            // The page was left.
             if self.reading.try_set_value(false).is_some() {
                 return;
             }
@@ -86,7 +86,7 @@ impl Long {
     }
 }
 
-/// Without script the link leads to the page that has the whole text.
+/// Without script, the link leads to a page with the whole text.
 #[component]
 pub fn LongText(long: Long, beginning: String) -> impl IntoView {
     let Long { id, bytes, whole, open, .. } = long;
@@ -104,7 +104,7 @@ pub fn LongText(long: Long, beginning: String) -> impl IntoView {
         event.prevent_default();
         let link = event_target::<Element>(&event);
         if open.get_untracked() {
-            // It stays where the hand is.
+            // The clicked link stays at its position.
             turn(Some(link));
         } else {
             long.read(move || turn(link.closest("article").ok().flatten()));

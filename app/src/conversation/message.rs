@@ -1,4 +1,4 @@
-//! One message. An assistant's message is one run: its status stands in the message's details, exactly once.
+//! A message. An assistant's message shows the status of its run, in the message's details.
 
 use super::{
     composer::Quoted,
@@ -23,35 +23,36 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// A message on the page. Its text may still change; its run, once there, changes by itself.
+/// A rendered message. Its text may still change; its run updates itself.
 #[derive(Clone)]
 pub struct Row {
     pub entry: Entry,
     pub message: ArcRwSignal<Message>,
-    /// What the user's message launched, when that was a template.
+    /// The template that the user's message launched, if it did.
     pub launched: Option<TemplateVersion>,
-    /// It is free text, and who was asked.
+    /// Whether the message is free text, and the role that it was sent to.
     pub asked: bool,
     pub role: Option<RoleKey>,
-    /// When it was read, by the server's clock.
+    /// Server time at which the message was read.
     pub now: Timestamp,
 }
 
-/// What all messages of a page have around them.
+/// Context that all messages of a page share.
 #[derive(Clone)]
 pub struct Around {
     pub project: ProjectKey,
     pub task: TaskId,
     pub may_edit: bool,
-    /// Takes a message's text to the composer, where there are templates to run on it.
+    /// Passes a message's text to the composer, if there are templates to run on it.
     pub quoted: Option<Quoted>,
-    /// Who looks at it.
+    /// The signed-in user.
     pub me: Option<UserId>,
-    /// The first message that was not there, or not ended, when they last looked.
+    /// The first message that was added, or whose run ended, since the user last looked.
     pub new_from: Option<MessageId>,
-    /// The message that is being edited.
+    /// The message being edited.
     pub editing: RwSignal<Option<MessageId>>,
-    /// Called when the run of a message has ended, for the message has its final text then, and when it has written files.
+    /// Called when a message's run has ended, which is when the message has its final text, and when it has written
+    /// files.
     pub on_news: Callback<()>,
 }
 
@@ -77,7 +78,7 @@ fn anchor(id: MessageId) -> String {
     format!("m-{id}")
 }
 
-/// The address of a message, wherever in its conversation it stands.
+/// The address of a message, anywhere in its conversation.
 pub fn permalink(id: MessageId) -> String {
     format!("?message={id}#m-{id}")
 }
@@ -124,11 +125,11 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
             Some(long) => view! { <LongText long beginning=message.content/> }.into_any(),
         },
         Some(template) => {
-            // The first line names the template, which the chip does; the rest is its input.
+            // The first line names the template, which the chip shows; the rest is its input.
             let input = message.content.split_once('\n').map(|(_, rest)| rest.trim_start().to_owned());
             let href = format!("/p/{project}/templates/{}?version={}", template.key, template.version);
             let name = format!("{} v{}", template.name, template.version);
-            // A fork says which run it does again.
+            // The message of a fork names the run that it repeats.
             let first = message.content.lines().next().unwrap_or_default();
             let again =
                 first.rsplit_once(" (").map(|(words, _)| words).filter(|words| words.contains(" again"));
@@ -183,7 +184,7 @@ fn UserMessage(around: Around, row: Row) -> impl IntoView {
     .into_any()
 }
 
-/// Leads to the composer with the message's text.
+/// The button that passes the message's text to the composer.
 fn run_on(quote: Callback<()>) -> AnyView {
     view! {
         <button
@@ -198,7 +199,7 @@ fn run_on(quote: Callback<()>) -> AnyView {
     .into_any()
 }
 
-/// To a version beside the one that is shown.
+/// The link to the previous or next version of a message.
 fn step(version: Option<Version>, label: &'static str, glyph: Glyph) -> AnyView {
     match version {
         Some(Version { message, branch }) => {
@@ -237,10 +238,10 @@ fn Response(around: Around, row: Row) -> impl IntoView {
     }
     let template = run.and_then(|run| run.state.read_untracked().template.clone());
     let template = template.filter(|template| template.key.as_ref() != ASK);
-    // What one step alone says is the message itself; with more of them each says its part in the status.
+    // The output of a single step is the message itself; several steps each show their output in the status.
     let alone = run.is_some_and(|run| run.state.read_untracked().plan.steps.len() == 1);
     let now_message = RwSignal::from(message.clone());
-    // What a run gave is in its state before it is in its message.
+    // The run's state has the output before the message does.
     let said = move || {
         let content = now_message.with(|message| message.content.clone());
         let shown = || run.and_then(|run| Some(run.state.read().output.as_ref()?.shown.clone()));
@@ -263,15 +264,15 @@ fn Response(around: Around, row: Row) -> impl IntoView {
     .into_any()
 }
 
-/// What the body shows, by what there is.
+/// The content of the message's body.
 #[derive(Clone, Copy, PartialEq)]
 enum Shown {
     Html,
-    /// The run has ended; its output is here before its HTML is.
+    /// The run has ended and its output is available, but its HTML is not yet.
     Output,
     Streaming,
-    /// What was said before the run was stopped or failed.
-    Said,
+    /// The partial output of a run that was stopped or failed.
+    PartialOutput,
     Nothing,
 }
 
@@ -293,8 +294,8 @@ fn Body(
                 Shown::Output
             } else if alone && state.open > 0 {
                 Shown::Streaming
-            } else if alone && state.steps.first().is_some_and(|step| step.said().is_some()) {
-                Shown::Said
+            } else if alone && state.steps.first().is_some_and(|step| step.partial_output().is_some()) {
+                Shown::PartialOutput
             } else {
                 Shown::Nothing
             }
@@ -311,7 +312,9 @@ fn Body(
             view! { <div class="message-body message-text">{text}</div> }.into_any()
         }
         Shown::Streaming => run.map(|run| view! { <Streaming run/> }).into_any(),
-        Shown::Said => run.map(|run| view! { <Said project=project.clone() run/> }).into_any(),
+        Shown::PartialOutput => {
+            run.map(|run| view! { <PartialOutput project=project.clone() run/> }).into_any()
+        }
         Shown::Nothing => ().into_any(),
     }
 }
@@ -330,22 +333,23 @@ fn Streaming(run: LiveRun) -> impl IntoView {
     }
 }
 
-/// The answer as far as it came. A browser that saw it stream has it at hand; another asks for what is beyond its head.
+/// The partial output. A browser that received the stream has the text; another one loads what exceeds the stored
+/// head.
 #[component]
-fn Said(project: ProjectKey, run: LiveRun) -> impl IntoView {
+fn PartialOutput(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let id = StepRunId::of(0);
-    let (said, attempt, stopped) = run.state.with_untracked(|state| {
+    let (partial, attempt, stopped) = run.state.with_untracked(|state| {
         let step = state.step_run(id)?;
-        Some((step.said()?.clone(), step.attempts.last()?.number, state.phase == Phase::Cancelled))
+        Some((step.partial_output()?.clone(), step.attempts.last()?.number, state.phase == Phase::Cancelled))
     })?;
     let streamed = run.text(id).with_untracked(|live| {
-        (live.attempt == attempt && live.text.len() as u64 >= said.bytes).then(|| live.text.clone())
+        (live.attempt == attempt && live.text.len() as u64 >= partial.bytes).then(|| live.text.clone())
     });
     let text = match streamed {
         Some(text) => text.into_any(),
         None => {
-            let read = read_whole(project, run.number, &said);
-            let head = said.head;
+            let read = read_whole(project, run.number, &partial);
+            let head = partial.head;
             let text = move || match read.get() {
                 Some(Ok(content)) => content.text,
                 None | Some(Err(_)) => format!("{head}…"),

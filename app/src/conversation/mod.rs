@@ -1,4 +1,4 @@
-//! Conversations: their list, one of them with its messages, and where one writes.
+//! Conversations: their list, the page of one with its messages, and the composer.
 
 mod composer;
 mod draft;

@@ -1,8 +1,8 @@
 //! A conversation: its messages from the oldest to the newest, then the composer.
 //!
-//! The page is drawn once from what the server read: the end of a branch, or what is around the message that the address
-//! names. Afterwards rows are added and their messages changed in place, so that nobody loses a place in the text, an
-//! open detail or a typed word.
+//! The page is rendered once from the part that the server read: the end of a branch, or the messages around the one
+//! that the URL names. Afterwards rows are added and messages change in place, so that readers keep their scroll
+//! position, opened details and typed text.
 
 use super::{
     composer::{Composer, Quoted},
@@ -46,7 +46,7 @@ pub fn ConversationPage() -> impl IntoView {
         message: named(query, "message"),
         before: named(query, "before"),
         after: named(query, "after"),
-        // What is edited is edited as a whole.
+        // An edited message needs its whole text.
         whole: named(query, "whole").or_else(|| named(query, "edit")),
     });
     let drawn = load(
@@ -74,7 +74,7 @@ pub fn ConversationPage() -> impl IntoView {
     .into_any()
 }
 
-/// What the address says under this name.
+/// Parses a query parameter.
 fn named<T: FromStr>(query: Memo<leptos_router::params::ParamsMap>, name: &str) -> Option<T> {
     query.read().get(name)?.parse().ok()
 }
@@ -179,7 +179,7 @@ fn Conversation(
     let export = StoredValue::new(format!("/p/{project}/conversations/{id}/export"));
     let export_href =
         Signal::derive(move || format!("{}?branch={}", export.get_value(), thread.branch.get()));
-    // Where nothing was edited, the trunk is all there is.
+    // Without edits, `main` is the only branch.
     let branches = Memo::new(move |_| {
         let has_versions = |row: &Row| row.message.read().versions.is_some();
         thread.branch.get() != Branch::Main || thread.rows.read().iter().any(has_versions)
@@ -265,7 +265,7 @@ fn Conversation(
     .into_any()
 }
 
-/// The way to what is not on the page: with script it is loaded before one gets there.
+/// The link to earlier or later messages. With script, they are loaded before the reader reaches the link.
 #[component]
 fn More(thread: Thread, back: bool) -> impl IntoView {
     let there = if back { thread.earlier } else { thread.later };
@@ -294,7 +294,7 @@ fn More(thread: Thread, back: bool) -> impl IntoView {
     }
 }
 
-/// Shows what the address names, notes that the conversation was seen, and looks whether there is more to load.
+/// Shows the message that the URL names, marks the conversation as seen, and loads more if needed.
 fn on_arrival<N>(thread: Thread, scroller: Scroller, message: Option<MessageId>, navigate: N)
 where
     N: Fn(&str, NavigateOptions) + Clone + 'static,
@@ -305,7 +305,7 @@ where
         if let Some(named) = message.or(in_hash) {
             let navigate = navigate.clone();
             show_soon(format!("m-{named}"), FRAMES, move || {
-                // A link to a message that is elsewhere in the conversation.
+                // The link's message is in another part of the conversation.
                 if message.is_none() && thread.branch.try_get_untracked().is_some() {
                     let options = NavigateOptions { replace: true, ..NavigateOptions::default() };
                     navigate(&super::message::permalink(named), options);
@@ -321,7 +321,7 @@ where
     });
 }
 
-/// What is before somebody's eyes is no longer new to them.
+/// Marks the conversation as seen, if the tab is visible.
 fn look(thread: Thread) {
     if document().hidden() {
         return;
@@ -329,14 +329,15 @@ fn look(thread: Thread) {
     let standing = thread.standing;
     spawn_local(async move {
         let Some(project) = thread.project.try_get_value() else { return };
-        // The mark stays when this fails, no more.
+        // If this fails, the conversation merely stays marked as unread.
         if let Ok(now) = mark_seen(project.clone(), thread.task).await {
             standing.know(project, now);
         }
     });
 }
 
-/// The first message with news for who last looked at `seen`: others' questions, and runs that ended since.
+/// The first message that is new to a user who last looked at `seen`: other users' messages, and runs that ended
+/// since.
 fn new_from(page: &server::ConversationPage, me: Option<UserId>) -> Option<MessageId> {
     let seen = page.seen?;
     let is_new = |entry: &&server::Entry| {

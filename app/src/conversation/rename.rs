@@ -1,4 +1,4 @@
-//! Another title for the conversation: a form that unfolds under the page's head, also without script.
+//! Renaming the conversation: a form that unfolds below the page's head, also without script.
 
 use super::{
     server::{RenameConversation, rename_conversation},
@@ -23,7 +23,7 @@ pub fn Rename(thread: Thread) -> impl IntoView {
     let close = move || {
         open.set(false);
         if let Some(summary) = summary.get_untracked() {
-            // It fails only for an element that cannot have it.
+            // Fails only for an element that cannot have the focus.
             _ = summary.focus();
         }
     };
@@ -36,7 +36,7 @@ pub fn Rename(thread: Thread) -> impl IntoView {
         let asked = rename_conversation(thread.project.get_value(), thread.task, title.get_untracked());
         spawn_local(async move {
             let saved = asked.await;
-            // The page is gone.
+            // The page was left.
             if busy.try_set(false).is_some() {
                 return;
             }

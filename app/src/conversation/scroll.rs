@@ -1,34 +1,34 @@
-//! Where a reader is in a long conversation: at its end, following what comes, or somewhere above, undisturbed.
+//! The scroll position in a long conversation: at its end, following new text, or above it, undisturbed.
 //!
-//! The messages lie in a box whose scrolling begins at its end, by its style alone: it opens there before any script has
-//! come, and what is put in above does not move what one reads.
+//! The box of messages is styled so that its scrolling starts at the end: it opens there before any script is loaded,
+//! and messages inserted above do not move the text being read.
 
 use super::thread::Thread;
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-/// Within so many pixels of its end it counts as read to the end.
+/// Within this many pixels of its end, the conversation counts as read to the end.
 const NEAR: f64 = 120.0;
-/// So many pixels before an end of what is loaded, more is asked for.
+/// More messages are loaded when the reader is within this many pixels of either end of the loaded ones.
 const AHEAD: f64 = 1_200.0;
 
 #[derive(Clone, Copy)]
 pub struct Scroller {
     pub frame: NodeRef<html::Div>,
-    /// The reader is away from the end of the conversation.
+    /// Whether the reader is away from the end of the conversation.
     pub away: RwSignal<bool>,
 }
 
 impl Scroller {
-    /// For the page that calls this and all it shows. `away`: it begins somewhere else than at the end.
+    /// Provides the scroller for the calling page. `away`: the page opens elsewhere than at the end.
     pub fn provide(away: bool) -> Self {
         let scroller = Self { frame: NodeRef::new(), away: RwSignal::new(away) };
         provide_context(scroller);
         scroller
     }
 
-    /// Pixels above and below what is seen.
+    /// Distances in pixels from the visible part to the top and the bottom of the loaded messages.
     fn room(self) -> Option<(f64, f64)> {
         let frame = self.frame.try_get_untracked().flatten()?;
         let content = frame.first_element_child()?;
@@ -36,7 +36,7 @@ impl Scroller {
         Some((frame.top() - content.top(), content.bottom() - frame.bottom()))
     }
 
-    /// After the reader has scrolled, or something was loaded.
+    /// Called after the reader scrolls, or messages were loaded.
     pub fn look(self, thread: Thread) {
         let Some((above, below)) = self.room() else { return };
         let away = below > NEAR || thread.later.get_untracked();
@@ -57,7 +57,7 @@ impl Scroller {
         }
     }
 
-    /// After something has grown: shows the end to those who were there.
+    /// Called after content has grown: keeps a reader at the end there.
     pub fn stay(self) {
         if self.away.try_get_untracked() == Some(false) {
             self.go();
@@ -68,18 +68,18 @@ impl Scroller {
         let frame = self.frame;
         request_animation_frame(move || {
             if let Some(frame) = frame.try_get_untracked().flatten() {
-                // Its scrolling is counted from the end.
+                // The box counts its scroll position from the end.
                 frame.set_scroll_top(0);
             }
         });
     }
 
-    /// Makes a change without moving what is read.
+    /// Makes a change without moving the text being read.
     pub fn keep_place(self, change: impl FnOnce()) {
         self.hold(self.first_seen(), change);
     }
 
-    /// Makes a change that leaves `element` where it is seen.
+    /// Makes a change that leaves `element` at its position on the screen.
     pub fn hold(self, element: Option<Element>, change: impl FnOnce()) {
         let held = element.map(|element| {
             let top = element.get_bounding_client_rect().top();
@@ -98,7 +98,7 @@ impl Scroller {
         });
     }
 
-    /// The first message of which something is seen.
+    /// The first message that is at least partly visible.
     fn first_seen(self) -> Option<Element> {
         let frame = self.frame.try_get_untracked().flatten()?;
         let top = frame.get_bounding_client_rect().top();
@@ -107,7 +107,7 @@ impl Scroller {
         messages.find(|message: &Element| message.get_bounding_client_rect().bottom() > top)
     }
 
-    /// Keys that turn pages go to the conversation, wherever the focus is that wants none of them.
+    /// Paging keys scroll the conversation while no element has the focus.
     pub fn listen(self) {
         let listening = window_event_listener(ev::keydown, move |event| {
             let nowhere = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
@@ -130,7 +130,7 @@ impl Scroller {
     }
 }
 
-/// Follows the end with every change of what `of` reads.
+/// Keeps the reader at the end whenever the signals that `of` reads change.
 pub fn stay_at_end(of: impl Fn() + 'static) {
     let Some(scroller) = use_context::<Scroller>() else { return };
     Effect::new(move |_| {
@@ -139,11 +139,11 @@ pub fn stay_at_end(of: impl Fn() + 'static) {
     });
 }
 
-/// Brings the message before the reader's eyes and marks it, if it is on the page.
+/// Scrolls to the message and highlights it; false if it is not on the page.
 pub fn show(anchor: &str) -> bool {
     let Some(message) = document().get_element_by_id(anchor) else { return false };
     if let Ok(Some(before)) = document().query_selector(".message-named") {
-        // It has the class, and loses it.
+        // Never fails: the element has the class.
         _ = before.class_list().remove_1("message-named");
     }
     _ = message.class_list().add_1("message-named");
@@ -151,7 +151,7 @@ pub fn show(anchor: &str) -> bool {
     true
 }
 
-/// As [`show`], once what was just drawn is in the page; `missing` is called when it is not there after all.
+/// As [`show`], once the new rows are on the page. Calls `missing` if the message is not there after `frames` frames.
 pub fn show_soon(anchor: String, frames: u32, missing: impl FnOnce() + 'static) {
     request_animation_frame(move || {
         if show(&anchor) {

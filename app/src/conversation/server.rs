@@ -1,4 +1,4 @@
-//! What the conversation pages ask of the server.
+//! Server functions of the conversation pages.
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
@@ -16,33 +16,33 @@ use domain::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The one step of the built-in template that free text runs.
+/// The single step of the built-in template that free text runs.
 #[cfg(feature = "ssr")]
 const ASK_STEP: &str = "Answer";
 
-/// A list as it was drawn.
+/// The data of a rendered list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationList {
     pub page: Page<TaskSummary>,
-    /// The project's change from which to keep it current.
+    /// The project's change number from which to follow updates.
     pub changes: u64,
     pub now: Timestamp,
 }
 
-/// Which part of a conversation to read: its end, unless one of the messages is named.
+/// The part of a conversation to read: its end, unless a message is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Part {
-    /// None: the one that moved last, or that has the message.
+    /// `None` for the most recently changed branch, or the branch of the named message.
     pub branch: Option<Branch>,
     pub message: Option<MessageId>,
     pub before: Option<MessageId>,
     pub after: Option<MessageId>,
-    /// Of this message the whole text is wanted, however long it is.
+    /// The message whose whole text is required, however long.
     pub whole: Option<MessageId>,
 }
 
-/// A part of a conversation, as it was drawn.
+/// The data of a rendered part of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationPage {
     pub task: TaskSummary,
@@ -52,11 +52,11 @@ pub struct ConversationPage {
     /// Whether there are messages before and after these.
     pub earlier: bool,
     pub later: bool,
-    /// Whether who asks may answer, rerun and stop.
+    /// Whether the user may answer, rerun and stop.
     pub may_edit: bool,
-    /// When who asks last looked at it.
+    /// When the user last looked at the conversation.
     pub seen: Option<Timestamp>,
-    /// As they stand at the end of the branch.
+    /// The files' versions at the end of the branch.
     pub files: Vec<FileHere>,
     pub changes: u64,
     pub now: Timestamp,
@@ -68,26 +68,26 @@ pub struct FileHere {
     pub path: FilePath,
     pub version: u32,
     pub bytes: u64,
-    /// That wrote it last.
+    /// The run that wrote this version.
     pub run: RunNumber,
 }
 
-/// A message with the run it stands for. What the run says is not said again in the message.
+/// A message with its run. The run's data is not repeated in the message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     pub message: Message,
     pub run: Option<RunDetail>,
-    /// How long its text is, in bytes, where the message has only the beginning.
+    /// Length of the whole text in bytes, if the message has only its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<u64>,
 }
 
-/// What the composer offers.
+/// The options of the composer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Choices {
     pub roles: Vec<(RoleKey, String)>,
     pub templates: Vec<(TemplateKey, String)>,
-    /// Whose drafts it keeps.
+    /// The user whose drafts the composer keeps.
     pub owner: Option<UserId>,
 }
 
@@ -97,7 +97,7 @@ pub async fn list_conversations(
     cursor: Option<String>,
 ) -> Result<ConversationList, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    // Before the list: a change in between is heard again rather than missed.
+    // Read before the list: a change in between is then received twice rather than missed.
     let changes = engine.project_cursor(&user, &project).await?;
     let page = engine.tasks(&user, &project, cursor.as_deref()).await?;
     Ok(ConversationList { page, changes, now: crate::live::server_time() })
@@ -130,7 +130,7 @@ pub async fn open_conversation(
     let mut read_messages = read.messages.into_iter().peekable();
     while let Some(mut message) = read_messages.next() {
         message.metadata = None;
-        // What a template was given is folded anyway.
+        // The input of a template is shown collapsed anyway.
         let launched = read_messages.peek().and_then(|next| next.run.as_ref());
         let asks = launched.is_some_and(|run| run.template.key.as_ref() == crate::run::ASK);
         let mut whole = None;
@@ -162,7 +162,7 @@ pub async fn open_conversation(
     })
 }
 
-/// The messages that have all the words, the oldest first.
+/// The messages that contain all the words, oldest first.
 #[server]
 pub async fn find_in_conversation(
     project: ProjectKey,
@@ -173,7 +173,7 @@ pub async fn find_in_conversation(
     Ok(engine.search_conversation(&user, &project, task, &words).await?)
 }
 
-/// Whoever asks has it before their eyes. Gives back what their marks are now.
+/// Marks the conversation as seen by the user. Returns their updated counts.
 #[server]
 pub async fn mark_seen(project: ProjectKey, task: TaskId) -> Result<ProjectCounts, Fault> {
     let (engine, user) = crate::session::caller().await?;
@@ -193,7 +193,8 @@ pub async fn composer_choices(project: ProjectKey) -> Result<Choices, Fault> {
     })
 }
 
-/// Sends free text: into a conversation, in the place of an earlier message of it, or as the first message of a new one.
+/// Sends free text: into a conversation, as a new version of one of its messages, or as the first message of a new
+/// conversation.
 #[server]
 pub async fn send_message(
     project: ProjectKey,
@@ -205,7 +206,7 @@ pub async fn send_message(
 ) -> Result<Launched, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let mut launch = engine::Launch { task_id: task, branch, replaces, ..Default::default() };
-    // An empty choice in a form is a choice left to the project.
+    // An empty choice leaves the role to the project's fallback.
     if let Some(role) = role.filter(|role| !role.is_empty()) {
         let role =
             RoleKey::parse(&role).map_err(|error| engine::Error::invalid("role", error.to_string()))?;
@@ -218,13 +219,13 @@ pub async fn send_message(
     Ok(launched)
 }
 
-/// Where a launch stands in its conversation: at the end of its branch.
+/// The address of a launch in its conversation: the end of its branch.
 pub fn href_of(project: &ProjectKey, launched: &Launched) -> String {
     let branch = launched.branch.map(|branch| format!("?branch={branch}")).unwrap_or_default();
     format!("/p/{project}/conversations/{}{branch}", launched.task_id)
 }
 
-/// Whether a form was posted without script, so that the answer must be a page.
+/// Whether a form was posted without script, so that the response must be a page.
 #[cfg(feature = "ssr")]
 fn is_plain_form() -> bool {
     use axum::http::{header::ACCEPT, request::Parts};

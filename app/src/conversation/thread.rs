@@ -1,5 +1,5 @@
-//! The messages of a conversation that are on the page: a stretch of one branch, which grows where the reader goes and
-//! lets go of what is far behind, so that the page stays small however long the conversation is.
+//! The loaded messages of a conversation: a contiguous part of one branch. It grows where the reader scrolls and drops
+//! messages far behind, so the page stays small for any length of the conversation.
 
 use super::{
     message::Row,
@@ -18,9 +18,9 @@ use domain::{
 };
 use leptos::{prelude::*, task::spawn_local};
 
-/// How many messages stay on the page.
+/// Maximum number of messages on the page.
 const MOST: usize = 120;
-/// How many frames it may take until what was loaded is in the page.
+/// Maximum number of frames until loaded messages are on the page.
 pub const FRAMES: u32 = 20;
 
 #[derive(Clone, Copy)]
@@ -30,12 +30,12 @@ pub struct Thread {
     pub branch: RwSignal<Branch>,
     pub title: RwSignal<String>,
     pub rows: RwSignal<Vec<Row>>,
-    /// As they stand at the end of the branch.
+    /// The files' versions at the end of the branch.
     pub files: RwSignal<Vec<FileHere>>,
-    /// Whether there are messages before and after those here.
+    /// Whether the branch has messages before and after the loaded ones.
     pub earlier: RwSignal<bool>,
     pub later: RwSignal<bool>,
-    /// How many runs began while the reader was away from the end.
+    /// Number of runs that started while the reader was away from the end.
     pub fresh: RwSignal<u32>,
     newest: StoredValue<RunNumber>,
     reading: StoredValue<Reading>,
@@ -44,18 +44,18 @@ pub struct Thread {
     pub standing: StandingHere,
 }
 
-/// What is being read just now.
+/// The current load.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Reading {
-    /// How many were begun: only the newest one's answer counts.
+    /// Number of loads started: only the response of the newest one counts.
     begun: u32,
     busy: bool,
 }
 
-/// Looks at the end of the branch, beside what is being read.
+/// Refreshes of the end of the branch, which run independently of loads.
 #[derive(Clone, Copy, Default)]
 struct Looks {
-    /// How many were begun: answers may overtake each other, and only the newest one's counts.
+    /// Number of refreshes started. Responses may arrive out of order; only the newest one's counts.
     begun: u32,
     under_way: u32,
 }
@@ -80,7 +80,7 @@ impl Thread {
         }
     }
 
-    /// Another run of this conversation was heard of.
+    /// Called for a change of a run of this conversation.
     pub fn hear(self, run: RunNumber) {
         if self.newest.try_get_value().is_some_and(|newest| newest < run) {
             self.newest.set_value(run);
@@ -90,8 +90,8 @@ impl Thread {
         }
     }
 
-    /// Loads what comes before (`back`) or after what is here, unless something is being read: whoever goes on scrolling
-    /// asks again.
+    /// Loads the messages before (`back`) or after the loaded ones, unless a load is under way: continued scrolling
+    /// triggers it again.
     pub fn load(self, back: bool) {
         if self.reading.try_get_value().is_none_or(|reading| reading.busy) {
             return;
@@ -119,14 +119,14 @@ impl Thread {
         });
     }
 
-    /// Whether there is more to load, if it is still there.
+    /// Loads more messages if the reader is near an end, while the page exists.
     pub fn look(self) {
         if self.reading.try_get_value().is_some() {
             self.scroller.look(self);
         }
     }
 
-    /// Puts a page before or after the rows, and lets go of as many at the other end as are too many.
+    /// Adds a page before or after the rows, and drops as many rows at the other end as exceed the maximum.
     fn put(self, rows: &mut Vec<Row>, page: ConversationPage, back: bool) {
         if back {
             let mut all = rows_of(page.messages, page.now, rows.first());
@@ -146,7 +146,7 @@ impl Thread {
         }
     }
 
-    /// Brings a message before the reader's eyes, loading what is around it if it is not here.
+    /// Scrolls to a message, loading the messages around it if needed.
     pub fn show(self, message: MessageId) {
         let anchor = format!("m-{message}");
         self.scroller.be_away(true);
@@ -161,7 +161,7 @@ impl Thread {
         });
     }
 
-    /// To the end of the branch.
+    /// Scrolls to the end of the branch.
     pub fn go_to_end(self) {
         self.fresh.set(0);
         if !self.later.get_untracked() {
@@ -185,8 +185,8 @@ impl Thread {
         _ = self.later.try_set(page.later);
     }
 
-    /// Takes the end of the branch as it is now: known messages change in place, new ones follow. To one who reads
-    /// elsewhere in it only the files and the title are news.
+    /// Updates the end of the branch: known messages change in place, new ones are added. If the reader is elsewhere
+    /// in the branch, only the files and the title are updated.
     pub fn refresh(self) {
         if self.later.try_get_untracked().is_none() {
             return;
@@ -204,9 +204,10 @@ impl Thread {
                 looks.under_way -= 1;
                 looks.begun == mine
             });
-            // A failed reading is made up for by the next change, or by the notice that the tab is cut off.
+            // If a refresh fails, the next change triggers another one, or the notice reports that the connection is
+            // lost.
             let (Some(true), Ok(page)) = (newest, page) else { return };
-            // The reader went on meanwhile.
+            // The reader has switched the branch meanwhile.
             let here = self.branch.try_get_untracked() == Some(page.branch);
             if !here {
                 return;
@@ -229,7 +230,7 @@ impl Thread {
         });
     }
 
-    /// In the place of what is being read.
+    /// Loads a part that replaces the current load.
     fn read(self, part: Part, done: impl FnOnce(ConversationPage) + 'static) {
         let begun = self.reading.try_update_value(|reading| {
             *reading = Reading { begun: reading.begun + 1, busy: true };
@@ -247,14 +248,14 @@ impl Thread {
             if let Ok(page) = page {
                 done(page);
             }
-            // Which of the two answers is the newer one is not known.
+            // It is unknown which of the two responses is newer.
             if before.under_way > 0 || self.looks.get_value().begun != before.begun {
                 self.refresh();
             }
         });
     }
 
-    /// The reader went where nothing has to be read.
+    /// Cancels the current load, because the reader went to messages that are already loaded.
     fn give_up_reading(self) {
         let give_up = |reading: &mut Reading| *reading = Reading { begun: reading.begun + 1, busy: false };
         _ = self.reading.try_update_value(give_up);
@@ -262,7 +263,7 @@ impl Thread {
     }
 }
 
-/// Rows for messages that follow one another; `after` is the row that comes after the last of them.
+/// Rows for consecutive messages; `after` is the row that follows the last of them.
 fn rows_of(entries: Vec<Entry>, now: Timestamp, after: Option<&Row>) -> Vec<Row> {
     let runs: Vec<_> = entries
         .iter()
@@ -293,7 +294,7 @@ fn rows_of(entries: Vec<Entry>, now: Timestamp, after: Option<&Row>) -> Vec<Row>
 fn merge(rows: &mut Vec<Row>, page: ConversationPage) {
     let known = |row: &Row| rows.last().is_some_and(|last| last.entry.message.id >= row.entry.message.id);
     let newest = rows_of(page.messages, page.now, None);
-    // So much came that what lies between is not here.
+    // More messages were added than one page has, so the rows in between are missing.
     if page.earlier && !rows.is_empty() && !newest.first().is_some_and(known) {
         *rows = newest;
         return;

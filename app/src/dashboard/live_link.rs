@@ -1,4 +1,4 @@
-//! "3 live": how many runs of the project are under way, from any page, and the way to them.
+//! "3 live": the number of the project's live runs, on every page, as a link to the dashboard.
 
 use crate::{
     standing::use_standing,

@@ -1,4 +1,4 @@
-//! What a project is doing just now: its live runs, how busy providers are, and what became of the last hour's runs.
+//! The dashboard of a project: its live runs, the load of providers, and the outcomes of the last hour's runs.
 
 mod live_link;
 mod page;

@@ -1,5 +1,5 @@
-//! The page of the dashboard. It reads itself anew when the project changes, and every few seconds while a run is under
-//! way, for steps come and go without a change of the run's status. Rows that stay change in place.
+//! The dashboard page. It reloads its data when the project changes, and every few seconds while a run is live,
+//! because steps start and end without a change of the run's status. Rows of runs that remain are updated in place.
 
 use super::{
     row::LiveRow,
@@ -23,7 +23,7 @@ use domain::{
 };
 use leptos::{prelude::*, task::spawn_local};
 
-/// How often it is read while runs are live, in seconds.
+/// Interval of reloading while runs are live, in seconds.
 const EVERY: u32 = 2;
 
 #[component]
@@ -54,7 +54,7 @@ fn LiveDashboard(project: ProjectKey, drawn: Drawn) -> impl IntoView {
     let key = StoredValue::new(project.clone());
     let refresh = Refresh::new(move || {
         spawn_local(async move {
-            // The next change or the next few seconds make up for a reading that failed.
+            // After a failed reload, the next change or interval reloads again.
             if let Ok(drawn) = open_dashboard(key.get_value()).await {
                 _ = shown.try_set(drawn.shown);
             }
@@ -123,7 +123,7 @@ fn LiveDashboard(project: ProjectKey, drawn: Drawn) -> impl IntoView {
                                 let now = shown.with(|shown| {
                                     shown.runs.iter().find(|live| live.run.number == number).cloned()
                                 });
-                                // A row that is about to go keeps what it shows.
+                                // A row that is about to be removed keeps its content.
                                 now.or_else(|| before.cloned().flatten())
                             });
                             view! { <LiveRow project=key.get_value() number live now may_edit stop/> }
@@ -146,7 +146,7 @@ fn LiveDashboard(project: ProjectKey, drawn: Drawn) -> impl IntoView {
     .into_any()
 }
 
-/// While runs are live and somebody looks.
+/// Reloads at intervals while runs are live and the tab is visible.
 fn read_now_and_then(shown: RwSignal<Dashboard>, refresh: Refresh) {
     let clock = use_clock();
     let seconds = StoredValue::new(0_u32);

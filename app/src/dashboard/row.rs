@@ -1,4 +1,4 @@
-//! A live run as a row: where it is, how far, who works, since when, and Stop.
+//! A live run as a row: its step, progress, role, start time, and the Stop button.
 
 use super::server::StopLiveRun;
 use crate::{
@@ -13,7 +13,7 @@ use domain::{
 };
 use leptos::{form::ActionForm, prelude::*};
 
-/// The width of a bar's own units; the drawing stretches to the room there is.
+/// Width of a bar in its own units; the drawing stretches to the available width.
 const WIDTH: u32 = 1000;
 
 #[component]
@@ -85,7 +85,7 @@ pub fn LiveRow(
     .into_any()
 }
 
-/// A bar of the steps, by how they stand, and how many are done.
+/// A bar of the steps by status, and the number of finished ones.
 fn progress(steps: StepCounts) -> AnyView {
     let StepCounts { total, done, running, waiting, failed } = steps;
     let whole = total.max(1);

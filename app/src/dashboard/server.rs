@@ -1,4 +1,4 @@
-//! What the dashboard asks of the server.
+//! Server functions of the dashboard.
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
@@ -11,11 +11,11 @@ use domain::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The dashboard, as it was drawn.
+/// The data of the rendered dashboard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
     pub shown: Dashboard,
-    /// Whether who asks may stop runs.
+    /// Whether the user may stop runs.
     pub may_edit: bool,
     pub changes: u64,
     pub now: Timestamp,
@@ -30,7 +30,7 @@ pub async fn open_dashboard(project: ProjectKey) -> Result<Drawn, Fault> {
     Ok(Drawn { shown, may_edit, changes, now: crate::live::server_time() })
 }
 
-/// Stops a run of the dashboard, and says which it was.
+/// Stops a run of the dashboard and returns its number.
 #[server]
 pub async fn stop_live_run(project: ProjectKey, run: RunNumber) -> Result<RunNumber, Fault> {
     let (engine, user) = crate::session::caller().await?;

@@ -1,4 +1,5 @@
-//! What was put in last time, kept in this browser: one press fills it in again. The way from the palette does so by itself.
+//! The input of the last launch, kept in this browser: one button fills it in again. The search palette's link fills
+//! it in at once.
 
 use super::{
     draft::Draft,
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 
-/// Longer inputs are not kept: the storage of a browser is small.
+/// Maximum size of a kept input: browser storage is small.
 const MOST: usize = 64 * 1024;
 
 /// Field name to text.
@@ -34,13 +35,13 @@ fn read(of: &(ProjectKey, TemplateKey)) -> Texts {
     Kept::InBrowser.read(&place(of)).unwrap_or_default()
 }
 
-/// What stands in the form of these fields.
+/// The current texts of the form's fields.
 pub fn texts(fields: &[FormField], form: &HtmlFormElement) -> Texts {
     let texts = LaunchForm::in_page(form).input;
     let text = |(index, field): (usize, &FormField)| {
         let text = match &field.kind {
             FieldKind::List(list) => list_text(index, list, &texts),
-            // A box that is not ticked is not sent at all.
+            // An unchecked box is not submitted.
             _ => texts.get(&field_key(index)).cloned().unwrap_or_default(),
         };
         (field.name.clone(), text)
@@ -48,7 +49,7 @@ pub fn texts(fields: &[FormField], form: &HtmlFormElement) -> Texts {
     fields.iter().enumerate().map(text).collect()
 }
 
-/// Keeps what stands in the form of these fields.
+/// Keeps the current texts of the form's fields.
 pub fn keep(of: &(ProjectKey, TemplateKey), fields: &[FormField], form: &HtmlFormElement) {
     Kept::InBrowser.write(&place(of), &texts(fields, form), MOST);
 }
@@ -62,7 +63,7 @@ pub fn fill(form: &HtmlFormElement, fields: &[FormField], lists: Lists, kept: &T
     }
 }
 
-/// Puts a text into the control that the form has under this key.
+/// Writes a text into the form's control with this key.
 pub fn put(form: &HtmlFormElement, key: &str, text: &str) {
     let name = format!("[name=\"form[input][{key}]\"]");
     let Ok(Some(field)) = form.query_selector(&name) else { return };
@@ -79,18 +80,18 @@ pub fn put(form: &HtmlFormElement, key: &str, text: &str) {
     }
 }
 
-/// The address without its `?again`.
+/// The URL without `?again`.
 fn answered(mut query: ParamsMap) -> String {
     _ = query.remove("again");
     match query.to_query_string() {
-        // Without a question the address has to be named: an empty one would change nothing.
+        // Without a query the path must be given: an empty URL would change nothing.
         empty if empty.is_empty() => window().location().pathname().unwrap_or_default(),
         query => query,
     }
 }
 
-/// Offers to fill in what was put in last time; with `?again` in the address it is there already. Otherwise what was being
-/// written when one left is.
+/// Offers to fill in the input of the last launch; `?again` in the URL fills it in at once. Otherwise restores the
+/// draft.
 #[component]
 pub fn AsLastTime(
     of: StoredValue<(ProjectKey, TemplateKey)>,
@@ -98,7 +99,8 @@ pub fn AsLastTime(
     lists: Lists,
     form: NodeRef<html::Form>,
     draft: Draft,
-    /// Goes before all that is kept, into the first text field; rather into one of several lines.
+    /// A text that takes precedence over all kept inputs; it is written into the first text field, preferably a
+    /// multi-line one.
     given: StoredValue<Option<String>>,
     on_filled: Callback<()>,
 ) -> impl IntoView {
@@ -118,7 +120,7 @@ pub fn AsLastTime(
         if let Some(element) = element.filter(|_| ran != Some(true)) {
             let asked = query.with_untracked(|query| query.get("again").is_some());
             let last = of.with_value(read);
-            // What is not there any more is no offer, and neither is nothing.
+            // Fields that no longer exist and empty texts are not offered.
             let some = fields.with_value(|fields| {
                 fields.iter().any(|field| last.get(&field.name).is_some_and(|text| !text.is_empty()))
             });
@@ -144,10 +146,10 @@ pub fn AsLastTime(
         }
         there || ran == Some(true)
     });
-    // Whoever comes back to this address later wants what they have made of it since.
+    // Once the user has changed the form, returning to this URL must restore the draft instead.
     Effect::new(move |_| {
         if draft.written.get() && query.with_untracked(|query| query.get("again").is_some()) {
-            // Past the router, which would draw the form anew.
+            // Bypasses the router, which would re-render the form.
             if let Ok(history) = window().history()
                 && let Ok(state) = history.state()
             {

@@ -1,5 +1,5 @@
-//! What was put in and not launched yet, kept in this tab under the person and the template: whoever leaves the form and
-//! comes back finds it there.
+//! The input of an execute form before its launch, kept in this tab per user and template and restored when the user
+//! returns to the form.
 
 use super::{
     again::{Texts, fill, put, texts},
@@ -17,7 +17,7 @@ use leptos::{html, prelude::*};
 use serde_json::Value;
 use web_sys::HtmlFormElement;
 
-/// Longer inputs are not kept: a tab has some 5 MB for all it keeps.
+/// Maximum size of a kept input: a tab has some 5 MB of storage in all.
 const MOST: usize = 1024 * 1024;
 
 #[derive(Clone, Copy)]
@@ -25,11 +25,11 @@ pub struct Draft {
     key: StoredValue<String>,
     fields: StoredValue<Vec<FormField>>,
     form: NodeRef<html::Form>,
-    /// What needs no draft: the form as it is drawn, later as it was launched.
+    /// The texts that need no draft: initially those of the rendered form, later those of the launch.
     settled: StoredValue<Texts>,
-    /// Until what was kept has been looked at, nothing takes its place.
+    /// Whether the kept draft has been read. Nothing overwrites it before.
     looked_at: StoredValue<bool>,
-    /// Whether something was kept since the form is there.
+    /// Whether a draft was written since the form was rendered.
     pub written: RwSignal<bool>,
 }
 
@@ -51,7 +51,7 @@ impl Draft {
         }
     }
 
-    /// Keeps what stands in the form, whenever one leaves it. Call it once.
+    /// Keeps the form's texts whenever the page is left. Call it once.
     pub fn keep_on_leaving(self) {
         Effect::new(move |_| {
             let leaving = window_event_listener_untyped("pagehide", move |_| _ = self.store());
@@ -60,7 +60,7 @@ impl Draft {
         on_cleanup(move || _ = self.store());
     }
 
-    /// Fills in what was kept, except where somebody has typed already. False: there was nothing to fill in.
+    /// Fills in the draft, except in fields where the user has already typed. Returns false if there is no draft.
     pub fn restore(self, form: &HtmlFormElement, lists: Lists) -> bool {
         self.looked_at.set_value(true);
         let Some(mut kept) = self.kept() else { return false };
@@ -78,9 +78,9 @@ impl Draft {
         !kept.is_empty()
     }
 
-    /// The form is filled in with something else, which needs no draft either.
+    /// Called when the form is filled in from another source, which needs no draft either.
     pub fn give_way(self) {
-        // Lists are drawn by then. Whoever leaves before has written nothing that was worth a draft.
+        // Lists are rendered by the next frame. If the page is left before, no draft is needed.
         request_animation_frame(move || {
             if let Some(form) = self.form.try_get_untracked().flatten() {
                 self.settled.set_value(self.now(&form));
@@ -89,14 +89,14 @@ impl Draft {
         });
     }
 
-    /// Keeps what stands in the form.
+    /// Keeps the form's current texts.
     pub fn keep(self) {
         if self.store() && self.written.try_get_untracked() == Some(false) {
             self.written.set(true);
         }
     }
 
-    /// Whether something was kept. On the server, and before the form is there, it does nothing.
+    /// Returns whether a draft was written. Does nothing on the server, and before the form is rendered.
     fn store(self) -> bool {
         if self.looked_at.try_get_value() != Some(true) {
             return false;
@@ -108,11 +108,11 @@ impl Draft {
             Kept::InTab.forget(&key);
             return false;
         }
-        // Without room the older draft stays; the text is still in its field.
+        // If the storage is full, the older draft stays; the text is still in its field.
         Kept::InTab.write(&key, &now, MOST)
     }
 
-    /// What stands in the form was launched.
+    /// Called when the form's current texts were launched.
     pub fn launched(self) {
         if let Some(form) = self.form.get_untracked() {
             self.settled.set_value(self.now(&form));
@@ -131,13 +131,13 @@ impl Draft {
         self.fields.with_value(|fields| texts(fields, form))
     }
 
-    /// Whether the input is entered as JSON, or not at all.
+    /// Whether the input is entered as JSON, or there is none.
     fn is_whole(self) -> bool {
         self.fields.with_value(|fields| fields.is_empty())
     }
 }
 
-/// What stands in the form of these fields before anybody has typed.
+/// The texts of the form's fields before any change.
 fn as_drawn(fields: &[FormField]) -> Texts {
     if fields.is_empty() {
         return Texts::from([(WHOLE.to_owned(), "{}".to_owned())]);

@@ -1,4 +1,4 @@
-//! What a launch may take, by what past runs took. Nothing to go by: nothing is said.
+//! The estimated usage of a launch, based on past runs. Shows nothing if there are none.
 
 use crate::ui::format_count;
 use domain::view::LaunchPreview;

@@ -1,7 +1,7 @@
-//! The execute form: input at the left, who does what at the right. A plain form: it launches without script too.
+//! The execute form: input on the left, role assignments on the right. A plain form: it launches without script too.
 //!
-//! With script it also shows what the launch would do while one chooses, remembers the choice, and sends a key of its
-//! own with each try, so that two clicks make one run.
+//! With script it also shows a preview of the launch, remembers the chosen roles, and sends an idempotency key with
+//! each try, so that a double click starts only one run.
 
 use super::{
     again::{self, AsLastTime},
@@ -47,16 +47,16 @@ const PREFIX: &str = "execute";
 pub fn ExecuteForm(
     project: ProjectKey,
     template: TemplateKey,
-    /// The conversation to go on with; none: the launch begins one.
+    /// The conversation to continue; `None` to start a new one.
     #[prop(optional_no_strip)]
     task: Option<TaskId>,
-    /// The branch of it to go on with; none: the one that moved last.
+    /// The conversation's branch to continue; `None` for the most recently changed one.
     #[prop(optional, into)]
     branch: MaybeProp<Branch>,
-    /// It is a page of its own, so it has the page's title.
+    /// Whether the form is a page of its own, which then has the page's title.
     #[prop(optional)]
     page: bool,
-    /// A text that its first text field begins with.
+    /// The initial text of the form's first text field.
     #[prop(optional_no_strip)]
     given: Option<String>,
     on_launched: Callback<Launched>,
@@ -125,7 +125,7 @@ fn Filled(
     let input_fields = StoredValue::new(super::read::fields(&document));
     let lists = Lists::new();
     let chosen: Vec<_> = document.steps.iter().map(|_| RwSignal::new(String::new())).collect();
-    // The first assignment is the form's own; these are beside it.
+    // The first assignment is the form's own; these are the additional ones.
     let variants = RwSignal::new(0_usize);
     let other = || document.steps.iter().map(|_| RwSignal::new(String::new())).collect::<Vec<_>>();
     let others: Vec<_> = (1..MOST_COMPARED).map(|_| other()).collect();
@@ -154,9 +154,9 @@ fn Filled(
     }
     let takes: Vec<bool> = document.steps.iter().map(takes_role).collect();
     let takes = StoredValue::new(takes);
-    // What to say of steps whose role of last time is gone, while nobody else is chosen.
+    // Warnings about steps whose last role no longer exists, shown until another role is chosen.
     let gone = RwSignal::new(Vec::<(String, RwSignal<String>)>::new());
-    // The choice of the last time, where the steps and roles still exist.
+    // Restores the last assignments, for steps and roles that still exist.
     Effect::new(move |_| {
         mint.set(mint_key());
         let (project, template) = place.get_value();
@@ -198,12 +198,13 @@ fn Filled(
                 navigate(&started.href(&project), Default::default());
             }
         }
-        // A lost answer may still have launched: the next try must be the same launch. Any other fault was an answer.
+        // After a lost response the launch may have succeeded, so the next try keeps its idempotency key. Any other
+        // fault is a response, and the next try is a new launch.
         Some(Err(Fault::Connection { .. })) | None => {}
         Some(Err(_)) => mint.set(mint_key()),
     });
 
-    // Problems of fields show once one has tried to launch; what stands in the way of any launch shows at once.
+    // Problems of fields are shown after the first try; problems that prevent any launch are shown at once.
     let fault = Signal::derive(move || launch_fault.get());
     let standing = Memo::new(move |_| {
         let problems = looked.preview.read().errors.clone();
@@ -234,7 +235,7 @@ fn Filled(
         })
         .collect_view();
     let same = (choosers > 1).then(|| view! { <SameForAll roles chosen=rows_chosen prefix=PREFIX/> });
-    // From wherever one is in the form; a text area has sent it by itself.
+    // Works in every field of the form; a text area has handled the key itself.
     let keydown = move |event: ev::KeyboardEvent| send_form(&event);
     let changed = Callback::new(move |()| looked.soon());
     view! {
@@ -317,7 +318,7 @@ fn run_words(variants: usize) -> String {
     }
 }
 
-/// Adds and takes away further assignments, which run side by side with the first.
+/// Buttons that add and remove further assignments, which run side by side with the first.
 #[component]
 fn Variants(variants: RwSignal<usize>) -> impl IntoView {
     view! {
@@ -346,7 +347,7 @@ fn Variants(variants: RwSignal<usize>) -> impl IntoView {
     }
 }
 
-/// The part of a refusal that stands under no field. `lists`: how the places of their items begin.
+/// The part of a fault that is not shown under a field. `lists` are the path prefixes of the lists' items.
 fn elsewhere(fault: Option<Fault>, fields: &[String], lists: &[String]) -> Option<Fault> {
     match fault? {
         Fault::Invalid { problems } => {
@@ -360,7 +361,7 @@ fn elsewhere(fault: Option<Fault>, fields: &[String], lists: &[String]) -> Optio
     }
 }
 
-/// What the launch would do: what stands in its way, and what one may want to know.
+/// The preview of the launch: the problems that prevent it, and warnings.
 #[component]
 fn Foresight(
     preview: Signal<LaunchPreview>,
@@ -397,13 +398,13 @@ fn Foresight(
     }
 }
 
-/// Asks the server what a launch of the form would do, a moment after the last change.
+/// Requests the preview of a launch from the server, shortly after the last change.
 #[derive(Clone, Copy)]
 struct LookAhead {
     preview: RwSignal<LaunchPreview>,
-    /// Why the last question was not answered.
+    /// Why the last request failed.
     lost: RwSignal<Option<Fault>>,
-    /// How many further assignments the preview is of.
+    /// Number of additional assignments that the preview covers.
     variants: RwSignal<usize>,
     asked: StoredValue<u64>,
     timer: StoredValue<Option<TimeoutHandle>>,
@@ -450,7 +451,7 @@ impl LookAhead {
     fn soon(self) {
         self.asked.update_value(|asked| *asked += 1);
         let number = self.asked.get_value();
-        // By then the form may have been left.
+        // The form may have been left by then.
         let due = move || {
             if self.asked.try_get_value() == Some(number) {
                 self.ask.run(number);
@@ -464,7 +465,7 @@ impl LookAhead {
     }
 }
 
-/// A key that no other try has.
+/// A new idempotency key.
 fn mint_key() -> String {
     let part = || format!("{:08x}", (js_sys::Math::random() * f64::from(u32::MAX)) as u32);
     format!("web-{:x}-{}{}", js_sys::Date::now() as u64, part(), part())

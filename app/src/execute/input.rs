@@ -1,4 +1,4 @@
-//! The controls of a template's input, made from its schema.
+//! The controls of a template's input, derived from its schema.
 
 use super::{
     list::{ListInput, Lists},
@@ -20,12 +20,12 @@ use serde_json::Value;
 pub fn InputControls(
     template: Template,
     fault: Signal<Option<Fault>>,
-    /// Makes ids unique where several forms stand on a page.
+    /// Makes ids unique if a page has several forms.
     prefix: &'static str,
-    /// Gets the form's lists, so that they can be filled in.
+    /// Receives the form's lists, so that they can be filled in.
     #[prop(optional)]
     lists: Option<Lists>,
-    /// After a change that no event of a control tells of.
+    /// Called after a change for which no control fires an event.
     #[prop(optional)]
     changed: Option<Callback<()>>,
 ) -> impl IntoView {
@@ -106,7 +106,7 @@ fn Control(
             let options: Vec<_> = none.into_iter().chain(choices).collect();
             view! { <Select label name id value options hint error required optional/> }.into_any()
         }
-        // A list has rows of its own.
+        // A list is rendered as rows.
         FieldKind::List(_) | FieldKind::Json => view! {
             <TextArea label name id value hint placeholder error required optional rows=4 mono=true submit_on_enter=true/>
         }

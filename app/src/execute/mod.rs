@@ -1,4 +1,4 @@
-//! Executing a template: its input, a role for each step, what would happen, and the launch.
+//! Executing a template: its input, the role assignments, the preview, and the launch.
 
 mod again;
 mod draft;

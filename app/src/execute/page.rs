@@ -1,4 +1,4 @@
-//! `/p/demo/templates/code-review/execute`, with `?task=` for a conversation that exists.
+//! `/p/demo/templates/code-review/execute`, with `?task=` for an existing conversation.
 
 use super::form::ExecuteForm;
 use crate::project::use_project;

@@ -1,4 +1,5 @@
-//! Presets: the team's assignments with a name. Choosing one fills the roles in; what they are then can be saved as one.
+//! Presets: named role assignments of the team. Choosing one fills in the roles; the current assignment can be saved
+//! as one.
 
 use super::server::{delete_preset, save_preset};
 use crate::{
@@ -21,7 +22,7 @@ pub fn Presets(
     place: StoredValue<(ProjectKey, TemplateKey)>,
     presets: Vec<Preset>,
     roles: StoredValue<Vec<Role>>,
-    /// The names of the steps, and who is chosen for each.
+    /// The names of the steps, and the chosen role of each.
     names: StoredValue<Vec<String>>,
     chosen: StoredValue<Vec<RwSignal<String>>>,
     prefix: &'static str,
@@ -178,7 +179,7 @@ fn Save(
     };
     view! {
         <Dialog open=saving title="Save as preset" size=DialogSize::Small footer>
-            // Enter here saves the preset; the form around would launch.
+            // Enter here saves the preset; in the surrounding form it would launch.
             <div on:keydown=keydown>
             <TextField
                 label="Name"

@@ -1,10 +1,11 @@
-//! A launch, read from the texts of its form. The template's schema says how each text is meant.
+//! Parses a launch from the texts of its form, according to the template's schema.
 
 #[cfg(feature = "ssr")]
 use super::server::LaunchForm;
 #[cfg(feature = "ssr")]
 use domain::{
     comparison::MOST_COMPARED,
+    json,
     key::RoleKey,
     problem::Problem,
     schema::{FieldKind, Misread},
@@ -18,7 +19,7 @@ use serde_json::Map;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The form's key of a whole input that is entered as JSON, because its schema has no fields to make a form of.
+/// The form key of an input that is entered as JSON as a whole, because its schema has no fields.
 pub const WHOLE: &str = "whole";
 
 /// The fields of a template's input form.
@@ -26,17 +27,18 @@ pub fn fields(template: &Template) -> Vec<FormField> {
     template.input.as_ref().map(form_fields).unwrap_or_default()
 }
 
-/// The input that the texts stand for, and which of them cannot be read. An empty text is no value at all, unless
-/// the field is a text that the schema gives a default.
+/// Parses the input, and reports the texts that are invalid. An empty text counts as no value, unless the field is a
+/// text with a default in the schema.
 #[cfg(feature = "ssr")]
 pub fn input(template: &Template, texts: &BTreeMap<String, String>) -> (Value, Vec<Problem>) {
     let fields = fields(template);
     let mut problems = Vec::new();
     if fields.is_empty() {
         let text = texts.get(WHOLE).map_or("", |text| text.trim());
-        let value = if text.is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_str(text) };
+        let value =
+            if text.is_empty() { Ok(Value::Object(Map::new())) } else { json::read(text.as_bytes(), "") };
         let value = value.unwrap_or_else(|error| {
-            problems.push(Problem::new("input", format!("is no JSON: {error}")));
+            problems.push(Problem::new("input", error.to_string()));
             Value::Null
         });
         return (value, problems);
@@ -63,7 +65,7 @@ pub fn input(template: &Template, texts: &BTreeMap<String, String>) -> (Value, V
 #[cfg(feature = "ssr")]
 fn value(field: &FormField, text: Option<&str>) -> Result<Option<Value>, String> {
     match field.kind {
-        // A box that is not ticked is not sent at all.
+        // An unchecked box is not submitted.
         FieldKind::Boolean => {
             Ok(Some(Value::Bool(text.is_some_and(|text| !text.is_empty() && text != "false"))))
         }
@@ -71,8 +73,8 @@ fn value(field: &FormField, text: Option<&str>) -> Result<Option<Value>, String>
     }
 }
 
-/// A list as its rows say it, unless there is JSON in its stead. Rows without any text are no list at all, unless the
-/// schema would put its own in that place.
+/// Parses a list from its rows, or from its JSON if that is given. Rows without any text count as no list, unless the
+/// schema has a default for it.
 #[cfg(feature = "ssr")]
 fn listed(
     place: usize,
@@ -97,7 +99,7 @@ fn listed(
     (!items.is_empty() || field.default.is_some()).then_some(Value::Array(items))
 }
 
-/// A list as JSON, as the form has it; empty: there is nothing in it.
+/// A list as JSON text; empty if it has no items.
 pub fn list_text(place: usize, list: &ListField, texts: &BTreeMap<String, String>) -> String {
     match texts.get(&field_key(place)) {
         Some(json) if !json.trim().is_empty() => json.clone(),
@@ -108,7 +110,7 @@ pub fn list_text(place: usize, list: &ListField, texts: &BTreeMap<String, String
     }
 }
 
-/// The rows of the list at this place of the form, in their order.
+/// The rows of the list at this position of the form, in order.
 fn rows(place: usize, list: &ListField, texts: &BTreeMap<String, String>) -> Vec<RowTexts> {
     let mut rows: BTreeMap<usize, RowTexts> = BTreeMap::new();
     let start = format!("f{place}i");
@@ -123,17 +125,17 @@ fn rows(place: usize, list: &ListField, texts: &BTreeMap<String, String>) -> Vec
     rows.into_values().collect()
 }
 
-/// The form's key of a field; of a list, of its JSON.
+/// The form key of a field; for a list, of its JSON.
 pub fn field_key(place: usize) -> String {
     format!("f{place}")
 }
 
-/// The form's key of a cell of a list.
+/// The form key of a cell of a list.
 pub fn cell_key(place: usize, row: usize, column: usize) -> String {
     format!("f{place}i{row}c{column}")
 }
 
-/// What the engine launches, and what cannot be read.
+/// The launch for the engine, and the problems of the form.
 #[cfg(feature = "ssr")]
 pub fn launch(template: &Template, form: &LaunchForm) -> (engine::Launch, Vec<Problem>) {
     let (input, mut problems) = input(template, &form.input);
@@ -152,14 +154,15 @@ pub fn launch(template: &Template, form: &LaunchForm) -> (engine::Launch, Vec<Pr
     (engine::Launch { input, role_assignments, task_id, branch, replaces: None, idempotency_key }, problems)
 }
 
-/// The assignments beside the first.
+/// The additional assignments.
 #[cfg(feature = "ssr")]
 pub fn others(
     template: &Template,
     form: &LaunchForm,
     problems: &mut Vec<Problem>,
 ) -> Vec<BTreeMap<String, RoleKey>> {
-    // A step without role sends nothing, and a role that nobody chose an empty text: the letters say how many there are.
+    // A step without a role sends nothing, and a role left open sends an empty text: the prefixes determine the number
+    // of assignments.
     let given = |variant: &usize| form.others.keys().any(|name| name.starts_with(&format!("v{variant}s")));
     let variants = (1..MOST_COMPARED).take_while(given);
     variants.map(|variant| roles(template, &format!("v{variant}"), &form.others, problems)).collect()

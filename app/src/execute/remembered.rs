@@ -1,4 +1,4 @@
-//! The roles chosen last time for a template, kept in the browser.
+//! The roles of the last launch of a template, kept in the browser.
 
 use crate::kept::Kept;
 use domain::key::{ProjectKey, TemplateKey};
@@ -8,7 +8,7 @@ fn place(project: &ProjectKey, template: &TemplateKey) -> String {
     format!("troupe:roles:{project}/{template}")
 }
 
-/// Step name to role key; empty when nothing is remembered.
+/// Step name to role key; empty if nothing is kept.
 pub fn read(project: &ProjectKey, template: &TemplateKey) -> BTreeMap<String, String> {
     Kept::InBrowser.read(&place(project, template)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the execute form asks of the server.
+//! Server functions of the execute form.
 
 #[cfg(feature = "ssr")]
 use crate::{fault::Fault, session::caller};
@@ -12,7 +12,7 @@ use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What the form is made of.
+/// The data of the rendered form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
     pub template: TemplateDetail,
@@ -20,39 +20,39 @@ pub struct Ready {
     pub roles: Vec<Role>,
     /// By name.
     pub presets: Vec<Preset>,
-    /// What a launch of the form would do, before anything is filled in or chosen.
+    /// The preview of a launch of the empty form.
     pub preview: LaunchPreview,
-    /// Whose draft it keeps.
+    /// The user whose draft the form keeps.
     pub owner: UserId,
 }
 
-/// The form as it stands. Fields and steps go by their place in the version shown (`f0`, `s2`), so that a form posted
-/// without script carries any name.
+/// The form's values. Fields and steps are identified by their position in the shown version (`f0`, `s2`), so that a
+/// form posted without script works for all names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LaunchForm {
     pub version: u32,
-    /// The conversation it belongs to; empty: a new one.
+    /// The conversation of the launch; empty for a new one.
     pub task: String,
-    /// The branch of it; empty: the one that moved last.
+    /// The conversation's branch; empty for the most recently changed one.
     pub branch: String,
     pub idempotency_key: String,
     pub input: BTreeMap<String, String>,
     pub roles: BTreeMap<String, String>,
-    /// Further assignments of the same launch: `v1s0` is the role of the first step in the first of them.
+    /// Further assignments of the same launch: `v1s0` is the role of the first step in the first further assignment.
     pub others: BTreeMap<String, String>,
 }
 
-/// What was launched.
+/// The result of a launch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Started {
     pub launched: Launched,
-    /// Where several assignments were given: the run of each, in their order.
+    /// The runs of several assignments, in their order; empty for a single one.
     pub side_by_side: Vec<RunNumber>,
 }
 
 impl LaunchForm {
-    /// The form as it stands in the browser.
+    /// Reads the form's current values in the browser.
     pub fn in_page(form: &web_sys::HtmlFormElement) -> Self {
         let mut read = Self::default();
         let Ok(data) = web_sys::FormData::new_with_form(form) else { return read };
@@ -75,7 +75,7 @@ impl LaunchForm {
 }
 
 impl Started {
-    /// Where one sees it.
+    /// The address of the launched run or comparison.
     pub fn href(&self, project: &ProjectKey) -> String {
         match self.side_by_side.as_slice() {
             [] => format!("/p/{project}/conversations/{}", self.launched.task_id),
@@ -95,7 +95,7 @@ pub async fn load_form(project: ProjectKey, key: TemplateKey) -> Result<Ready> {
     Ok(Ready { template, roles, presets, preview, owner: user.id })
 }
 
-/// Keeps an assignment under a name; the presets as they are then.
+/// Saves an assignment under a name; returns the updated presets.
 #[server(input = Json)]
 pub async fn save_preset(
     project: ProjectKey,
@@ -116,7 +116,7 @@ pub async fn delete_preset(project: ProjectKey, template: TemplateKey, name: Str
     Ok(engine.presets(&user, &project, &template).await?)
 }
 
-/// What a launch of the form as it stands would do.
+/// The preview of a launch of the form.
 #[server(input = Json)]
 pub async fn preview_launch(
     project: ProjectKey,
@@ -135,13 +135,13 @@ pub async fn preview_launch(
             usage: sum.usage + other.usage,
         });
     }
-    // Where the form's text could not even be read, what the engine says of the lack would mislead.
+    // If a text of the form is invalid, the engine's message about the missing value would be misleading.
     preview.errors.retain(|problem| !unreadable.iter().any(|other| other.path == problem.path));
     preview.errors.extend(unreadable);
     Ok(preview)
 }
 
-/// Starts the run, or one per assignment. A form posted without script goes on to where they are seen.
+/// Starts the run, or one run per assignment. A form posted without script is redirected to them.
 #[server]
 pub async fn launch(project: ProjectKey, template: TemplateKey, form: LaunchForm) -> Result<Started> {
     let (engine, user) = caller().await?;

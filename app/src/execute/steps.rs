@@ -1,4 +1,4 @@
-//! A row per step: who does it, and what happens when nobody is chosen.
+//! A row per step: its role, and the fallback if none is chosen.
 
 use crate::{
     fault::Fault,
@@ -13,7 +13,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// Whether a role takes part in the step at all.
+/// Whether the step needs a role.
 pub fn takes_role(step: &Step) -> bool {
     use domain::template::Uses;
     !matches!(step.uses, Some(Uses::Tool(_) | Uses::Template(_) | Uses::Approval))
@@ -30,7 +30,7 @@ pub fn StepRow(
     step: Step,
     roles: StoredValue<Vec<Role>>,
     chosen: RwSignal<String>,
-    /// Who does it in the other variants, of which so many are given.
+    /// The step's role in each additional assignment, of which `variants` are in use.
     others: Vec<RwSignal<String>>,
     variants: RwSignal<usize>,
     preview: Signal<LaunchPreview>,
@@ -116,7 +116,7 @@ fn Resolved(role: RolePreview) -> impl IntoView {
     }
 }
 
-/// Chooses one role for every step at once.
+/// Sets one role for all steps.
 #[component]
 pub fn SameForAll(
     roles: StoredValue<Vec<Role>>,
@@ -132,7 +132,7 @@ pub fn SameForAll(
             }
         });
     };
-    // It says what all have in common, and nothing when they differ.
+    // Shows the role that all steps have in common; empty if they differ.
     Effect::new(move |_| {
         let keys: Vec<_> = chosen.with_value(|chosen| chosen.iter().map(|one| one.get()).collect());
         let common = keys.first().filter(|first| keys.iter().all(|key| key == *first));

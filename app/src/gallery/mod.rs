@@ -1,5 +1,5 @@
-//! The gallery: every part of the design system and the status of a run, in every state, with data that never changes. It is for
-//! those who work on Troupe and for the tests that look at it, so a server shows it only when it was started with
+//! The gallery: every component of the design system and the status of a run, in every state, with constant data. It
+//! serves the developers of Troupe and the visual tests, so it is available only if the server was started with
 //! `--gallery`.
 
 mod page;

@@ -52,7 +52,7 @@ fn Gallery() -> impl IntoView {
     }
 }
 
-/// The status of a run as a message shows it: the component itself, over states folded from logs.
+/// The status of a run, rendered by the component that messages use, for states folded from logs.
 #[component]
 fn RunStatuses() -> impl IntoView {
     let Ok(project) = ProjectKey::parse("gallery") else { return ().into_any() };

@@ -1,4 +1,4 @@
-//! The parts of the design system.
+//! The components of the design system.
 
 use domain::id::Timestamp;
 use leptos::prelude::*;

@@ -1,9 +1,9 @@
-//! What the gallery asks of the server.
+//! Server functions of the gallery.
 
 use crate::fault::Result;
 use leptos::prelude::*;
 
-/// Whether this server was started with `--gallery`; in the context of every page and server function.
+/// Whether this server was started with `--gallery`. Provided as context to every page and server function.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Copy, Debug)]
 pub struct ShowGallery(pub bool);

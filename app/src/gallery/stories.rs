@@ -1,4 +1,4 @@
-//! Runs that never ran: logs in the form in which the API gives them, one for each state that a run can be found in.
+//! Sample runs: logs in the API's format, one for each state that a run can have.
 
 use crate::load::parse;
 use domain::{event::Event, run::RunState};
@@ -8,7 +8,7 @@ const LOGS: &str = include_str!("stories.json");
 
 pub struct Story {
     pub name: String,
-    /// What its log folds to.
+    /// The fold of the story's log.
     pub state: RunState,
 }
 
@@ -19,7 +19,7 @@ struct Told {
 }
 
 pub fn stories() -> Vec<Story> {
-    // That they can be read is shown by the test below.
+    // The test below checks that the logs are valid.
     let told: Vec<Told> = parse(LOGS).unwrap_or_default();
     let fold = |Told { name, events }| {
         let mut state = RunState::default();
@@ -51,7 +51,7 @@ mod tests {
         }
     }
 
-    /// A state that is new to the product is to be told here as well.
+    /// A new state of the product needs a story here.
     #[test]
     fn every_status_is_told() {
         let stories = stories();

@@ -1,4 +1,4 @@
-//! What waits for the one who looks: questions of runs, and their own runs that failed.
+//! The inbox of the signed-in user: open questions of runs, and their own failed runs.
 
 mod page;
 mod row;

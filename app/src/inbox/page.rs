@@ -1,4 +1,5 @@
-//! The page of the inbox, newest first. Rows come and go by themselves; one in which somebody types stays as it is.
+//! The inbox page, newest first. Rows appear and disappear on their own; a row whose field the user is typing in stays
+//! as it is.
 
 use super::{
     row::InboxRow,

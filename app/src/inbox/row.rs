@@ -1,4 +1,4 @@
-//! One thing that waits, with all that can be done about it in place.
+//! An item of the inbox, with its actions in place.
 
 use super::server::{DismissFailure, Entry};
 use crate::{
@@ -22,7 +22,8 @@ pub fn InboxRow(
     now: Timestamp,
     may_edit: bool,
     dismiss: ServerAction<DismissFailure>,
-    /// The page: a row goes when its question is answered, before it is told what became of an answer.
+    /// The page's owner: a row can be removed, because its question was answered, before the response to the answer
+    /// arrives.
     page: Owner,
 ) -> impl IntoView {
     let run = use_live().follow(&project, entry.detail, now);
@@ -62,10 +63,10 @@ pub fn InboxRow(
 
 #[component]
 fn Question(project: ProjectKey, run: LiveRun, may_edit: bool, page: Owner) -> impl IntoView {
-    let open = Memo::new(move |_| !run.state.read().waiting.is_empty());
+    let open = Memo::new(move |_| run.state.read().has_open_questions());
     view! {
         <Questions project run may_edit heard_by=page/>
-        // Until the list has been read again.
+        // Shown until the list is reloaded.
         {move || (!open.get()).then(|| view! { <p class="inbox-done" role="status">"Answered."</p> })}
     }
     .into_any()

@@ -1,4 +1,4 @@
-//! What the inbox asks of the server.
+//! Server functions of the inbox.
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
@@ -11,12 +11,12 @@ use domain::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// A part of the inbox, as it was drawn.
+/// The data of a rendered part of the inbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InboxPart {
     pub entries: Vec<Entry>,
     pub next: Option<String>,
-    /// Whether who asks may answer and rerun.
+    /// Whether the user may answer and rerun.
     pub may_edit: bool,
     pub changes: u64,
     pub now: Timestamp,
@@ -42,7 +42,7 @@ pub async fn open_inbox(project: ProjectKey, cursor: Option<String>) -> Result<I
     Ok(InboxPart { entries, next: page.next, may_edit, changes, now: crate::live::server_time() })
 }
 
-/// Takes a failed run of one's own out of one's inbox.
+/// Removes one of the user's own failed runs from their inbox.
 #[server]
 pub async fn dismiss_failure(project: ProjectKey, run: RunNumber) -> Result<RunNumber, Fault> {
     let (engine, user) = crate::session::caller().await?;

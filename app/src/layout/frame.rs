@@ -1,4 +1,4 @@
-//! The frame of the app, and the bare one of pages that stand alone, such as sign-in.
+//! The frame of the app, and the bare frame of standalone pages such as sign-in.
 
 use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -14,8 +14,9 @@ use crate::{
     project::{Projects, use_project_here},
 };
 
-/// Sidebar and top bar around a page. The slots belong to the features that fill them: `project_switcher` (a `Menu`),
-/// `count` (beside a section in the sidebar), `live` (the link "3 live"), `search` (what opens the palette), `account` (a `Menu`). Must stand inside the router.
+/// Sidebar and top bar around a page. Features fill the slots: `project_switcher` (a `Menu`), `count` (next to a
+/// section in the sidebar), `live` (the link "3 live"), `search` (opens the palette), `account` (a `Menu`). Must be
+/// inside the router.
 #[component]
 pub fn Frame(
     #[prop(optional, into)] project_switcher: Option<ViewFnOnce>,
@@ -36,7 +37,7 @@ pub fn Frame(
         }
     });
     let sidebar = move || if preferences.sidebar_collapsed() { "collapsed" } else { "open" };
-    // Each erased by itself: the compiler's work grows with the depth of a view's type.
+    // Each view is type-erased: compile time grows with the depth of a view's type.
     let (sidebar_view, top_bar) = (
         view! { <Sidebar project_switcher count/> }.into_any(),
         view! { <TopBar live search account/> }.into_any(),
@@ -70,7 +71,7 @@ fn shortcuts(preferences: Preferences) {
     use_shortcut("[", "Collapse or expand the sidebar", move || preferences.toggle_sidebar());
 }
 
-/// One card in the middle: sign-in, first run, what stands outside a project.
+/// A centred card: sign-in, first run, and other pages outside a project.
 #[component]
 pub fn BareFrame(children: Children) -> impl IntoView {
     view! {

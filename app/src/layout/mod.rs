@@ -1,5 +1,5 @@
-//! The frame around every page: sidebar (a bar at the bottom on a phone), top bar, page header, and what a person has set
-//! about their look.
+//! The frame around every page: sidebar (a bar at the bottom on a phone), top bar, page header, and the user's
+//! preferences of appearance.
 
 mod frame;
 mod new_link;

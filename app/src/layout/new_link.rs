@@ -1,4 +1,4 @@
-//! The way to a new one of what a list has.
+//! The "New" link of a list.
 
 use crate::{
     keyboard::use_shortcut,
@@ -8,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
-/// A link for the head of the list, and for its empty state; and the key `n`. Both for those who may.
+/// A link for the list's head and its empty state, and the key `n`. Only for users with the permission to edit.
 pub fn new_link(label: &'static str, href: String) -> impl Fn() -> Option<AnyView> + Copy + Send + Sync {
     let may_edit = use_may_edit();
     let href = StoredValue::new(href);

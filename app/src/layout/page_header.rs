@@ -1,21 +1,21 @@
-//! The head of a page: its one `h1`, what it is about, what one can do here.
+//! The head of a page: its `h1`, its subject, and its actions.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-/// Also names the browser's tab. The children stand under the title: chips, facts, tabs.
+/// Also sets the browser's tab title. The children are rendered below the title: chips, facts, tabs.
 #[component]
 pub fn PageHeader(
     #[prop(into)] title: Signal<String>,
-    /// One line under the title.
+    /// One line below the title.
     #[prop(optional, into)]
     subtitle: MaybeProp<String>,
-    /// At the right: buttons, the primary one last.
+    /// Buttons on the right, the primary one last.
     #[prop(optional, into)]
     actions: Option<ViewFnOnce>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
-    // The server writes it when the page's signals cannot be read any more.
+    // The server renders the title when the page's signals have been disposed of, so the text is read now.
     #[cfg(feature = "ssr")]
     let text = title.get_untracked();
     #[cfg(not(feature = "ssr"))]

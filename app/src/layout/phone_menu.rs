@@ -1,4 +1,4 @@
-//! On a phone, at the left of the top bar: the projects, and the places that the bottom bar has no room for.
+//! The menu on the left of a phone's top bar: the projects, and the sections that do not fit in the bottom bar.
 
 use leptos::prelude::*;
 

@@ -1,7 +1,7 @@
-//! How a person wants the app to look, kept in cookies so that the server's first paint is already right.
+//! The user's preferences of appearance, kept in cookies so that the server's first render already uses them.
 //!
-//! The browser takes up what the server drew, which stands on the root element, and not the cookies: another tab, or the
-//! page before, may have changed those in between, and hydration must find the page as it was drawn.
+//! The browser reads the rendered values from the root element, not the cookies: another tab may have changed the
+//! cookies since, and hydration must start from the rendered page.
 
 use domain::key::ProjectKey;
 use leptos::prelude::*;
@@ -44,7 +44,7 @@ impl ThemePreference {
     }
 }
 
-/// The choices in force. `App` provides them; handlers change them with `set_theme` and `set_sidebar_collapsed`.
+/// The current preferences. `App` provides them; handlers change them with `set_theme` and `toggle_sidebar`.
 #[derive(Clone, Copy)]
 pub struct Preferences {
     theme: RwSignal<ThemePreference>,
@@ -72,18 +72,18 @@ impl Preferences {
         self.sidebar_collapsed.get()
     }
 
-    /// The project that a person was last in, for pages that belong to none.
+    /// The project that the user last visited, for pages outside any project.
     pub fn last_project(self) -> Option<ProjectKey> {
         self.last_project.get()
     }
 
-    /// Only from event handlers and effects.
+    /// Call it only from event handlers and effects.
     pub(super) fn remember_project(self, project: ProjectKey) {
         remember(PROJECT, project.as_str());
         self.last_project.set(Some(project));
     }
 
-    /// Only from event handlers and effects.
+    /// Call it only from event handlers and effects.
     pub fn set_theme(self, theme: ThemePreference) {
         self.theme.set(theme);
         remember(THEME, theme.as_str());
@@ -93,7 +93,7 @@ impl Preferences {
         }
     }
 
-    /// Only from event handlers and effects.
+    /// Call it only from event handlers and effects.
     pub fn toggle_sidebar(self) {
         let collapsed = !self.sidebar_collapsed.get_untracked();
         self.sidebar_collapsed.set(collapsed);
@@ -101,7 +101,8 @@ impl Preferences {
     }
 }
 
-/// What a page is drawn by: the request's cookies on the server, the root element's attributes in the browser.
+/// The preferences that a page is rendered with: the request's cookies on the server, the root element's attributes in
+/// the browser.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Drawn {
     pub theme: ThemePreference,
@@ -160,11 +161,11 @@ fn html_document() -> Option<web_sys::HtmlDocument> {
     wasm_bindgen::JsCast::dyn_into(document()).ok()
 }
 
-/// A year; not secret, so the script may write it.
+/// Kept for a year. The values are not secret, so the script may write the cookie.
 #[cfg(not(feature = "ssr"))]
 fn remember(name: &str, value: &str) {
     if let Some(document) = html_document() {
-        // A browser that keeps no cookies forgets the choice with the page, no more.
+        // A browser without cookies loses the preference when the page is left.
         let _ = document.set_cookie(&format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax"));
     }
 }

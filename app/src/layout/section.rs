@@ -1,4 +1,4 @@
-//! The parts of a project that the sidebar leads to.
+//! The sections of a project in the sidebar.
 
 use domain::key::ProjectKey;
 use leptos::prelude::*;
@@ -20,7 +20,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// All there are.
+    /// All sections.
     pub const EVERY: [Self; 9] = [
         Self::Inbox,
         Self::Search,
@@ -33,7 +33,7 @@ impl Section {
         Self::Settings,
     ];
 
-    /// In the sidebar's order. Only what exists stands here.
+    /// The sections of the sidebar, in its order.
     pub const ALL: [Self; 7] = [
         Self::Inbox,
         Self::Conversations,
@@ -44,7 +44,7 @@ impl Section {
         Self::Settings,
     ];
 
-    /// What the bottom bar of a phone has no room for, in its menu's order.
+    /// The sections that do not fit in a phone's bottom bar, in the order of its menu.
     pub(super) const IN_PHONE_MENU: [Self; 4] = [Self::Search, Self::Live, Self::Compare, Self::Settings];
 
     pub fn label(self) -> &'static str {
@@ -61,7 +61,7 @@ impl Section {
         }
     }
 
-    /// The segment after the project's key, or of the whole installation.
+    /// The URL segment after the project's key, or of the whole installation.
     pub(super) fn segment(self) -> &'static str {
         match self {
             Self::Inbox => "inbox",
@@ -90,7 +90,7 @@ impl Section {
         }
     }
 
-    /// The letter after `g`.
+    /// The letter of the shortcut, after `g`.
     pub fn letter(self) -> char {
         match self {
             Self::Inbox => 'i',
@@ -113,7 +113,7 @@ impl Section {
         }
     }
 
-    /// The section that a path such as `/p/demo/runs/42` or `/settings/models` lies in.
+    /// The section of a path such as `/p/demo/runs/42` or `/settings/models`.
     pub fn of_path(path: &str) -> Option<Self> {
         let mut parts = path.split('/').skip(1);
         let segment = match parts.next()? {
@@ -124,7 +124,7 @@ impl Section {
     }
 }
 
-/// The project that the sidebar leads into: the address's, or on a page of no project the last one visited.
+/// The project that the sidebar links to: the URL's, or the last visited one on a page outside any project.
 pub(super) fn use_section_project() -> Memo<Option<ProjectKey>> {
     let here = use_project_here();
     let preferences = expect_context::<Preferences>();

@@ -1,4 +1,4 @@
-//! Where one can go: a column at the left, icons alone when collapsed, a bar at the bottom on a phone.
+//! The navigation: a column on the left, icons only when collapsed, a bar at the bottom on a phone.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;

@@ -1,4 +1,4 @@
-//! Light, dark, or as the system has it.
+//! The choice of theme: light, dark, or the system's.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ fn glyph(theme: ThemePreference) -> Glyph {
     }
 }
 
-/// Three radio buttons in a row; the arrows move among them.
+/// Three radio buttons in a row; arrow keys move among them.
 #[component]
 pub fn ThemeToggle() -> impl IntoView {
     let preferences = expect_context::<Preferences>();

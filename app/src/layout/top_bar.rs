@@ -1,4 +1,4 @@
-//! Where one is, what is running, who one is.
+//! The top bar: breadcrumb, live runs, search and account.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
@@ -6,7 +6,8 @@ use leptos_router::hooks::use_location;
 use super::{Section, phone_menu::PhoneMenu, section::use_section_project};
 use crate::live::LiveNotice;
 
-/// The name of the thing a page shows, for the end of the breadcrumb; set by the page, forgotten when it leaves.
+/// The name of the page's subject, for the end of the breadcrumb. The page sets it, and it is cleared when the page is
+/// left.
 #[derive(Clone, Copy)]
 pub(super) struct Crumb(RwSignal<Option<String>>);
 
@@ -16,7 +17,7 @@ impl Crumb {
     }
 }
 
-/// Names what the page shows where the URL has but an id: the title of a conversation.
+/// Sets the name of the page's subject if the URL has only an id, such as the title of a conversation.
 pub fn use_crumb(name: impl Fn() -> Option<String> + 'static) {
     let Some(Crumb(crumb)) = use_context::<Crumb>() else { return };
     Effect::new(move |_| crumb.set(name()));
@@ -25,7 +26,7 @@ pub fn use_crumb(name: impl Fn() -> Option<String> + 'static) {
     });
 }
 
-/// What the last part of the path tells a person, in its page's own words: keys and numbers do, the ids of rows do not.
+/// The last part of the path as a readable text: keys and numbers are readable, row ids are not.
 fn readable_tail(path: &str) -> Option<String> {
     let place = if path.starts_with("/p/") { 4 } else { 2 };
     let tail = path.split('/').nth(place).filter(|tail| !tail.is_empty())?;

@@ -1,21 +1,21 @@
-//! The browser's event stream, as one value: open while it lives, closed when it is dropped.
+//! The browser's event stream as a value: open while the value exists, closed when it is dropped.
 //!
-//! It does not reconnect by itself: an error closes it, and its owner opens another one where it stands.
+//! It does not reconnect by itself: an error closes it, and its owner opens another one at the current cursor.
 
 use domain::id::RunNumber;
 use std::{collections::BTreeSet, rc::Rc};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// What comes over the stream.
+/// What arrives over the stream.
 pub(super) enum Heard {
     Open,
     /// A live frame, as JSON.
     Frame(String),
     Heartbeat,
-    /// The server will not go on: the session or the membership has ended.
+    /// The server ended the stream, because the session or the membership has ended. Do not reconnect.
     Gone,
-    /// `refused`: the server answered, but not with a stream.
+    /// `refused`: the server responded, but not with a stream.
     Lost {
         refused: bool,
     },
@@ -23,14 +23,14 @@ pub(super) enum Heard {
 
 pub(super) struct Connection {
     source: EventSource,
-    /// What it follows, whatever its cursor says by now.
+    /// The subscribed runs, independent of the cursor's progress.
     pub runs: BTreeSet<RunNumber>,
     pub changes: bool,
     _listeners: [Closure<dyn FnMut(Event)>; 5],
 }
 
 impl Connection {
-    /// None when the browser cannot open it at all.
+    /// `None` if the browser cannot open the stream at all.
     pub fn open(
         url: &str,
         runs: BTreeSet<RunNumber>,
@@ -45,7 +45,7 @@ impl Connection {
                     tell(heard);
                 }
             });
-            // It fails only for a listener that is no function.
+            // Fails only if the listener is not a function.
             _ = source.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
             listener
         };

@@ -1,7 +1,7 @@
-//! One run as this tab follows it: its state, folded with the domain's own code, and the text of its open attempts.
+//! A run as this tab follows it: its state, folded with the domain's code, and the texts of its open attempts.
 //!
-//! Always true: state changes by `RunState::apply` alone. A feed may exist before anything on the page shows it; what
-//! comes meanwhile is in its state when the page does.
+//! Invariant: only `RunState::apply` changes the state. A feed may exist before the page shows it; events that arrive
+//! meanwhile are in its state.
 
 use super::text::{Appended, LiveText};
 use domain::{
@@ -28,7 +28,7 @@ impl Feed {
         Self { state: ArcRwSignal::new(state), texts: Arc::default(), grown: ArcTrigger::new() }
     }
 
-    /// Takes the state a page was drawn with, unless this feed knows more already.
+    /// Takes over the state that a page was rendered with, unless this feed's state is newer.
     pub fn meet(&self, state: RunState) {
         if self.state.read_untracked().seq < state.seq {
             self.state.set(state);
@@ -39,7 +39,7 @@ impl Feed {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).entry(step).or_default().clone()
     }
 
-    /// Applies what came for this run, in order. False when something in between is missing.
+    /// Applies events and deltas of this run, in order. Returns false if something in between is missing.
     pub fn take(&self, events: &[Event], deltas: &[Delta]) -> bool {
         let mut whole = true;
         if events.iter().any(|event| event.seq > self.state.read_untracked().seq) {
@@ -68,7 +68,7 @@ impl Feed {
         whole
     }
 
-    /// Bytes of the attempts that stream now.
+    /// Bytes of the currently streaming texts.
     fn streaming(&self) -> u64 {
         self.grown.track();
         let state = self.state.read();
@@ -86,28 +86,28 @@ impl Feed {
 pub struct LiveRun {
     pub number: RunNumber,
     pub state: RwSignal<RunState>,
-    /// Milliseconds from the acknowledgement, ticking while the run is live.
+    /// Milliseconds since the acknowledgement; ticks while the run is live.
     pub elapsed: Signal<u64>,
-    /// It is shown as it was, by one who travels in time.
+    /// Whether the run is shown at a past event (time travel).
     pub past: bool,
     clock: Signal<Option<Timestamp>>,
     feed: StoredValue<Feed>,
 }
 
 impl LiveRun {
-    /// A run as it was at some moment; its state is set by who travels.
+    /// A run at a past event; the time travel view sets its state.
     pub fn past(number: RunNumber, state: RunState) -> Self {
         let run = Self::new(number, Feed::new(state), Timestamp(0), Signal::stored(None));
         Self { past: true, ..run }
     }
 
-    /// The time that durations under way are counted to; none before the page's clock ticks.
+    /// The time to which running durations are counted; `None` before the page's clock ticks.
     pub fn now(self) -> Option<Timestamp> {
         if self.past { Some(self.state.read().last_at) } else { self.clock.get() }
     }
 
-    /// `clock` is the server's time by this tab's clock, none until the first tick; `drawn_at` stands in for it, so that
-    /// server and browser draw the same first.
+    /// `clock` is the server's time by this tab's clock, `None` until the first tick. Until then `drawn_at` is used,
+    /// so that the server and the browser render the same.
     pub(super) fn new(
         number: RunNumber,
         feed: Feed,
@@ -126,24 +126,24 @@ impl LiveRun {
         Self { number, state, elapsed, past: false, clock, feed: StoredValue::new(feed) }
     }
 
-    /// The text of the step's newest attempt that streams or streamed before this tab's eyes.
+    /// The text of the step's newest attempt that streams, or has streamed to this tab.
     pub fn text(self, step: StepRunId) -> RwSignal<LiveText> {
         RwSignal::from(self.feed.with_value(|feed| feed.text(step)))
     }
 
-    /// Bytes written so far: outputs, files, and the texts that stream.
+    /// Bytes generated so far: outputs, files, and streaming texts.
     pub fn bytes_generated(self) -> u64 {
         self.state.read().bytes_generated + self.feed.with_value(Feed::streaming)
     }
 
-    /// One step run's state, without its items' runs; changes only when that step run does.
+    /// The state of one step run, without its items' runs. It changes only if that step run does.
     pub fn step(self, step: StepRunId) -> Memo<StepState> {
         Memo::new(move |_| {
             self.state.with(|state| state.step_run(step).map(StepState::alone).unwrap_or_default())
         })
     }
 
-    /// How far the items of a step are; none before its list is known.
+    /// Progress of a step's items; `None` before its list is known.
     pub fn items(self, step: StepRunId) -> Memo<Option<ItemCounts>> {
         Memo::new(move |_| {
             let state = self.state.read();
@@ -152,7 +152,7 @@ impl LiveRun {
         })
     }
 
-    /// Whether it is still under way.
+    /// Whether the run has not ended.
     pub fn is_live(self) -> Memo<bool> {
         Memo::new(move |_| self.state.with(|state| !state.phase.is_end()))
     }

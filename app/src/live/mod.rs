@@ -1,9 +1,9 @@
-//! The tab's one live connection.
+//! The tab's single live connection.
 //!
-//! Pages say what they show: runs ([`Live::follow`]) and lists ([`Live::watch`]). The tab keeps one event stream for all
-//! of it, closed while the tab is hidden. The stream's cursor is never stored: it is made of the states at hand whenever
-//! a stream is opened, so a lost connection, a gap or a new run have the same cure: open another one from here.
-//! On the server nothing is followed; what pages draw there is what they were given.
+//! Pages register what they show: runs ([`Live::follow`]) and lists ([`Live::watch`]). The tab keeps one event stream
+//! for all of it, closed while the tab is hidden. The stream's cursor is never stored: it is computed from the current
+//! states whenever a stream is opened. A lost connection, a gap and a newly followed run are therefore handled the
+//! same way: by opening another stream. On the server nothing is followed; pages render the data they were given.
 
 mod connection;
 mod feed;
@@ -33,35 +33,36 @@ use leptos::{ev, prelude::*};
 use std::{rc::Rc, time::Duration};
 use tab::{PresenceWatcher, Tab};
 
-/// How the connection stands, for notices.
+/// The status of the connection, for notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// All is well, or there is nothing to follow.
+    /// Connected, or nothing to follow.
     Fine,
-    /// Nothing has been heard for too long; it tries on.
+    /// Nothing was received for too long; the tab keeps reconnecting.
     Reconnecting,
     /// The browser has no network.
     Offline,
-    /// The server refuses: signed out, or no longer a member.
+    /// The server refuses access: signed out, or no longer a member.
     Gone,
 }
 
-/// How long a silence may last; the server says something every ten seconds.
+/// Maximum silence; the server sends a heartbeat every ten seconds.
 const SILENCE_MS: f64 = 25_000.0;
 
-/// Follows of one page come in one by one; a stream is opened for all of them.
+/// A page's follows arrive one by one; after this delay, a single stream is opened for all of them.
 const SETTLE: Duration = Duration::from_millis(30);
 
 #[derive(Clone, Copy)]
 pub struct Live {
     link: RwSignal<Link>,
-    /// The server's time by this tab's clock; none until the first tick, so that the first drawing equals the server's.
+    /// The server's time by this tab's clock; `None` until the first tick, so that the browser's first render equals
+    /// the server's.
     clock: Signal<Option<Timestamp>>,
-    /// None on the server.
+    /// `None` on the server.
     tab: Option<StoredValue<Tab, LocalStorage>>,
 }
 
-/// Makes the connection of this tab, for all pages below. The page's clock must be there.
+/// Creates the tab's connection for all pages below. The page's clock must already be provided.
 pub fn provide_live() {
     let tab = (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(Tab::default()));
     let clock = use_clock();
@@ -91,7 +92,7 @@ pub fn provide_live() {
     });
 }
 
-/// The tab's connection. A page outside of any has one that follows nothing.
+/// The tab's connection. Outside of `provide_live`, one that follows nothing.
 pub fn use_live() -> Live {
     use_context().unwrap_or_else(|| Live {
         link: RwSignal::new(Link::Fine),
@@ -105,13 +106,13 @@ impl Live {
         self.link.into()
     }
 
-    /// The server's time, for what counts seconds; none before the first tick and on the server.
+    /// The server's time, for running durations; `None` before the first tick and on the server.
     pub fn clock(self) -> Signal<Option<Timestamp>> {
         self.clock
     }
 
-    /// Shows a run, and follows it while it is live and the calling component is there. `drawn_at` is the server's time
-    /// at which `detail` was read.
+    /// Shows a run, and follows it while it is live and the calling component is mounted. `drawn_at` is the server's
+    /// time at which `detail` was read.
     pub fn follow(self, project: &ProjectKey, detail: RunDetail, drawn_at: Timestamp) -> LiveRun {
         let number = detail.summary.number;
         let feed = match self.tab {
@@ -132,7 +133,7 @@ impl Live {
         LiveRun::new(number, feed, drawn_at, self.clock)
     }
 
-    /// Follows a run that was just launched here, before any page shows it: what comes early is kept.
+    /// Follows a run that was just launched here, before any page shows it, so that early events are not lost.
     pub fn expect(self, project: &ProjectKey, run: RunNumber) {
         if let Some(tab) = self.tab {
             tab.update_value(|tab| tab.expect(project, run));
@@ -140,12 +141,12 @@ impl Live {
         }
     }
 
-    /// Calls `heard` with every change of the project after `drawn_at`, while the calling component is there.
+    /// Calls `heard` for every change of the project after `drawn_at`, while the calling component is mounted.
     pub fn watch(self, project: &ProjectKey, drawn_at: u64, heard: impl Fn(&Change) + 'static) {
         self.watch_all(project, drawn_at, Rc::new(heard), None);
     }
 
-    /// As [`Self::watch`], and calls `present` whenever who has a template open for editing changes.
+    /// As [`Self::watch`], and calls `present` whenever the people editing a template change.
     pub fn watch_presence(
         self,
         project: &ProjectKey,
@@ -182,7 +183,7 @@ impl Live {
         self.settle();
     }
 
-    /// Soon makes the stream fit what is to be followed.
+    /// Schedules an update of the stream to what must be followed.
     fn settle(self) {
         let Some(tab) = self.tab else { return };
         if tab.try_update_value(|tab| std::mem::replace(&mut tab.settling, true)) == Some(false) {
@@ -196,7 +197,7 @@ impl Live {
             tab.settling = false;
             let wanted = tab.wanted();
             if wanted.is_nothing() && self.link.get_untracked() == Link::Reconnecting {
-                // Nobody will say that all is well again.
+                // Without a stream, nothing else would reset the status.
                 self.link.set(Link::Fine);
             }
             if wanted.is_nothing() || document().hidden() || self.link.get_untracked() == Link::Gone {
@@ -210,7 +211,7 @@ impl Live {
         }
     }
 
-    /// Drops the stream, if there is one, and opens another where the pages stand, after `delay`.
+    /// Drops the stream, if any, and opens another at the current cursors after `delay`.
     fn reopen(self, delay: Duration) {
         let Some(tab) = self.tab else { return };
         if tab.try_update_value(|tab| {
@@ -244,14 +245,14 @@ impl Live {
             Heard::Open | Heard::Heartbeat => self.well(),
             Heard::Frame(json) => {
                 self.well();
-                // A frame this version does not know (the server is newer) is not for this page.
+                // A frame of an unknown kind comes from a newer server and is ignored.
                 let Ok(frame) = parse(&json) else { return };
                 let ask = tab.try_update_value(|tab| tab.queue(frame));
                 if ask == Some(true) {
                     request_animation_frame(move || self.flush());
                 }
             }
-            // The stream is closed outside of its own callback.
+            // Closes the stream outside of its own callback.
             Heard::Gone => {
                 self.link.set(Link::Gone);
                 self.settle();
@@ -295,7 +296,7 @@ impl Live {
         self.reopen(Duration::ZERO);
     }
 
-    /// A refused stream has no body to read; a plain question has an answer.
+    /// Requests `pulse` to learn why the stream was refused: an EventSource does not expose the response.
     fn ask_why(self) {
         let Some(project) = self.tab.and_then(|tab| tab.with_value(|tab| tab.project.clone())) else {
             return;
@@ -310,11 +311,11 @@ impl Live {
         });
     }
 
-    /// Gives the pages what has come since the last frame of the screen.
+    /// Delivers the frames that arrived since the last animation frame to the pages.
     fn flush(self) {
         let Some(tab) = self.tab else { return };
         let Some(batch) = tab.try_update_value(Tab::take_queue) else { return };
-        // Outside of the tab's own lock: pages that hear of a change may follow something new.
+        // Outside of the tab's lock: a page's handler of a change may follow another run.
         let mut whole = true;
         for (feed, events, deltas) in &batch.runs {
             whole &= feed.take(events, deltas);
@@ -347,7 +348,7 @@ impl Live {
         self.settle_now();
     }
 
-    /// A stream that says nothing for too long is dead, whatever the browser thinks of it.
+    /// A stream without heartbeat for too long counts as dead, even if the browser reports it as open.
     fn mind_silence(self) {
         if self.tab.and_then(|tab| tab.try_with_value(|tab| tab.is_silent(SILENCE_MS))) == Some(true) {
             if self.link.get_untracked() != Link::Offline {
@@ -358,13 +359,13 @@ impl Live {
     }
 }
 
-/// Half a second, doubling up to 15 s, and up to a half more so that tabs do not come back all at once.
+/// Half a second, doubling up to 15 s, plus up to half of that, so that tabs do not reconnect at the same time.
 fn backoff(failures: u32) -> Duration {
     let base = 500u32.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(15_000);
     Duration::from_millis(u64::from(base) + (js_sys::Math::random() * f64::from(base) / 2.0) as u64)
 }
 
-/// Whether asking again is of no use before somebody signs in.
+/// Whether a retry is pointless until the user signs in.
 fn shuts_out(fault: &Fault) -> bool {
     matches!(fault, Fault::Unauthenticated { .. } | Fault::Forbidden { .. } | Fault::NotFound { .. })
 }

@@ -1,4 +1,4 @@
-//! Says when the page may be behind, in the top bar of every page, where it hides nothing. Nothing is said while all is well.
+//! A notice in the top bar of every page while the page may be outdated; nothing is shown while the connection works.
 
 use super::{Link, use_live};
 use leptos::prelude::*;

@@ -1,11 +1,11 @@
-//! Reading again after changes: soon, and once for many of them.
+//! Debounced reloading after changes.
 
 use leptos::prelude::*;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(300);
 
-/// Runs what it was made with a moment after it is asked, however often it is asked meanwhile.
+/// Runs its callback shortly after it is requested, once for any number of requests meanwhile.
 #[derive(Clone, Copy)]
 pub struct Refresh {
     asked: StoredValue<bool>,
@@ -21,7 +21,7 @@ impl Refresh {
         if self.asked.try_update_value(|asked| std::mem::replace(asked, true)) == Some(false) {
             set_timeout(
                 move || {
-                    // Gone with its page, if that was left meanwhile.
+                    // `None` if the page was left meanwhile.
                     if self.asked.try_set_value(false).is_none() {
                         self.run.run(());
                     }

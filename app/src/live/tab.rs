@@ -1,4 +1,4 @@
-//! What the tab follows and what has come for it: plain data behind [`super::Live`].
+//! What the tab follows, and the frames received for it: plain data behind [`super::Live`].
 
 use super::{
     connection::{Connection, Heard},
@@ -17,7 +17,7 @@ use std::{
     rc::Rc,
 };
 
-/// Changes kept for a page that was drawn a moment before they came.
+/// Number of changes kept for a page that was rendered just before they arrived.
 const RECENT: usize = 100;
 
 type Watcher = Rc<dyn Fn(&Change)>;
@@ -29,18 +29,18 @@ pub(super) struct Tab {
     feeds: BTreeMap<RunNumber, Followed>,
     watchers: Vec<(u64, Watcher)>,
     next_watcher: u64,
-    /// By the number of the watch that they came with.
+    /// Presence watchers by the number of the watch that they belong to.
     presence: Vec<(u64, PresenceWatcher)>,
-    /// The newest change known, while somebody watches.
+    /// The newest known change, while a page watches.
     changes: Option<u64>,
     recent: VecDeque<Change>,
     queue: Vec<LiveFrame>,
     pub connection: Option<Connection>,
     pub settling: bool,
     pub reopening: bool,
-    /// Streams lost in a row.
+    /// Number of consecutive lost streams.
     pub failures: u32,
-    /// Gaps found in a row.
+    /// Number of consecutive gaps.
     pub gaps: u32,
     /// By this machine's clock.
     pub last_heard: f64,
@@ -50,13 +50,13 @@ pub(super) struct Tab {
 
 struct Followed {
     feed: Feed,
-    /// How many components show it.
+    /// Number of components that show the run.
     shown: u32,
-    /// Launched here, and not shown yet.
+    /// The run was launched here and is not shown yet.
     expected: bool,
 }
 
-/// What a stream must carry now.
+/// The required content of a stream.
 pub(super) struct Wanted {
     runs: BTreeSet<RunNumber>,
     changes: bool,
@@ -72,7 +72,7 @@ impl Wanted {
     }
 }
 
-/// What came between two frames of the screen.
+/// The frames received between two animation frames.
 pub(super) struct Batch {
     pub runs: Vec<(Feed, Vec<Event>, Vec<Delta>)>,
     pub changes: Vec<Change>,
@@ -82,7 +82,7 @@ pub(super) struct Batch {
 }
 
 impl Tab {
-    /// Another project is another stream: nothing of the old one is kept.
+    /// Switches to another project, which drops everything of the old one.
     fn turn_to(&mut self, project: &ProjectKey) {
         if self.project.as_ref() != Some(project) {
             self.project = Some(project.clone());
@@ -126,7 +126,7 @@ impl Tab {
         }
     }
 
-    /// The watch's number, and the changes that came after the page was drawn and before it watched.
+    /// Returns the watch's number, and the changes that arrived between the page's render and this call.
     pub fn watch(&mut self, project: &ProjectKey, drawn_at: u64, heard: Watcher) -> (u64, Vec<Change>) {
         self.turn_to(project);
         if self.watchers.is_empty() {
@@ -139,7 +139,7 @@ impl Tab {
         (self.next_watcher, missed)
     }
 
-    /// Along with a watch, who is where.
+    /// Adds a presence watcher to a watch.
     pub fn attend(&mut self, watch: u64, heard: PresenceWatcher) {
         self.presence.push((watch, heard));
     }
@@ -170,14 +170,14 @@ impl Tab {
         if let Some(seq) = self.changes.filter(|_| wanted.changes) {
             _ = write!(url, "p:{seq}");
         }
-        // What waits for the next frame of the screen comes again on the new stream.
+        // The new stream sends again what is still queued.
         self.queue.clear();
         self.last_heard = js_sys::Date::now();
         self.connection = None;
         self.connection = Connection::open(url.trim_end_matches(','), wanted.runs, wanted.changes, tell);
     }
 
-    /// True when this frame is the first to wait.
+    /// Returns true if the queue was empty before.
     pub fn queue(&mut self, frame: LiveFrame) -> bool {
         self.queue.push(frame);
         self.queue.len() == 1
@@ -194,7 +194,7 @@ impl Tab {
                 LiveFrame::Present { template, people } => present.push((template, people)),
             }
         }
-        // From where everything is to be read anew the server counts on, whatever was known before.
+        // After `Everything`, the server's numbering may restart, so older numbers are accepted.
         changes.retain(|change| {
             let is_new =
                 change.subject == Subject::Everything || self.changes.is_none_or(|known| change.seq > known);
@@ -219,13 +219,14 @@ impl Tab {
         }
     }
 
-    /// A page was read at this time of the server. The nearest of all answers counts: the others travelled longer.
+    /// Learns the server's time from a page that was read at that time. The largest difference counts: it belongs to
+    /// the fastest response.
     pub fn learn_time(&mut self, server: Timestamp) {
         let ahead = server.0 as f64 - js_sys::Date::now();
         self.ahead = Some(self.ahead.map_or(ahead, |known| known.max(ahead)));
     }
 
-    /// The server's time when this machine's clock says `here`.
+    /// The server's time when this machine's clock shows `here`.
     pub fn server_time(&self, here: Timestamp) -> Timestamp {
         Timestamp(here.0 + self.ahead.unwrap_or(0.0) as i64)
     }
@@ -252,7 +253,7 @@ mod tests {
         for (frames, heard, known) in [
             (vec![change(5, &task), change(6, &task)], vec![6], 6),
             (vec![change(900, &everything), change(901, &task)], vec![900, 901], 901),
-            // The database was put back.
+            // The database was restored from a backup.
             (vec![change(40, &everything), change(41, &task)], vec![40, 41], 41),
         ] {
             frames.into_iter().for_each(|frame| _ = tab.queue(frame));

@@ -1,6 +1,6 @@
-//! The text of an attempt while it streams: put together from deltas that may repeat, overlap or leave a gap.
+//! The text of an attempt while it streams, assembled from deltas that may repeat, overlap or leave a gap.
 //!
-//! Always true: what is shown is a beginning of the attempt's text, each character once.
+//! Invariant: the text is a prefix of the attempt's text, without repetition.
 
 use domain::event::Delta;
 
@@ -11,13 +11,13 @@ pub struct LiveText {
     pub text: String,
 }
 
-/// What a delta did to the text.
+/// The effect of a delta on the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
     Added,
-    /// Nothing new: the text was here already, or belongs to an attempt that is over.
+    /// Nothing new: the text was already present, or belongs to an earlier attempt.
     Repeat,
-    /// Something between the text and the delta is missing; the text is unchanged.
+    /// Text between the current end and the delta is missing; the text is unchanged.
     Gap,
 }
 

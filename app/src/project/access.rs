@@ -1,17 +1,17 @@
-//! What the one who looks may do in the page's project. The server refuses by itself; this is so that no page offers what
+//! The signed-in user's permission in the page's project. The server enforces it; pages use it to hide actions that
 //! would be refused.
 
 use crate::ui::Notice;
 use leptos::prelude::*;
 
-/// Whether they may write in the project of the page that a request asks for. The server puts it beside the request: a page
-/// that had to wait for it would be drawn differently on both sides.
+/// Whether the user may edit the project of the requested page. The server adds it to the request: if a page had to
+/// wait for it, server and browser would render differently.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Copy, Debug)]
 pub struct MayEdit(pub bool);
 
-/// Whether they may write in it: an editor or an admin of it. Where it cannot be known, and on a page of no project, nothing
-/// is held back.
+/// Whether the user is an editor or an admin of the project. True if the permission is unknown, and on pages outside
+/// any project.
 #[cfg(feature = "ssr")]
 pub fn use_may_edit() -> bool {
     let parts = use_context::<axum::http::request::Parts>();
@@ -37,7 +37,7 @@ pub fn use_may_edit() -> bool {
     })
 }
 
-/// Waits for what [`use_may_edit`] asks, where the server has not drawn the page: right after the sign-in.
+/// Waits for the data of [`use_may_edit`] if the server has not rendered the page: right after the sign-in.
 #[cfg(not(feature = "ssr"))]
 pub fn permission_known() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     let list = use_context::<super::Projects>().map(|projects| projects.list);
@@ -46,7 +46,7 @@ pub fn permission_known() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> 
         (Some(Ok(list)), Some(here)) => list.iter().any(|project| project.key == *here),
         (list, _) => list.is_some(),
     };
-    // One that is being read anew is known all the same: nobody waits, least of all a page that comes to life.
+    // A list that is being reloaded is still known: no page waits for it, and hydration must not.
     let unknown = list.filter(|list| !list.with_untracked(is_known)).map(|list| list.ready());
     Box::pin(leptos::reactive::computed::ScopedFuture::new_untracked(async move {
         if let Some(unknown) = unknown {
@@ -55,7 +55,7 @@ pub fn permission_known() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> 
     }))
 }
 
-/// Stands where the way to write would be: "an editor can …".
+/// Shown in place of the editing actions: "an editor can …".
 #[component]
 pub fn ReadOnly(can: &'static str) -> impl IntoView {
     view! { <Notice>"You may read in this project; an editor can " {can} "."</Notice> }.into_any()

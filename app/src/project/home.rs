@@ -1,4 +1,5 @@
-//! `/` and `/p/demo`: on to that project, the last one or the first; without any, how to get one.
+//! `/` and `/p/demo`: redirects to that project, the last one or the first one; without any project, explains how to
+//! get one.
 
 use super::{
     server::{CreateProject, home_project},

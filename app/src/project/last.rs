@@ -1,4 +1,4 @@
-//! The project last looked at. The frame remembers it in a cookie, so that the server can already lead there.
+//! The last visited project. The frame stores it in a cookie, so that the server can redirect to it.
 
 use domain::key::ProjectKey;
 

@@ -1,4 +1,4 @@
-//! The project that a page belongs to, read from its address; how to get to another.
+//! The project of a page, read from its URL, and switching to another one.
 
 mod access;
 mod home;
@@ -20,8 +20,8 @@ use domain::key::ProjectKey;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-/// The project in the address (`/p/demo/…`). An address without one gives a key that no project has, which the
-/// server answers with "there is no project". On the way to such an address a page keeps the project that it shows.
+/// The project in the URL (`/p/demo/…`). A URL without one gives a key that no project has, so that the server
+/// responds with "there is no project". During navigation to such a URL, a page keeps its current project.
 pub fn use_project() -> Memo<ProjectKey> {
     let here = use_project_here();
     Memo::new(move |shown: Option<&ProjectKey>| {
@@ -29,13 +29,13 @@ pub fn use_project() -> Memo<ProjectKey> {
     })
 }
 
-/// As [`use_project`], for parts that also stand on pages of no project.
+/// As [`use_project`], for components that pages outside any project also use.
 pub fn use_project_here() -> Memo<Option<ProjectKey>> {
     let pathname = use_location().pathname;
     Memo::new(move |_| project_of(&pathname.read()))
 }
 
-/// The project that an address names.
+/// The project in a path.
 pub fn project_of(pathname: &str) -> Option<ProjectKey> {
     let mut parts = pathname.trim_start_matches('/').split('/');
     (parts.next() == Some("p")).then(|| parts.next()).flatten().and_then(|key| ProjectKey::parse(key).ok())

@@ -1,4 +1,4 @@
-//! What the project's parts ask of the server.
+//! Server functions of projects.
 
 use crate::fault::Result;
 #[cfg(feature = "ssr")]
@@ -6,7 +6,7 @@ use crate::{fault::Fault, session::caller};
 use domain::{key::ProjectKey, view::Project};
 use leptos::prelude::*;
 
-/// The projects of the one who asks.
+/// The projects of the requesting user.
 #[server]
 pub async fn list_projects() -> Result<Vec<Project>> {
     let (engine, user) = caller().await?;
@@ -26,7 +26,7 @@ pub async fn create_project(key: String, name: String) -> Result<Project> {
     Ok(project)
 }
 
-/// Where `/` leads: the project last looked at if it is still there, else the first one.
+/// The target of `/`: the last visited project if it still exists, else the first one.
 #[server]
 pub async fn home_project() -> Result<Option<ProjectKey>> {
     let (engine, user) = caller().await?;

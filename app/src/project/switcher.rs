@@ -1,4 +1,4 @@
-//! The project's name at the head of the sidebar, and the way to another.
+//! The project's name at the top of the sidebar, with the menu of projects.
 
 use super::{server::list_projects, use_project_here};
 use crate::{
@@ -13,7 +13,8 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// What the menus of projects show, and what the one who looks may do in each. The frame provides it, once for all.
+/// The projects of the signed-in user with their permissions, and the user. The frame provides it once for all
+/// components.
 #[derive(Clone, Copy)]
 pub struct Projects {
     pub(super) list: Loaded<Result<Vec<Project>>>,
@@ -23,7 +24,7 @@ pub struct Projects {
 impl Projects {
     pub fn provide() {
         let here = use_project_here();
-        // Asked for again in another project, which may have been made just now.
+        // Reloaded in another project, because it may have just been created.
         let visited = Memo::new(move |before: Option<&Option<ProjectKey>>| {
             here.get().or_else(|| before.cloned().flatten())
         });
@@ -67,7 +68,7 @@ pub fn ProjectSwitcher() -> impl IntoView {
     }
 }
 
-/// The entries of a menu: every project, and a new one for whom may make it.
+/// The entries of a menu: every project, and "New project" for users who may create one.
 #[component]
 pub fn ProjectItems() -> impl IntoView {
     let here = use_project_here();

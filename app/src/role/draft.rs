@@ -1,4 +1,4 @@
-//! A role between its form and the engine.
+//! Conversion of a role between its form and the engine.
 
 use super::server::RoleForm;
 use domain::{
@@ -20,7 +20,7 @@ impl RoleForm {
         }
     }
 
-    /// The form as it stands in the browser.
+    /// Reads the form's current values in the browser.
     pub fn in_page(form: &web_sys::HtmlFormElement) -> Self {
         let data = web_sys::FormData::new_with_form(form).ok();
         let text = |name: &str| {
@@ -38,7 +38,7 @@ impl RoleForm {
         }
     }
 
-    /// What the engine takes, or what is wrong with which field. An empty key is made of the name.
+    /// The draft for the engine, or the problems of the fields. An empty key is derived from the name.
     pub fn draft(&self) -> Result<RoleDraft, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut refuse = |path: &str, message: String| problems.push(Problem::new(path, message));

@@ -1,4 +1,4 @@
-//! Making and changing a role: the form at the left, trying it at the right.
+//! Creating and editing a role: the form on the left, trying the role on the right.
 
 use super::{
     model::ModelField,
@@ -36,10 +36,10 @@ pub fn NewRolePage() -> impl IntoView {
         base_prompt: "You are ".to_owned(),
         ..RoleForm::default()
     });
-    let offered = load(|| (), |()| offered_models());
+    let offered = offered_to_editors();
     view! {
         <PageHeader title="New role"/>
-        {if use_may_edit() {
+        {if let Some(offered) = offered {
             let on_saved = Callback::new(|_| {});
             view! { <RoleEditor project offered form version=None on_saved/> }.into_any()
         } else {
@@ -55,7 +55,7 @@ pub fn EditRolePage() -> impl IntoView {
     let params = use_params_map();
     let key = Memo::new(move |_| RoleKey::from_title(&params.read().get("key").unwrap_or_default()));
     let role = load(move || (project.get(), key.get()), |(project, key)| load_role(project, key));
-    let offered = load(|| (), |()| offered_models());
+    let offered = offered_to_editors();
     view! {
             <Transition fallback=|| view! { <Skeleton shape=SkeletonShape::Card/> }>
                 {draw(role, move |answer| match answer {
@@ -67,31 +67,36 @@ pub fn EditRolePage() -> impl IntoView {
     .into_any()
 }
 
+/// The models that an editor may choose from. `None` for viewers, who must not make the server ask the providers.
+fn offered_to_editors() -> Option<Loaded<fault::Result<Offered>>> {
+    use_may_edit().then(|| load(|| (), |()| offered_models()))
+}
+
+/// `offered` is `None` for viewers.
 #[component]
 fn SavedRole(
     project: Memo<ProjectKey>,
-    offered: Loaded<fault::Result<Offered>>,
+    offered: Option<Loaded<fault::Result<Offered>>>,
     role: Role,
 ) -> impl IntoView {
-    let may_edit = use_may_edit();
     let form = RoleForm::of(&role);
     let version = Some(role.version);
     let key = role.key.clone();
-    // What is saved here is told in place: the fields stay, and the focus and a trial's answer with them.
+    // A save is reported in place: the fields, their focus and a trial's answer stay.
     let saved = RwSignal::new(role);
     let name = Signal::derive(move || saved.with(|role| role.name.clone()));
     use_crumb(move || Some(name.get()));
     let delete = key.clone();
-    let actions = move || may_edit.then(|| view! { <Delete project key=delete name/> });
+    let may_delete = offered.is_some();
+    let actions = move || may_delete.then(|| view! { <Delete project key=delete name/> });
     let toasts = use_toasts();
     let on_saved = Callback::new(move |role: Role| {
         toasts.success(format!("Saved as version {}", role.version));
         saved.set(role);
     });
-    let body = if may_edit {
-        view! { <RoleEditor project offered form version on_saved/> }.into_any()
-    } else {
-        view! { <RoleAsItIs form/> }.into_any()
+    let body = match offered {
+        Some(offered) => view! { <RoleEditor project offered form version on_saved/> }.into_any(),
+        None => view! { <RoleAsItIs form/> }.into_any(),
     };
     view! {
         <PageHeader title=name actions>
@@ -103,7 +108,7 @@ fn SavedRole(
     }
 }
 
-/// For those who may only read.
+/// The role without controls, for viewers.
 #[component]
 fn RoleAsItIs(form: RoleForm) -> impl IntoView {
     let RoleForm { base_prompt, model, temperature, max_tokens, tools, .. } = form;
@@ -123,7 +128,7 @@ fn RoleAsItIs(form: RoleForm) -> impl IntoView {
     }
 }
 
-/// `version` none: a new role.
+/// `version` is `None` for a new role.
 #[component]
 fn RoleEditor(
     project: Memo<ProjectKey>,

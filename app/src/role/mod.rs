@@ -1,4 +1,4 @@
-//! Roles: the list, the editor, and trying one in place.
+//! Roles: the list, the editor, and trying a role from the editor.
 
 mod draft;
 mod edit;

@@ -1,4 +1,4 @@
-//! Choosing a model out of what the providers really offer, or naming one they don't.
+//! Choosing one of the models that the providers offer, or entering another one.
 
 use super::server::Offered;
 use crate::{
@@ -11,11 +11,11 @@ use domain::key::ModelName;
 use leptos::prelude::*;
 use std::collections::BTreeMap;
 
-/// Not a model's name: it shows the field for one.
+/// The option that shows the field for another model; not a model's name.
 const OTHER: &str = "other…";
 const ID: &str = "field-model";
 
-/// The control named `role[model]`. Until the providers have answered it is a plain text field.
+/// The control named `role[model]`. Until the providers have responded, it is a plain text field.
 #[component]
 pub fn ModelField(
     offered: Loaded<fault::Result<Offered>>,

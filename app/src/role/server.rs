@@ -1,4 +1,4 @@
-//! What the role pages ask of the server. Trying a role streams, and so goes past server functions.
+//! Server functions of the role pages. Trying a role streams, so it does not use a server function.
 
 use crate::fault::Result;
 #[cfg(feature = "ssr")]
@@ -11,13 +11,13 @@ use domain::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What the providers offer just now.
+/// The models that the providers currently offer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Offered {
     pub models: Vec<ModelName>,
-    /// Providers that did not answer, and why.
+    /// Providers that did not respond, and why.
     pub failed: Vec<(ProviderKey, String)>,
-    /// Who asked: drafts are theirs alone.
+    /// The requesting user: drafts are kept per user.
     pub me: Option<UserId>,
 }
 
@@ -44,7 +44,7 @@ pub async fn offered_models() -> Result<Offered> {
     Ok(Offered { models, failed, me: Some(user.id) })
 }
 
-/// The fields of a role as a form gives them.
+/// The fields of a role's form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoleForm {
@@ -58,7 +58,7 @@ pub struct RoleForm {
     pub tools: String,
 }
 
-/// Makes a role (`based_on` none), or its next version, and goes on to the role's page.
+/// Creates a role (`based_on` is `None`) or its next version, and redirects to the role's page.
 #[server]
 pub async fn save_role(
     project: ProjectKey,
@@ -78,7 +78,7 @@ pub async fn save_role(
     Ok(saved)
 }
 
-/// Goes on to the list.
+/// Redirects to the list.
 #[server]
 pub async fn delete_role(project: ProjectKey, key: RoleKey) -> Result<()> {
     let (engine, user) = caller().await?;

@@ -1,4 +1,4 @@
-//! What to do when somebody else saved the role in between. Nothing that was typed is lost.
+//! Resolving a conflict after another user saved the role in between. No typed text is lost.
 
 use super::server::{RoleForm, load_role};
 use crate::{

@@ -1,6 +1,6 @@
-//! The frames of a server-sent stream, put together from the pieces that arrive.
+//! Parses the frames of a server-sent event stream from the received pieces.
 
-/// Collects bytes; gives the data of each frame that is complete.
+/// Collects bytes, and returns the data of each complete frame.
 #[derive(Default)]
 pub struct Frames {
     rest: Vec<u8>,

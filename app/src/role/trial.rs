@@ -1,4 +1,4 @@
-//! Trying a role: one message to a role as drafted, answered as it is written. Nothing of it is recorded.
+//! Trying a role: one message to the drafted role, with a streamed answer. Nothing is stored.
 
 use super::stream::Frames;
 use crate::{form::sentence, load::parse};
@@ -9,20 +9,21 @@ use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-/// What has come so far.
+/// The answer received so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     pub text: String,
     pub usage: Option<Usage>,
     pub error: Option<String>,
+    pub warning: Option<String>,
 }
 
-/// One trial at a time: starting another stops the one before.
+/// Runs one trial at a time: starting another cancels the previous one.
 #[derive(Clone, Copy)]
 pub struct Trial {
     pub answer: RwSignal<Answer>,
     pub running: RwSignal<bool>,
-    /// None on the server, where a value that must stay on its thread would be dropped on another.
+    /// `None` on the server, where a thread-local value would be dropped on another thread.
     abort: Option<StoredValue<Option<web_sys::AbortController>, LocalStorage>>,
 }
 
@@ -30,24 +31,25 @@ pub struct Trial {
 #[serde(rename_all = "camelCase")]
 enum Frame {
     Text(String),
+    Warning(String),
     Usage(Usage),
     Error(Value),
 }
 
 impl Trial {
-    /// One that has not begun; it ends with the calling component.
+    /// A trial that has not started; it is cancelled with the calling component.
     pub fn idle() -> Self {
         let trial = Self {
             answer: RwSignal::new(Answer::default()),
             running: RwSignal::new(false),
             abort: (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(None)),
         };
-        // Whoever draws the answer is going away as well: the signals must not call them up again.
+        // The component that shows the answer is unmounted too, so the signals must not notify it any more.
         on_cleanup(move || trial.hang_up());
         trial
     }
 
-    /// Ends the call; what has come stays.
+    /// Cancels the call; the received text stays.
     pub fn stop(&self) {
         self.hang_up();
         self.running.set(false);
@@ -74,7 +76,7 @@ impl Trial {
         }
         spawn_local(async move {
             let outcome = trial.follow(&url, &body, &signal).await;
-            // Stopped by hand, perhaps for the next trial: the signals are no longer this call's.
+            // Cancelled, perhaps for the next trial: the signals no longer belong to this call.
             if signal.aborted() {
                 return;
             }
@@ -109,9 +111,10 @@ impl Trial {
     fn take(&self, frame: &str) {
         match parse(frame) {
             Ok(Frame::Text(text)) => drop(self.answer.try_update(|answer| answer.text.push_str(&text))),
+            Ok(Frame::Warning(text)) => drop(self.answer.try_update(|answer| answer.warning = Some(text))),
             Ok(Frame::Usage(usage)) => drop(self.answer.try_update(|answer| answer.usage = Some(usage))),
             Ok(Frame::Error(error)) => self.fail(words_of(&error)),
-            // A frame of a newer server.
+            // A frame of an unknown kind, from a newer server.
             Err(_) => {}
         }
     }
@@ -134,7 +137,7 @@ async fn ask(url: &str, body: &str, signal: &web_sys::AbortSignal) -> Result<web
     JsFuture::from(promise).await?.dyn_into()
 }
 
-/// Why the server refused, in its own words where it gave some.
+/// Why the server refused, in its own words if it sent any.
 async fn refusal(response: &web_sys::Response) -> String {
     let text = match response.text() {
         Ok(promise) => JsFuture::from(promise).await.ok().and_then(|text| text.as_string()),

@@ -1,4 +1,4 @@
-//! The panel that tries the role as it stands in the form, saved or not.
+//! The panel that tries the role with the form's current values, saved or not.
 
 use super::{server::RoleForm, trial::Trial};
 use crate::{
@@ -29,6 +29,7 @@ pub fn TryIt(project: Memo<ProjectKey>, form: NodeRef<html::Form>) -> impl IntoV
     let empty = Memo::new(move |_| message.read().trim().is_empty());
     let text = Memo::new(move |_| trial.answer.read().text.clone());
     let error = Memo::new(move |_| refused.get().or_else(|| trial.answer.read().error.clone()));
+    let warning = Memo::new(move |_| trial.answer.read().warning.clone());
     let usage = Memo::new(move |_| trial.answer.read().usage);
     let running = trial.running;
     let waiting = Memo::new(move |_| running.get() && text.read().is_empty());
@@ -64,6 +65,7 @@ pub fn TryIt(project: Memo<ProjectKey>, form: NodeRef<html::Form>) -> impl IntoV
                 <p class="try-it-text">{move || text.get()}</p>
             </div>
             {move || error.get().map(|error| view! { <Notice tone=Tone::Error>{error}</Notice> })}
+            {move || warning.get().map(|warning| view! { <Notice tone=Tone::Warning>{warning}</Notice> })}
             {move || {
                 let words = |usage: Usage| {
                     let (input, output) = (format_count(usage.input_tokens), format_count(usage.output_tokens));

@@ -1,5 +1,4 @@
-//! What was changed in a role's form and not saved yet, kept in this browser under the person: whoever comes back finds it
-//! again.
+//! Unsaved changes of a role's form, kept in this browser per user and restored when the user returns.
 
 use super::server::{Offered, RoleForm};
 use crate::{
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlFormElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 
-/// As [`RoleForm`] names them; the key is fixed once there is a version.
+/// The fields' names in [`RoleForm`]. The key is fixed once there is a version.
 const FIELDS: [&str; 6] = ["name", "key", "base_prompt", "model", "temperature", "max_tokens"];
 
 #[derive(Serialize, Deserialize)]
@@ -27,12 +26,12 @@ struct Changed {
 pub struct Unsaved {
     node: NodeRef<html::Form>,
     role: StoredValue<String>,
-    /// Where it is kept, once one knows for whom.
+    /// The storage key, once the user is known.
     place: StoredValue<Option<String>>,
-    /// What the form shows when nothing was changed, and its version.
+    /// The form's saved values, and their version.
     saved: StoredValue<(RoleForm, Option<u32>)>,
     based_on: RwSignal<Option<u32>>,
-    /// Whether the form shows what was kept.
+    /// Whether the form shows restored changes.
     back: RwSignal<bool>,
 }
 
@@ -43,7 +42,7 @@ impl Unsaved {
         saved: RoleForm,
         based_on: RwSignal<Option<u32>>,
     ) -> Self {
-        // No role is named so: '+' stands in no key.
+        // '+' is not valid in a role's key, so no role has this name.
         let key = if based_on.get_untracked().is_some() { &saved.key } else { "+new" };
         Self {
             node,
@@ -55,7 +54,7 @@ impl Unsaved {
         }
     }
 
-    /// Fills in what is kept, in the browser; once more when the models are there to choose from.
+    /// Restores the kept changes in the browser, and again once the models are available.
     pub fn restore(self, offered: Loaded<fault::Result<Offered>>) {
         Effect::new(move |_| {
             let there = self.node.get().is_some();
@@ -70,7 +69,7 @@ impl Unsaved {
     fn fill_in(self) {
         let Some(form) = self.node.try_get_untracked().flatten() else { return };
         let Some(kept) = self.kept() else { return };
-        // Saved by somebody since: then saving shows the two side by side.
+        // If another user has saved since, saving shows both versions.
         self.based_on.set(kept.based_on);
         fill(&form, &kept.form);
         self.back.set(true);
@@ -80,7 +79,7 @@ impl Unsaved {
         Kept::InBrowser.read(&self.place.get_value()?)
     }
 
-    /// Keeps what stands in the form.
+    /// Keeps the form's current values.
     pub fn keep(self) {
         let Some(form) = self.node.get_untracked() else { return };
         let form = RoleForm::in_page(&form);
@@ -93,7 +92,7 @@ impl Unsaved {
         }
     }
 
-    /// What stands in the form has been saved, as this version.
+    /// Called when the form's current values were saved as this version.
     pub fn saved(self, version: u32) {
         if let Some(form) = self.node.get_untracked() {
             self.saved.set_value((RoleForm::in_page(&form), Some(version)));
@@ -109,7 +108,7 @@ impl Unsaved {
     }
 }
 
-/// Says that the form shows what was not saved.
+/// The notice that the form shows unsaved changes.
 #[component]
 pub fn UnsavedNotice(unsaved: Unsaved) -> impl IntoView {
     let discard = move || {
@@ -146,7 +145,7 @@ fn fill(form: &HtmlFormElement, wanted: &RoleForm) {
         } else if let Some(select) = field.dyn_ref::<HtmlSelectElement>() {
             let before = select.value();
             select.set_value(text);
-            // It offers something else by now.
+            // The select no longer offers this value.
             if select.value() != *text {
                 select.set_value(&before);
             }

@@ -1,4 +1,4 @@
-//! Copies a run's output. The whole of it is read when it is asked for.
+//! Copies a run's output. The whole text is loaded when the button is pressed.
 
 use super::server::read_text;
 use crate::{

@@ -1,5 +1,6 @@
-//! The tab of a run's files as HTML: their list, one of them as a preview, as text, or against the version before it.
-//! What a model wrote is never part of this page: a preview is a document of its own, in a sandbox.
+//! The HTML of a run's files tab: the list of files, and one of them as a preview, as text, or as the changes from its
+//! previous version. Content that a model wrote is never part of this page: a preview is a separate document in a
+//! sandbox.
 
 use super::{
     files::{escaped, file_href},
@@ -18,10 +19,10 @@ use domain::{
 };
 use leptos::{prelude::*, tachys::view::RenderHtml};
 
-/// How many of a file's versions have a link, the newest ones.
+/// Maximum number of a file's versions with a link; the newest ones.
 const VERSIONS: usize = 20;
 
-/// What a file is shown as.
+/// The views of a file.
 #[derive(Clone, Copy, PartialEq)]
 enum View {
     Preview,
@@ -46,7 +47,7 @@ impl View {
         }
     }
 
-    /// Those that the file has, the first one first.
+    /// The views that the file has, the default one first.
     fn of(open: &FileText) -> Vec<Self> {
         let page = matches!(open.file.path.extension().as_deref(), Some("html" | "htm"));
         let views =
@@ -55,7 +56,7 @@ impl View {
     }
 }
 
-/// `open`: the file that is looked at, `view`: how one asks to see it.
+/// `open` is the shown file, `view` the requested view.
 pub fn files_html(
     project: &ProjectKey,
     run: &RunDetail,
@@ -67,7 +68,7 @@ pub fn files_html(
     let number = run.summary.number;
     let api = format!("/api/v1/projects/{project}/runs/{number}");
     let rows = files.iter().map(|file| row(&run.state, file, file.path == open.file.path)).collect_view();
-    // Of the moment that is shown: what was written later is not there yet.
+    // The newest version at the shown event: later versions are not listed.
     let newest = files.iter().find(|file| file.path == open.file.path).map_or(0, |file| file.version);
     view! {
         <div class="file-list">
@@ -171,7 +172,7 @@ fn text(path: &FilePath, text: &str) -> AnyView {
     let shown = head(text, TEXT_LIMIT as usize).to_owned();
     let cut = shown.len() < text.len();
     view! {
-        // A line break right after the tag would be dropped.
+        // The HTML parser drops a line break right after the tag.
         <pre class="run-text file-text" tabindex="0" role="region" aria-label=format!("Text of {path}")>"\n" {shown}</pre>
         {cut.then(|| view! { <p class="muted">"Its beginning is shown here; download it for the rest."</p> })}
     }

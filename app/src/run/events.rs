@@ -1,4 +1,4 @@
-//! The log of a run as it is stored: every event, 500 to a page, by kind, to be copied as JSON.
+//! The stored log of a run: all events, 500 per page, with a filter by kind, to be copied as JSON.
 
 use super::server::list_events;
 use crate::{
@@ -12,6 +12,7 @@ use domain::{
     event::{Event, EventKind},
     id::{RunNumber, Timestamp},
     key::ProjectKey,
+    run::THROTTLED,
     view::Page,
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -20,7 +21,7 @@ use leptos_router::hooks::use_query_map;
 /// The events after a sequence number.
 pub type EventsPage = fault::Result<(u64, Page<Event>)>;
 
-/// Those of the run in the address, while this tab is open (`shown`).
+/// The events of the run in the URL, while this tab is open (`shown`).
 pub fn load_events(
     project: Memo<ProjectKey>,
     number: Memo<Option<RunNumber>>,
@@ -79,7 +80,7 @@ fn EventList(project: ProjectKey, run: LiveRun, page: Page<Event>, after: u64) -
         }
         seq
     });
-    // Who travels in time sees what had happened by then.
+    // During time travel, only the events up to the shown one are listed.
     let until = Memo::new(move |_| if run.past { run.state.read().seq } else { u64::MAX });
     let kinds = Memo::new(move |_| {
         let now = until.get();
@@ -169,7 +170,7 @@ fn EventRow(run: LiveRun, event: Event, begun: Timestamp) -> impl IntoView {
     .into_any()
 }
 
-/// The event in a few words.
+/// A short description of the event.
 pub(super) fn what(kind: &EventKind) -> String {
     match kind {
         EventKind::Acknowledged { queue_position, .. } => format!("{queue_position} live runs before it"),
@@ -193,6 +194,10 @@ pub(super) fn what(kind: &EventKind) -> String {
         }
         EventKind::Reused { output, .. } => format!("{} bytes, with no call", output.bytes),
         EventKind::ChildLaunched { run, .. } => format!("run {run}"),
+        EventKind::ChildWaiting { question, .. } => {
+            format!("{}: {}", question.waits(), question.question.head)
+        }
+        EventKind::ChildResumed { .. } => "its run goes on".to_owned(),
         EventKind::FileRequested { path, .. } => path.to_string(),
         EventKind::FileWritten { path, content, edited, .. } => {
             let how = if *edited { "edited" } else { "written" };
@@ -205,12 +210,15 @@ pub(super) fn what(kind: &EventKind) -> String {
         EventKind::Finished { output, usage, .. } => {
             format!("{} bytes, {} tokens", output.bytes, usage.total())
         }
-        EventKind::Said { text, .. } => format!("{} bytes, not taken as the output", text.bytes),
+        EventKind::PartialOutput { text, .. } => format!("{} bytes, not taken as the output", text.bytes),
         EventKind::StepFailed { error, retry_at, .. }
         | EventKind::TimedOut { error, retry_at, .. }
         | EventKind::Interrupted { error, retry_at, .. } => {
             let then = if retry_at.is_some() { "tried again" } else { "for good" };
             format!("{}: {} ({then})", error.class, error.message)
+        }
+        EventKind::Throttled { error, .. } => {
+            format!("{}: {} ({THROTTLED})", error.class, error.message)
         }
         EventKind::Skipped { reason, .. } => reason.clone(),
         EventKind::StepCancelled { .. } => "stopped".to_owned(),

@@ -1,7 +1,8 @@
-//! A failed run in plain words: what happened, where, what was kept, and what to do next.
+//! The explanation of a failed run: what happened, where, what was kept, and what to do next.
 
-use super::words::{answer_words, kept_words};
+use super::words::kept_words;
 use crate::{
+    form::sentence,
     project::use_may_edit,
     ui::{Button, ButtonLink, ButtonSize},
 };
@@ -17,7 +18,7 @@ use leptos::prelude::*;
 pub fn Failure(
     project: ProjectKey,
     #[prop(into)] state: Signal<RunState>,
-    /// Opens the dialog that runs a part of the run again, for those who may.
+    /// Opens the dialog for a partial rerun, if the user may edit.
     rerun: Option<RwSignal<bool>>,
 ) -> impl IntoView {
     let told = Memo::new(move |_| state.with(Told::from_state));
@@ -56,16 +57,16 @@ pub fn Failure(
     }
 }
 
-/// What is told of a failure.
+/// The parts of the explanation.
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
     class: ErrorClass,
-    /// "Analyze Code, attempt 3: ", or nothing when no step decided it.
+    /// "Analyze Code, attempt 3: ", or empty if no step caused the failure.
     place: String,
     message: String,
     kept: String,
     advice: &'static str,
-    /// A person, or the time limit, decided so: there is nothing to mend in models and roles.
+    /// Whether a person or the time limit rejected the step: models and roles need no fix.
     rejected: bool,
     template: Option<String>,
     task_role: Option<String>,
@@ -84,7 +85,7 @@ impl Told {
         let rejection = step.and_then(rejection);
         let (message, advice) = match rejection {
             Some(answer) => (
-                answer_words(answer),
+                sentence(&answer.to_string()),
                 if answer.by.is_some() {
                     "Rerun from the step that is to do better, or from this one to be asked again."
                 } else {
@@ -106,7 +107,7 @@ impl Told {
     }
 }
 
-/// Who said no, to the step itself or to one of its items.
+/// The answer that rejected the step or one of its items.
 fn rejection(step: &StepState) -> Option<&Answer> {
     fn rejected(step: &StepState) -> Option<&Answer> {
         step.question.as_ref()?.answer.as_ref().filter(|answer| answer.decision == Decision::Reject)
@@ -114,7 +115,7 @@ fn rejection(step: &StepState) -> Option<&Answer> {
     rejected(step).or_else(|| step.item_runs().iter().find_map(rejected))
 }
 
-/// What helps, by class.
+/// Advice by error class.
 fn advice(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::RateLimit | ErrorClass::Overload => {
@@ -135,7 +136,7 @@ fn advice(class: ErrorClass) -> &'static str {
     }
 }
 
-/// The next action: its words and where it leads.
+/// The label and the link of the next action.
 fn next_action(project: &ProjectKey, told: &Told) -> (&'static str, String) {
     match told.class {
         ErrorClass::Network | ErrorClass::Auth => ("Check the providers", "/settings/models".to_owned()),
@@ -157,7 +158,7 @@ fn next_action(project: &ProjectKey, told: &Told) -> (&'static str, String) {
     }
 }
 
-/// The template, unless it is the built-in one of free text.
+/// The template, unless it is the built-in template of free text.
 fn template(told: &Told) -> Option<&str> {
     told.template.as_deref().filter(|key| *key != super::ASK)
 }

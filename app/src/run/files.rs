@@ -1,5 +1,5 @@
-//! The files that a run wrote. Their tab is drawn on the server alone, as it changes with its address and with nothing
-//! that is done in it; the message of a run links to it.
+//! The files that a run wrote. Their tab is rendered on the server only, because it depends on nothing but its URL; a
+//! run's message links to it.
 
 use super::server::{draw_files, list_files};
 use crate::{
@@ -16,10 +16,11 @@ use domain::{file::FilePath, id::RunNumber, key::ProjectKey, run::RunState};
 use leptos::{html::Div, prelude::*};
 use leptos_router::hooks::use_query_map;
 
-/// How many files a message names.
+/// Maximum number of files listed in a message.
 const NAMED: usize = 20;
 
-/// Those of the run in the address, while this tab is open (`shown`); of its first `writes`, if one travels in time.
+/// The files of the run in the URL, while this tab is open (`shown`); during time travel, those of its first `writes`
+/// writes.
 pub fn load_files(
     project: Memo<ProjectKey>,
     number: Memo<Option<RunNumber>>,
@@ -69,11 +70,11 @@ pub fn Files(run: LiveRun, files: Loaded<Option<fault::Result<String>>>) -> impl
     }
 }
 
-/// What the server drew, as it is: it escapes what people and models wrote.
+/// The server's HTML, inserted verbatim: the server has escaped all texts of users and models.
 #[component]
 fn Drawn(
     html: String,
-    /// Something stood here before, whose links had perhaps the focus.
+    /// Whether it replaces earlier HTML, one of whose links may have had the focus.
     again: bool,
 ) -> impl IntoView {
     let node = NodeRef::<Div>::new();
@@ -87,14 +88,14 @@ fn Drawn(
     view! { <div class="run-files" node_ref=node inner_html=html></div> }
 }
 
-/// The files that answers have come to and not yet finished.
+/// The files that streaming answers have begun and not finished.
 fn writing(state: &RunState) -> Option<String> {
     let begun = |path: &&FilePath| !state.files.iter().any(|file| file.path == **path);
     let paths: Vec<_> = state.files_requested.iter().filter(begun).map(FilePath::as_str).collect();
     (!state.phase.is_end() && !paths.is_empty()).then(|| format!("writing {} …", paths.join(", ")))
 }
 
-/// The files of a run in its message: each leads to its tab.
+/// The files of a run in its message, each with a link to the files tab.
 #[component]
 pub fn FileLine(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let any = Memo::new(move |_| run.state.with(|state| !state.files.is_empty() || writing(state).is_some()));
@@ -110,7 +111,7 @@ fn FileLinks(project: ProjectKey, run: LiveRun) -> impl IntoView {
         })
     });
     let base = format!("/p/{project}/runs/{}", run.number);
-    // Versions count in the conversation, of which a run alone knows nothing.
+    // Version numbers count per conversation, so a run's state does not have them.
     let versions = ask_in_browser(move || {
         let (any, project) = (!written.read().is_empty(), project.clone());
         async move { if any { list_files(project, run.number).await } else { Ok(Vec::new()) } }
@@ -142,13 +143,13 @@ fn FileLinks(project: ProjectKey, run: LiveRun) -> impl IntoView {
     .into_any()
 }
 
-/// The place of a file in the tab of its run.
+/// The address of a file in the files tab of its run.
 pub fn file_href(run: &str, path: &FilePath, version: Option<u32>) -> String {
     let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
     format!("{run}?tab=files&file={}{version}", escaped(path))
 }
 
-/// The path for an address, the same on server and browser.
+/// The path encoded for a URL, identically on server and browser.
 pub(super) fn escaped(path: &FilePath) -> String {
     let mut text = String::new();
     for byte in path.as_str().bytes() {

@@ -1,8 +1,8 @@
-//! A box of text that grows: it follows its end, unless the reader has scrolled away from it.
+//! A box of growing text that stays at its end, unless the reader has scrolled away.
 
 use leptos::{html::Pre, prelude::*};
 
-/// Within so many pixels of its end a box counts as read to the end.
+/// Within this many pixels of its end, the box counts as scrolled to the end.
 const NEAR: i32 = 24;
 
 #[component]
@@ -17,7 +17,7 @@ pub fn Following(label: String, #[prop(into)] text: Signal<String>) -> impl Into
     };
     Effect::new(move |_| {
         text.track();
-        // After the text is in the page.
+        // After the text is rendered.
         request_animation_frame(move || {
             if let Some(Some(boxed)) = boxed.try_get_untracked()
                 && following.try_get_value() == Some(true)

@@ -1,4 +1,4 @@
-//! The steps of a run as the graph in which they run, coloured by where each stands.
+//! The steps of a run as a graph, coloured by status.
 
 use super::{
     status::whole_seconds,
@@ -17,10 +17,10 @@ use domain::{
 use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
-/// Arrows look around; Enter, or a click, opens a step's panel.
+/// Arrow keys choose a step; Enter or a click opens its panel.
 #[component]
 pub fn Graph(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -> impl IntoView {
-    // A plan stays as it is once it is there: what happens to its steps lays out nothing.
+    // A plan does not change once it is known, so the status of steps never changes the layout.
     let planned = Memo::new(move |_| run.state.read().plan.steps.len());
     let scene = Memo::new(move |_| {
         planned.track();
@@ -68,7 +68,7 @@ pub fn Graph(run: LiveRun, #[prop(into)] chosen: Signal<Option<StepRunId>>) -> i
     }
 }
 
-/// How long the step took, or has been taking.
+/// The duration of the step, or its running time so far.
 fn time(run: LiveRun, step: &StepState) -> Option<String> {
     let from = step.started_at().filter(|_| !step.reused)?;
     match step.finished_at() {

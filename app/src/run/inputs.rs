@@ -1,4 +1,4 @@
-//! What a run was given and what it gave.
+//! The input and the output of a run.
 
 use super::text::{StoredText, TextKind};
 use crate::live::LiveRun;

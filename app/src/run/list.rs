@@ -1,4 +1,4 @@
-//! The runs of a project, newest first. The filters are the address.
+//! The runs of a project, newest first. The URL holds the filters.
 
 use super::{
     server::{self, list_runs},
@@ -25,7 +25,7 @@ use domain::{
 use leptos::{ev, prelude::*, task::spawn_local};
 use leptos_router::{components::Form, hooks::use_query_map};
 
-/// What the address asks for.
+/// The filters in the URL.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Asked {
     status: Option<RunStatus>,
@@ -34,7 +34,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// The address of this list, or of another part of it.
+    /// The URL of the list with these filters.
     fn href(&self, base: &str) -> String {
         let status = self.status.map(|status| format!("status={}", status.as_str()));
         let template = self.template.as_ref().map(|template| format!("template={template}"));
@@ -187,7 +187,7 @@ fn Filters(base: String, asked: Asked, templates: Vec<(TemplateKey, String)>) ->
     let change = move |event: ev::Event| {
         let select = event_target::<web_sys::HtmlSelectElement>(&event);
         if let Some(form) = select.form() {
-            // It fails only for a button of another form.
+            // Fails only for a button of another form.
             _ = form.request_submit();
         }
     };
@@ -236,7 +236,7 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
         Some(finished) => format_duration(finished.since(created)),
         None => whole_seconds(clock.get().unwrap_or(now).since(created)),
     };
-    // Unknown is not nothing: then nothing is said.
+    // An unknown cost is not zero, so nothing is shown.
     let cost = run.usage.cost.map(Money::short);
     let template = if run.template.key.as_ref() == super::ASK {
         run.template.name.clone()
@@ -263,7 +263,7 @@ fn RunRow(base: String, run: RunSummary, now: Timestamp) -> impl IntoView {
             <td class="tight muted"><RelativeTime at=created/></td>
             <td class="num">
                 {took}
-                // On a phone there is no room for a column of it.
+                // A phone has no room for a column.
                 {cost.clone().map(|cost| view! { <span class="runs-note narrow-only">{cost}</span> })}
             </td>
             <td class="num wide-only">{format_count(run.usage.total())}</td>

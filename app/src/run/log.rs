@@ -1,4 +1,4 @@
-//! The last lines of a run's log, with times from its acknowledgement: the same on every clock.
+//! The last lines of a run's log. Times are relative to its acknowledgement, so they do not depend on clocks.
 
 use crate::{live::LiveRun, ui::format_duration};
 use domain::run::Level;
@@ -9,7 +9,8 @@ pub fn Log(run: LiveRun) -> impl IntoView {
     let lines = Memo::new(move |_| {
         run.state.with(|state| {
             let from = state.acknowledged_at;
-            let lines = state.log.iter().map(|line| (line.at.since(from), line.level, line.text.clone()));
+            let lines =
+                state.log.iter().map(|line| (line.at.since(from), line.kind.level(), line.text(state)));
             lines.collect::<Vec<_>>()
         })
     });

@@ -1,4 +1,4 @@
-//! Runs: their list, the page of one, and the status that a run shows wherever it appears.
+//! Runs: their list, the page of one, and the status shown wherever a run appears.
 
 mod compare;
 mod copy;
@@ -42,5 +42,5 @@ pub use text::read_whole;
 #[cfg(test)]
 pub use words::{run_status, step_status};
 
-/// The key of the built-in template that free text runs. It is no template of the project, so nothing links to it.
+/// The key of the built-in template that free text runs. It is not a template of the project, so it is never linked.
 pub const ASK: &str = "ask";

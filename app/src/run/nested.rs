@@ -1,4 +1,5 @@
-//! The steps of a run that a step called, within the caller's own row: live while it is, read when one opens it.
+//! The steps of a child run, inside the row of the step that launched it: expanded while it is live, otherwise loaded
+//! when opened.
 
 use super::{
     server::{RunPage, open_run},
@@ -17,18 +18,19 @@ use domain::{
 };
 use leptos::{ev, prelude::*};
 
-/// How many of its steps are listed here; its own page lists them all.
+/// Maximum number of steps listed here; the child run's own page lists all.
 const STEPS: usize = 50;
 
-/// The newest run that the step called; nothing for a step that calls none.
+/// The newest child run of the step; renders nothing for a step without one.
 #[component]
 pub fn Nested(project: ProjectKey, step: Memo<StepState>) -> impl IntoView {
     let child = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.child));
-    let under_way = Memo::new(move |_| step.read().status == StepStatus::Running);
+    let under_way =
+        Memo::new(move |_| matches!(step.read().status, StepStatus::Running | StepStatus::Waiting));
     move || child.get().map(|child| view! { <Unfolding project=project.clone() child under_way/> })
 }
 
-/// The run that an attempt is.
+/// A link to the child run of an attempt.
 #[component]
 pub fn ChildRun(project: ProjectKey, child: RunNumber) -> impl IntoView {
     view! { <a class="link run-child" href=format!("/p/{project}/runs/{child}")>"run " {child.0}</a> }
@@ -36,7 +38,7 @@ pub fn ChildRun(project: ProjectKey, child: RunNumber) -> impl IntoView {
 
 #[component]
 fn Unfolding(project: ProjectKey, child: RunNumber, under_way: Memo<bool>) -> impl IntoView {
-    // What works now is seen without a click, and what has ended is out of the way.
+    // Initially expanded while the child run is live, and collapsed once it has ended.
     let open = RwSignal::new(under_way.get_untracked());
     let asked = Memo::new(move |asked: Option<&bool>| asked == Some(&true) || open.get());
     let toggled = move |event: ev::Event| {

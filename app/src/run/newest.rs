@@ -1,16 +1,16 @@
-//! Following a live run: the step run that started last stays in sight, until its reader goes elsewhere by themselves.
+//! Following a live run: keeps the most recently started step run in view until the reader navigates elsewhere.
 
 use super::rows::row_id;
 use crate::{live::LiveRun, ui::Checkbox};
 use domain::id::StepRunId;
 use leptos::{ev, prelude::*};
 
-/// The part of the window's height, at its top and at its bottom, in which a row does not count as in sight.
+/// The part of the window's height, at its top and at its bottom, in which a row does not count as visible.
 const MARGIN: f64 = 0.15;
-/// So many frames it may take until the row is on the page: its list moves on, and so may the list around that.
+/// Maximum number of frames until the row is rendered: its list, and the list around that, may have to move first.
 const FRAMES: u32 = 8;
 
-/// The step run that started last, an item of a forEach included, while one follows it.
+/// The most recently started step run, including items of a forEach, while following is on.
 pub fn newest(run: LiveRun, following: RwSignal<bool>) -> Memo<Option<StepRunId>> {
     let newest = Memo::new(move |_| following.get().then(|| run.state.read().newest).flatten());
     Effect::new(move |_| {
@@ -21,10 +21,10 @@ pub fn newest(run: LiveRun, following: RwSignal<bool>) -> Memo<Option<StepRunId>
     newest
 }
 
-/// Nothing moves while the row is in sight.
+/// Scrolls only if the row is not visible.
 fn bring_into_sight(id: StepRunId, newest: Memo<Option<StepRunId>>, frames: u32) {
     request_animation_frame(move || {
-        // Meanwhile it may be another's turn, or the reader's.
+        // Another step run may have started, or the reader may have scrolled, meanwhile.
         if newest.try_get_untracked().flatten() != Some(id) {
             return;
         }
@@ -42,7 +42,7 @@ fn bring_into_sight(id: StepRunId, newest: Memo<Option<StepRunId>>, frames: u32)
     });
 }
 
-/// Switches it on; the wheel, a finger, the scroll bar and the keys that scroll switch it off.
+/// The checkbox that turns following on. The wheel, touch, the scroll bar and scrolling keys turn it off.
 #[component]
 pub fn FollowNewest(run: LiveRun, following: RwSignal<bool>) -> impl IntoView {
     let live = run.is_live();
@@ -54,7 +54,7 @@ pub fn FollowNewest(run: LiveRun, following: RwSignal<bool>) -> impl IntoView {
         let wheel = window_event_listener(ev::wheel, move |_| following.set(false));
         let touch = window_event_listener(ev::touchmove, move |_| following.set(false));
         let bar = window_event_listener(ev::mousedown, move |event| {
-            // The scroll bar is no element: it belongs to the page itself.
+            // The scroll bar is not an element: its events target the root element.
             let root = document().document_element();
             if event.target().zip(root).is_some_and(|(target, root)| target == **root) {
                 following.set(false);

@@ -1,4 +1,4 @@
-//! The page of one run: who did what, when, with what, and to what end. Tab and step are in the address.
+//! The page of a run: steps, roles, times, inputs and outcome. The URL holds the tab and the step.
 
 use super::{
     events::{Events, EventsPage, load_events},
@@ -31,7 +31,7 @@ use domain::{
 use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 
-/// The parts of the page; the address names the open one.
+/// The tabs of the page; the URL names the open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Steps,
@@ -114,7 +114,7 @@ fn Run(
     project: ProjectKey,
     page: server::RunPage,
     part: Memo<Part>,
-    /// How often the run had written files by the moment that is shown; none: it is shown as it is.
+    /// Number of the run's file writes up to the shown event; `None` outside time travel.
     writes: RwSignal<Option<u32>>,
     events: Loaded<Option<EventsPage>>,
     files: Loaded<Option<fault::Result<String>>>,
@@ -213,7 +213,7 @@ fn Run(
     .into_any()
 }
 
-/// The run's report, while its tab is open (`shown`).
+/// Loads the run's report while its tab is open (`shown`).
 fn load_report(
     project: Memo<ProjectKey>,
     number: Memo<Option<RunNumber>>,
@@ -230,11 +230,11 @@ fn load_report(
     )
 }
 
-/// The run to print: what the server drew, as it is. It escapes what people and models wrote.
+/// The printable report: the server's HTML, inserted verbatim. The server has escaped all texts of users and models.
 #[component]
 fn Report(report: Loaded<Option<fault::Result<String>>>) -> impl IntoView {
     let print = move || {
-        // A browser that cannot print does nothing.
+        // Does nothing in a browser that cannot print.
         _ = window().print();
     };
     let drawn = NodeRef::<html::Div>::new();
@@ -258,7 +258,7 @@ fn Report(report: Loaded<Option<fault::Result<String>>>) -> impl IntoView {
     .into_any()
 }
 
-/// The run that it was forked from, and the step that called it.
+/// The run that this one was forked from, and the step that launched it.
 fn origins(project: &ProjectKey, state: &RunState) -> impl IntoView + use<> {
     let link = |run: RunNumber, step: Option<StepRunId>| {
         let step = step.map(|step| format!("?step={step}")).unwrap_or_default();
@@ -280,7 +280,7 @@ fn usage(run: LiveRun) -> String {
     format!("{} in, {} out", format_count(usage.input_tokens), format_count(usage.output_tokens))
 }
 
-/// Said only where all of it is known.
+/// Shown only if the whole cost is known.
 fn cost(run: LiveRun) -> impl IntoView {
     run.state.read().usage.cost.map(|cost| {
         let exact = format!("{cost} US dollars, at the prices of when it began");
@@ -288,7 +288,7 @@ fn cost(run: LiveRun) -> impl IntoView {
     })
 }
 
-/// Each role once, in the order of the steps.
+/// The roles without repetition, in the order of the steps.
 fn roles(run: LiveRun) -> impl IntoView {
     let mut keys: Vec<RoleKey> = Vec::new();
     for role in run.state.read().steps.iter().filter_map(|step| step.role.as_ref()) {

@@ -1,25 +1,27 @@
-//! One step run, close up: who does it and why, what a person decided, its attempts with their errors and exact prompts,
-//! what it gave.
+//! The panel of a step run: its role and why, the decision on it, its attempts with their errors and exact prompts,
+//! and its output.
 
 use super::{
     nested::ChildRun,
     steps::LiveOutput,
     text::{StoredText, TextKind},
-    words::{answer_words, attempt_status, item_words, step_status},
+    words::{attempt_name, attempt_status, item_words, reused_words, step_status},
 };
 use crate::{
+    form::sentence,
     live::LiveRun,
     ui::{RoleChip, SidePanel, StatusBadge, format_count, format_duration},
 };
 use domain::{
-    id::{StepRunId, Timestamp},
+    event::ChildQuestion,
+    id::{RunNumber, StepRunId, Timestamp},
     key::ProjectKey,
     role::{Reason, StepRole},
     run::{Attempt, Question, StepStatus},
 };
 use leptos::prelude::*;
 
-/// How many failed items a step links to.
+/// Maximum number of failed items with a link.
 const FAILED: usize = 20;
 
 #[component]
@@ -27,7 +29,7 @@ pub fn StepPanel(
     project: ProjectKey,
     run: LiveRun,
     id: StepRunId,
-    /// The tab that the panel stands over.
+    /// The URL of the tab below the panel.
     #[prop(default = "?tab=steps")]
     close_href: &'static str,
 ) -> impl IntoView {
@@ -55,13 +57,15 @@ pub fn StepPanel(
     });
     let items = run.items(id);
     let question = Memo::new(move |_| step.read().question.clone());
+    let child_question = Memo::new(move |_| step.read().child_question.clone());
     let begun = run.state.read_untracked().acknowledged_at;
     let status = Memo::new(move |_| step.with(step_status));
     let role = Memo::new(move |_| step.read().role.clone());
     let usage = Memo::new(move |_| step.read().usage);
     let output = Memo::new(move |_| step.read().output.clone());
-    let skipped = Memo::new(move |_| step.read().skipped.clone());
-    let reused = Memo::new(move |_| step.read().reused);
+    let skipped = Memo::new(move |_| step.read().skipped.as_ref().map(ToString::to_string));
+    let reused = Memo::new(move |_| step.with(reused_words));
+    let rerun = Memo::new(move |_| step.with(|step| step.rerun.as_ref().map(ToString::to_string)));
     let attempts = Memo::new(move |_| step.read().attempts.clone());
     let project = StoredValue::new(project);
     view! {
@@ -106,8 +110,16 @@ pub fn StepPanel(
                     </dd>
                 </div>
             </dl>
+            {move || rerun.get().map(|reason| view! { <p class="run-step-notice">"Runs again: " {reason}</p> })}
             {move || skipped.get().map(|reason| view! { <p class="run-step-notice">"Skipped: " {reason}</p> })}
-            {move || question.get().map(|question| view! { <Asked project=project.get_value() run question/> })}
+            {move || {
+                question.get().map(|question| view! { <Asked project=project.get_value() run=run.number question/> })
+            }}
+            {move || {
+                child_question
+                    .get()
+                    .map(|question| view! { <AskedByChild project=project.get_value() question=*question/> })
+            }}
             <LiveOutput run id step/>
             {move || {
                 output
@@ -125,13 +137,7 @@ pub fn StepPanel(
                         }
                     })
             }}
-            {move || {
-                reused
-                    .get()
-                    .then(|| {
-                        view! { <p class="muted">"Reused from the run that this one was forked from; nothing was called for it."</p> }
-                    })
-            }}
+            {move || reused.get().map(|words| view! { <p class="muted">{words}</p> })}
             <Show when=move || !attempts.read().is_empty()>
                 <h3>"Attempts"</h3>
                 <ol class="run-attempts">
@@ -150,7 +156,7 @@ pub fn StepPanel(
     .into_any()
 }
 
-/// Links to the first of the items that failed.
+/// Links to the first failed items.
 fn failed_items(run: LiveRun, id: StepRunId) -> Option<impl IntoView> {
     let state = run.state.read();
     let runs = (0..).zip(state.step_run(id)?.item_runs());
@@ -165,15 +171,25 @@ fn failed_items(run: LiveRun, id: StepRunId) -> Option<impl IntoView> {
         .then(|| view! { <div><dt>"Failed items"</dt><dd class="run-roles">{links}</dd></div> })
 }
 
-/// What a person was asked, about what, and what they said.
+/// The question to a person, the proposal, and the answer. The texts are stored with `run`, which asked.
 #[component]
-fn Asked(project: ProjectKey, run: LiveRun, question: Question) -> impl IntoView {
-    let answer = question.answer.as_ref().map(answer_words);
+fn Asked(project: ProjectKey, run: RunNumber, question: Question) -> impl IntoView {
+    let answer = question.answer.as_ref().map(|answer| sentence(&answer.to_string()));
     view! {
         <h3>"Question"</h3>
         <p class="question-words">{question.question.head}</p>
-        <StoredText project run=run.number label="Proposal" text=question.proposal kind=TextKind::Json/>
+        <StoredText project run label="Proposal" text=question.proposal kind=TextKind::Json/>
         {answer.map(|answer| view! { <p class="question-answer">{answer}</p> })}
+    }
+    .into_any()
+}
+
+/// The open question of the step's child run.
+#[component]
+fn AskedByChild(project: ProjectKey, question: ChildQuestion) -> impl IntoView {
+    view! {
+        <Asked project=project.clone() run=question.run question=Question::from(&question)/>
+        <p class="muted">{format!("Asked by {} in ", question.name)} <ChildRun project child=question.run/></p>
     }
     .into_any()
 }
@@ -193,15 +209,16 @@ fn role_facts(role: StepRole) -> impl IntoView {
 #[component]
 fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Timestamp) -> impl IntoView {
     let at = format_duration(attempt.started_at.since(begun));
-    let took = attempt.finished_at.map(|to| format_duration(to.since(attempt.started_at)));
-    let failure = attempt.end.as_ref().and_then(|end| end.failure()).map(|failure| {
-        view! { <p class="run-step-notice run-step-failed">{format!("{} ({})", failure.message, failure.class)}</p> }
+    let took = attempt.finished_at().map(|to| format_duration(to.since(attempt.started_at)));
+    let failure = attempt.failure().map(|failure| {
+        let kind = if attempt.is_throttled() { "run-step-retry" } else { "run-step-failed" };
+        view! { <p class=format!("run-step-notice {kind}")>{format!("{} ({})", failure.message, failure.class)}</p> }
     });
     let status = attempt_status(&attempt);
     view! {
         <li class="run-attempt">
             <p class="run-attempt-line">
-                <strong>"Attempt " {attempt.number}</strong>
+                <strong>{attempt_name(&attempt)}</strong>
                 <StatusBadge status plain=true/>
                 <span class="mono">"at +" {at}</span>
                 {took.map(|took| view! { <span class="mono">"took " {took}</span> })}
@@ -209,8 +226,8 @@ fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Times
             </p>
             {failure}
             {attempt
-                .said
-                .filter(|said| said.bytes > 0)
+                .partial_output
+                .filter(|partial| partial.bytes > 0)
                 .map(|text| {
                     let project = project.clone();
                     view! { <StoredText project run=run.number label="What it said" text kind=TextKind::Plain/> }

@@ -1,5 +1,5 @@
-//! What waits for a person: the question, what it is about, and the answer. It stands wherever the run's status does, and
-//! gives way when somebody has answered.
+//! Open questions of a run: the question, the proposal, and the answer form. Shown wherever the run's status is, and
+//! removed once answered.
 
 use super::{
     rows::Rows,
@@ -15,17 +15,17 @@ use crate::{
 };
 use domain::{
     event::{Decision, TextRef},
-    id::StepRunId,
+    id::{RunNumber, StepRunId},
     key::ProjectKey,
     plan::PlannedStep,
-    run::RunState,
+    run::{Question, RunState},
     view::Content,
 };
 use leptos::{form::ActionForm, prelude::*};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How many questions of one run are shown at once.
+/// Maximum number of questions of one run shown at once.
 const SHOWN: usize = 5;
 
 #[component]
@@ -33,16 +33,33 @@ pub fn Questions(
     project: ProjectKey,
     run: LiveRun,
     may_edit: bool,
-    /// Whose answers are heard: what an answer came to is told although its question is gone by then. None: as long as
-    /// these questions are there.
+    /// The owner of the answer actions. It must outlive the question, so that the result of an answer is reported
+    /// although its question is gone. Defaults to the calling component.
     #[prop(optional)]
     heard_by: Option<Owner>,
 ) -> impl IntoView {
     let heard_by = heard_by.or_else(Owner::current).unwrap_or_default();
-    let ids = Memo::new(move |_| run.state.read().waiting.iter().copied().take(SHOWN).collect::<Vec<_>>());
-    let more = Memo::new(move |_| run.state.read().waiting.len().saturating_sub(SHOWN));
+    let ids = Memo::new(move |_| {
+        let state = run.state.read();
+        state.waiting.union(&state.asking).copied().take(SHOWN).collect::<Vec<_>>()
+    });
+    let more = Memo::new(move |_| {
+        let state = run.state.read();
+        (state.waiting.len() + state.asking.len()).saturating_sub(SHOWN)
+    });
     let row = move |id| {
-        view! { <Asked project=project.clone() run id may_edit heard_by=heard_by.clone()/> }.into_any()
+        let (project, heard_by) = (project.clone(), heard_by.clone());
+        // A child run may ask several questions in turn.
+        let asked = Memo::new(move |_| {
+            let state = run.state.read();
+            let question = state.step_run(id).and_then(|step| step.child_question.as_ref());
+            question.map(|question| (question.run, question.step, question.asked_at))
+        });
+        let drawn = move || {
+            asked.track();
+            view! { <Asked project=project.clone() run id may_edit heard_by=heard_by.clone()/> }
+        };
+        drawn.into_any()
     };
     view! {
         <Rows ids row=Arc::new(row)/>
@@ -58,17 +75,23 @@ pub fn Questions(
 #[component]
 fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard_by: Owner) -> impl IntoView {
     let asked = run.state.with_untracked(|state| {
-        let question = state.step_run(id)?.question.clone()?;
-        let planned = state.plan.steps.get(id.index())?;
-        // Nothing is proposed but to go on: one decides about what came before.
+        let (step, planned) = (state.step_run(id)?, state.plan.steps.get(id.index())?);
+        if let Some(asked) = &step.child_question {
+            let label = format!("{}: {} of run {}", state.label(id), asked.name, asked.run);
+            let question = Question::from(&**asked);
+            let wordless = question.question.head == asked.name;
+            return Some(((asked.run, asked.step), label, question, wordless, Vec::new()));
+        }
+        let question = step.question.clone()?;
+        // If the step only asks to continue, the decision is about the preceding outputs.
         let before = if question.proposal.head == "true" { before(state, planned) } else { Vec::new() };
-        // A step without words of its own asks with its name.
+        // A step without a prompt uses its name as the question.
         let wordless = question.question.head == planned.name;
-        Some((state.label(id), question, wordless, before))
+        Some(((run.number, id), state.label(id), question, wordless, before))
     });
-    let Some((label, question, wordless, before)) = asked else { return ().into_any() };
-    let words = read_whole(project.clone(), run.number, &question.question);
-    let proposal = read_whole(project.clone(), run.number, &question.proposal);
+    let Some(((asking, id), label, question, wordless, before)) = asked else { return ().into_any() };
+    let words = read_whole(project.clone(), asking, &question.question);
+    let proposal = read_whole(project.clone(), asking, &question.proposal);
     let shown = (question.proposal.head != "true").then(|| to_read(proposal, &question.proposal.head, true));
     let before = before.into_iter().map(|(name, text)| {
         let read = read_whole(project.clone(), run.number, &text);
@@ -103,7 +126,7 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard
             {shown}
             {before}
             {if may_edit {
-                view! { <AnswerForm project run id proposal heard_by/> }.into_any()
+                view! { <AnswerForm project run=asking id proposal heard_by/> }.into_any()
             } else {
                 view! { <p class="muted">"An editor of the project answers it."</p> }.into_any()
             }}
@@ -112,7 +135,7 @@ fn Asked(project: ProjectKey, run: LiveRun, id: StepRunId, may_edit: bool, heard
     .into_any()
 }
 
-/// What a step follows: the outputs of the steps before it, or what the run was given.
+/// The texts before a step: the outputs of the steps it depends on, or the run's input.
 fn before(state: &RunState, planned: &PlannedStep) -> Vec<(String, TextRef)> {
     let outputs = planned.depends_on.iter().filter_map(|on| {
         let output = state.steps.get(*on as usize)?.output.clone()?;
@@ -120,14 +143,14 @@ fn before(state: &RunState, planned: &PlannedStep) -> Vec<(String, TextRef)> {
     });
     let mut before: Vec<_> = outputs.take(SHOWN).collect();
     if before.is_empty() {
-        // An empty input says nothing.
+        // An empty input is not shown.
         let input = state.input.clone().filter(|input| input.head != "{}");
         before.extend(input.map(|input| ("The run was given".to_owned(), input)));
     }
     before
 }
 
-/// A text to decide about: how it begins, until all that a page shows of it is here.
+/// A text to decide on: its head, until the rest is loaded.
 fn to_read(
     read: ReadSignal<Option<fault::Result<Content>>>,
     head: &str,
@@ -143,9 +166,9 @@ fn to_read(
     }
 }
 
-/// The head of a JSON value, readable where that is a text: without its quotes and escapes.
+/// The readable head of a JSON value: a string without its quotes and escapes.
 fn beginning(head: &str) -> String {
-    // It may end within an escape.
+    // The head may end within an escape sequence.
     let ends = (0..6).filter_map(|less| head.get(..head.len().checked_sub(less)?));
     ends.filter_map(|head| parse::<String>(&format!("{head}\"")).ok())
         .next()
@@ -155,7 +178,8 @@ fn beginning(head: &str) -> String {
 #[component]
 fn AnswerForm(
     project: ProjectKey,
-    run: LiveRun,
+    /// The run with the question, which may be a child of the shown run.
+    run: RunNumber,
     id: StepRunId,
     proposal: ReadSignal<Option<fault::Result<Content>>>,
     heard_by: Owner,
@@ -166,7 +190,7 @@ fn AnswerForm(
     let toasts = use_toasts();
     heard_by.with(|| {
         Effect::new(move |_| {
-            // Somebody else was faster: this form is about to go, so it is said where it stays.
+            // Another user answered first. This form is about to be removed, so a toast reports it.
             if let Some(Err(fault @ Fault::Conflict { .. })) = answer.value().get() {
                 toasts.error(fault.to_string());
             }
@@ -174,7 +198,7 @@ fn AnswerForm(
     });
     let changing = RwSignal::new(false);
     let output = RwSignal::new(String::new());
-    // The proposal as it is changed: a text as text, any other value as JSON.
+    // The proposal for editing: a string as text, any other value as JSON.
     let editable = Memo::new(move |_| {
         let proposal = proposal.read();
         let content = proposal.as_ref()?.as_ref().ok()?;
@@ -189,12 +213,12 @@ fn AnswerForm(
             changing.update(|changing| *changing = !*changing);
         }
     };
-    let place = format!("{}-{id}", run.number);
+    let place = format!("{run}-{id}");
     let output_id = format!("output-{place}");
     view! {
         <ActionForm action=answer attr:class="question-form">
             <input type="hidden" name="project" value=project.to_string()/>
-            <input type="hidden" name="run" value=run.number.to_string()/>
+            <input type="hidden" name="run" value=run.to_string()/>
             <input type="hidden" name="step" value=id.to_string()/>
             <FaultNotice fault fields=&["output"]/>
             {move || {

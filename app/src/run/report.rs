@@ -1,9 +1,9 @@
-//! A run as a report, to be printed or kept as a PDF: what it was given and gave, who did which step, how long it took,
-//! what went wrong. Drawn on the server alone.
+//! A printable report of a run: input and output, roles, times and errors of its steps. Rendered on the server only.
 
-use super::words::{answer_words, run_status, step_status};
+use super::words::{attempt_name, run_status, step_status};
 use crate::{
     fault::Fault,
+    form::sentence,
     ui::{format_count, format_duration, format_iso, format_utc},
 };
 use domain::{
@@ -16,20 +16,20 @@ use domain::{
 use engine::Engine;
 use leptos::{prelude::*, tachys::view::RenderHtml};
 
-/// How much of a text is printed, in characters, and of all of them together.
+/// Maximum number of printed characters, per text and in total.
 const TEXT: u32 = 20_000;
 const ALL: usize = 1_000_000;
-/// How many step runs are printed.
+/// Maximum number of printed step runs.
 const STEPS: usize = 1_000;
 
-/// A part of the report: a step run's line, and its output, or what was said in it instead.
+/// A part of the report: a step run with its output, or its partial output instead.
 struct Line {
     id: StepRunId,
     output: Option<String>,
-    said: Option<String>,
+    partial: Option<String>,
 }
 
-/// The texts that one report prints.
+/// Reads the printed texts of a report, within their limit.
 struct Texts<'a> {
     engine: &'a Engine,
     user: &'a User,
@@ -72,22 +72,22 @@ pub async fn report_html(
     let mut lines = Vec::new();
     for id in step_runs(state).take(STEPS) {
         let text = state.step_run(id).and_then(|step| step.output.as_ref());
-        // What a step under forEach came to is what its items came to.
+        // The output of a step with forEach consists of its items' outputs, which are printed separately.
         let text = text.filter(|_| state.step_run(id).is_some_and(|step| step.items.is_none()));
         let output = match text {
             Some(text) => Some(texts.read(text).await?),
             None => None,
         };
-        let said = match state.step_run(id).and_then(StepState::said) {
+        let partial = match state.step_run(id).and_then(StepState::partial_output) {
             Some(text) => Some(texts.read(text).await?),
             None => None,
         };
-        lines.push(Line { id, output, said });
+        lines.push(Line { id, output, partial });
     }
     Ok(drawn(&detail, input, output, lines))
 }
 
-/// Steps in the plan's order, each with its items after it.
+/// Steps in the plan's order, each followed by its items.
 fn step_runs(state: &RunState) -> impl Iterator<Item = StepRunId> + '_ {
     state.steps.iter().enumerate().flat_map(|(place, step)| {
         let id = StepRunId::of(place);
@@ -106,7 +106,8 @@ fn drawn(detail: &RunDetail, input: Option<String>, output: Option<String>, line
         let step = error.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
         view! { <p class="report-error">{format!("{step}{} ({})", error.error.message, error.error.class)}</p> }
     });
-    let warnings: Vec<_> = state.warnings.iter().map(|text| view! { <li>{text.clone()}</li> }).collect();
+    let warnings: Vec<_> =
+        state.warnings.iter().map(|warning| view! { <li>{warning.text(state)}</li> }).collect();
     let warnings = (!warnings.is_empty()).then(|| {
         view! {
             <h3>"Warnings"</h3>
@@ -160,14 +161,14 @@ fn fact(name: &'static str, value: impl IntoView) -> impl IntoView {
     view! { <div><dt>{name}</dt><dd>{value}</dd></div> }
 }
 
-/// The page that shows the report puts it by its reader's clock.
+/// The page that shows the report converts this time to the reader's time zone.
 fn when(at: Timestamp) -> impl IntoView {
     view! { <time datetime=format_iso(at)>{format_utc(at)}</time> }
 }
 
 fn text(text: Option<String>, none: &'static str) -> AnyView {
     match text.filter(|text| !text.is_empty()) {
-        // A line break right after the tag would be dropped.
+        // The HTML parser drops a line break right after the tag.
         Some(text) => view! { <pre class="run-text">"\n" {text}</pre> }.into_any(),
         None => view! { <p class="muted">{none}</p> }.into_any(),
     }
@@ -182,7 +183,7 @@ fn row(state: &RunState, line: &Line) -> AnyView {
             <th scope="row">{state.label(line.id)}</th>
             <td>{step_status(step).label()}</td>
             <td>{role}</td>
-            <td class="num">{step.attempts.len()}</td>
+            <td class="num">{step.current_try()}</td>
             <td class="num">{took(step)}</td>
             <td class="num">{format_count(step.usage.total())}</td>
         </tr>
@@ -198,42 +199,43 @@ fn took(step: &StepState) -> String {
     }
 }
 
-/// What a step gave, what people decided, what it failed of.
+/// The output of a step, the decisions on it, and its errors.
 fn told(state: &RunState, line: Line) -> AnyView {
     let Some(step) = state.step_run(line.id) else { return ().into_any() };
     let failures: Vec<_> = step
         .attempts
         .iter()
         .filter_map(|attempt| {
-            let failure = attempt.end.as_ref()?.failure()?;
-            Some(format!("Attempt {}: {} ({})", attempt.number, failure.message, failure.class))
+            let failure = attempt.failure()?;
+            Some(format!("{}: {} ({})", attempt_name(attempt), failure.message, failure.class))
         })
         .chain(step.error.as_ref().map(|error| format!("{} ({})", error.message, error.class)))
         .collect();
-    let answer = step.question.as_ref().and_then(|question| question.answer.as_ref()).map(answer_words);
+    let answer = step.question.as_ref().and_then(|question| question.answer.as_ref());
+    let answer = answer.map(|answer| sentence(&answer.to_string()));
     let skipped = step.skipped.clone();
     if failures.is_empty()
         && answer.is_none()
         && skipped.is_none()
         && line.output.is_none()
-        && line.said.is_none()
+        && line.partial.is_none()
     {
         return ().into_any();
     }
-    let said = line.said.map(|said| {
+    let partial = line.partial.map(|partial| {
         view! {
             <p>"Said, but not taken as its output:"</p>
-            {text(Some(said), "")}
+            {text(Some(partial), "")}
         }
     });
     view! {
         <section class="report-step">
             <h4>{state.label(line.id)}</h4>
-            {skipped.map(|reason| view! { <p>"Skipped: " {reason}</p> })}
+            {skipped.map(|reason| view! { <p>"Skipped: " {reason.to_string()}</p> })}
             {answer.map(|answer| view! { <p>{answer}</p> })}
             {failures.into_iter().map(|failure| view! { <p class="report-error">{failure}</p> }).collect_view()}
             {line.output.map(|output| text(Some(output), ""))}
-            {said}
+            {partial}
         </section>
     }
     .into_any()

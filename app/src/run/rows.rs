@@ -1,6 +1,7 @@
-//! A row for each of some step runs. Rows that stay keep what is open, typed or scrolled in them.
+//! Keyed rows of step runs. Rows that remain keep their state: opened parts, typed text and scroll position.
 //!
-//! Of a long list only the rows around what is seen are on the page; what lies above and below is empty room.
+//! Of a long list, only the rows around the visible part are rendered; empty space above and below replaces the
+//! others.
 
 use domain::id::StepRunId;
 use leptos::{ev, html, prelude::*};
@@ -8,20 +9,20 @@ use std::sync::Arc;
 
 type Row = Arc<dyn Fn(StepRunId) -> AnyView + Send + Sync>;
 
-/// Longer lists are shown in part.
+/// Length from which a list is rendered in part.
 const LONG: usize = 200;
-/// How many rows of a long list there are, and by how many they move on.
+/// Number of rendered rows of a long list, and the number of rows by which they advance.
 const SHOWN: usize = 120;
 const SLIDE: usize = 6;
-/// A row's height until some have been measured, in pixels.
+/// Height of a row in pixels, until some rows have been measured.
 const HEIGHT: f64 = 32.0;
 
-/// One list for all that shows step runs: the code of a keyed list is large, and the browser would have one for each.
+/// One list component for all step runs: the code of a keyed list is large, and each use would add a copy of it.
 #[component]
 pub fn Rows(
     #[prop(into)] ids: Signal<Vec<StepRunId>>,
     row: Row,
-    /// The row that is to be there, whatever is seen.
+    /// A row that must be rendered even if it is not visible.
     #[prop(optional, into)]
     wanted: MaybeProp<StepRunId>,
 ) -> impl IntoView {
@@ -52,12 +53,12 @@ pub fn Rows(
             start.set(wanted);
         }
     };
-    // The empty room, which keeps the page as long as all rows would make it.
+    // The empty space, which keeps the page at the height of all rows.
     Effect::new(move |_| {
         let (Some(above), Some(below)) = (above.get(), below.get()) else { return };
         let (start, count) = (start.get().min(count.get().saturating_sub(SHOWN)), count.get());
         let room = |rows: usize| format!("{:.0}px", rows as f64 * height.get_value());
-        // Setting a height by script is what the content policy allows.
+        // The content policy allows heights that the script sets.
         _ = web_sys::HtmlElement::style(&above).set_property("height", &room(start));
         _ = web_sys::HtmlElement::style(&below)
             .set_property("height", &room(count.saturating_sub(start + SHOWN)));
@@ -96,7 +97,7 @@ pub fn Rows(
     }
 }
 
-/// The row of a step run, as an element.
+/// The element id of a step run's row.
 pub fn row_id(id: StepRunId) -> String {
     format!("step-{id}")
 }

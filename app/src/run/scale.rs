@@ -1,19 +1,19 @@
-//! Time as a timeline draws it: stretches in which nothing ran are folded to a short break, so that an approval that took
-//! a night does not make every step a hair. And which steps the run's length came from.
+//! The time scale of a timeline, on which stretches without work are shortened to breaks, so that an approval that
+//! took a night does not shrink every step to a hairline; and the critical path of a run.
 
 use domain::{
     id::Timestamp,
     run::{RunState, StepState},
 };
 
-/// The width of a bar's own units; the drawing stretches to the room there is.
+/// Width of a bar in its own units; the drawing stretches to the available width.
 pub const WIDTH: u64 = 1000;
-/// The share of what ran that a break is drawn as long as: one part in so many.
+/// The drawn length of a break is the working time divided by this.
 const BREAK: u64 = 20;
-/// Shorter pauses are drawn as they were, in milliseconds.
+/// Shorter pauses are drawn in full length, in milliseconds.
 const SHORTEST: u64 = 10_000;
 
-/// A stretch in which nothing ran, in milliseconds from the run's begin.
+/// A stretch without work, in milliseconds since the run's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Idle {
     pub from: u64,
@@ -23,15 +23,15 @@ pub struct Idle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scale {
     pub idle: Vec<Idle>,
-    /// How long a break is drawn.
+    /// The drawn length of a break.
     short: u64,
-    /// The run's length, and its length as it is drawn.
+    /// The run's length, and its drawn length.
     whole: u64,
     drawn: u64,
 }
 
 impl Scale {
-    /// Of a run that has lasted `whole` milliseconds so far.
+    /// The scale of a run that has lasted `whole` milliseconds so far.
     pub fn of(state: &RunState, whole: u64) -> Self {
         let whole = whole.max(1);
         let mut work = Vec::new();
@@ -55,14 +55,14 @@ impl Scale {
         }
         let rested: u64 = idle.iter().map(|idle| idle.to - idle.from).sum();
         let short = ((whole - rested) / BREAK).max(1);
-        // A break that would hardly save anything is none; nor is a run that only waited.
+        // A break that would save little is not shortened, nor is a run that only waited.
         idle.retain(|idle| rested < whole && idle.to - idle.from > 4 * short);
         let rested: u64 = idle.iter().map(|idle| idle.to - idle.from).sum();
         let drawn = whole - rested + short * idle.len() as u64;
         Self { idle, short, whole, drawn: drawn.max(1) }
     }
 
-    /// Where a moment is drawn, in milliseconds from the run's begin, in units of [`WIDTH`].
+    /// The drawn position of a time in milliseconds since the run's start, in units of [`WIDTH`].
     pub fn x(&self, at: u64) -> u64 {
         let at = at.min(self.whole);
         let mut drawn = at;
@@ -74,21 +74,21 @@ impl Scale {
         drawn * WIDTH / self.drawn
     }
 
-    /// How long nothing ran, where that is folded.
+    /// Total duration of the shortened stretches.
     pub fn rested(&self) -> u64 {
         self.idle.iter().map(|idle| idle.to - idle.from).sum()
     }
 }
 
-/// When somebody or something was at work on a step. A person who thinks is not.
+/// Collects the times in which a step was worked on. Waiting for a person does not count.
 fn worked(step: &StepState, begin: Timestamp, whole: u64, work: &mut Vec<(u64, u64)>) {
     work.extend(step.attempts.iter().map(|attempt| {
-        let to = attempt.finished_at.map_or(whole, |at| at.since(begin));
+        let to = attempt.finished_at().map_or(whole, |at| at.since(begin));
         (attempt.started_at.since(begin).min(whole), to.min(whole))
     }));
 }
 
-/// The steps that the run's length came from, by their places, in order: the one that ended last, the one before it that ended
+/// The steps that determined the run's length, by index, in order: the step that ended last, its dependency that ended
 /// last, and so on.
 pub fn critical_path(state: &RunState) -> Vec<usize> {
     let ended = |place: &usize| state.steps.get(*place).and_then(StepState::finished_at);
@@ -98,7 +98,7 @@ pub fn critical_path(state: &RunState) -> Vec<usize> {
         let before = state.plan.steps.get(*place).into_iter().flat_map(|step| &step.depends_on);
         let before = before.map(|place| *place as usize).filter(|place| ended(place).is_some());
         match before.max_by_key(ended) {
-            // A plan has no cycles; a log that cannot be trusted might.
+            // A plan has no cycles; this guards against an invalid log.
             Some(place) if path.len() < state.steps.len() => path.push(place),
             _ => break,
         }
@@ -115,11 +115,11 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    /// Steps by the times between which they worked, each after those before it that are named.
+    /// A state with steps of these working times, each with the listed dependencies.
     fn state(steps: &[(&[u32], i64, i64)]) -> RunState {
         let attempt = |from: i64, to: i64| {
             json!({"number": 1, "owner": "00000000-0000-7000-8000-000000000000", "startedAt": from,
-                   "finishedAt": to, "end": "finished"})
+                   "end": {"at": to, "outcome": "finished"}})
         };
         let mut state = RunState::default();
         let plan: Vec<_> = steps

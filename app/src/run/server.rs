@@ -1,35 +1,35 @@
-//! What the pages of runs, and whatever shows a run's status, ask of the server.
+//! Server functions of run pages, and of all components that show a run's status.
 
 use crate::fault::Fault;
 #[cfg(feature = "ssr")]
-use domain::{access::Permission, file::FilePath};
+use domain::{access::Permission, file::FilePath, json};
 use domain::{
     event::{Decision, Event},
     id::{ContentId, RunNumber, Timestamp},
     key::{ProjectKey, RoleKey, TemplateKey},
     run::RunStatus,
-    view::{Content, Launched, Page, RunDetail, RunSummary},
+    view::{Content, ForkPreview, Launched, Page, RunDetail, RunSummary},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A list of runs as it was drawn.
+/// The data of a rendered list of runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunList {
     pub page: Page<RunSummary>,
-    /// What the list can be filtered by.
+    /// The templates to filter by.
     pub templates: Vec<(TemplateKey, String)>,
-    /// The project's change from which to keep it current.
+    /// The project's change number from which to follow updates.
     pub changes: u64,
     pub now: Timestamp,
 }
 
-/// A run as it was drawn.
+/// The data of a rendered run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunPage {
     pub detail: RunDetail,
-    /// Whether who asks may answer, rerun and stop.
+    /// Whether the user may answer, rerun and stop.
     pub may_edit: bool,
     pub now: Timestamp,
 }
@@ -42,7 +42,7 @@ pub async fn list_runs(
     cursor: Option<String>,
 ) -> Result<RunList, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    // Before the list: a change in between is heard again rather than missed.
+    // Read before the list: a change in between is then received twice rather than missed.
     let changes = engine.project_cursor(&user, &project).await?;
     let filter = engine::RunFilter { status, template };
     let page = engine.runs(&user, &project, &filter, cursor.as_deref()).await?;
@@ -66,7 +66,7 @@ pub async fn stop_run(project: ProjectKey, run: RunNumber) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Answers a step run that waits for a person. `output` is what an edit gives: JSON, unless it is `as_text`.
+/// Answers a step run that waits for a person. `output` is the edited output: JSON, unless `as_text`.
 #[server]
 pub async fn answer_step(
     project: ProjectKey,
@@ -89,40 +89,59 @@ pub async fn answer_step(
     Ok(())
 }
 
-/// From where a run goes on as another one. What is none is as it was in the run.
+/// The parameters of a fork. `None` keeps the run's value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RerunForm {
     pub from_step: String,
     pub items: Option<Vec<u32>>,
-    /// JSON, as it was typed.
+    /// JSON, as typed.
     pub input: Option<String>,
     pub role_assignments: BTreeMap<String, RoleKey>,
     pub template_version: Option<u32>,
+    /// Steps whose stale output is reused.
+    pub reuse: Vec<String>,
     pub idempotency_key: String,
 }
 
-/// Launches a fork: the run again from a step on.
+#[cfg(feature = "ssr")]
+impl RerunForm {
+    fn read(self) -> Result<engine::Fork, Fault> {
+        Ok(engine::Fork {
+            from_step: self.from_step,
+            items: self.items,
+            input: self.input.map(|text| read_json("input", &text)).transpose()?,
+            role_assignments: self.role_assignments,
+            template_version: self.template_version,
+            reuse: self.reuse,
+            idempotency_key: Some(self.idempotency_key),
+        })
+    }
+}
+
+/// Launches a fork: a rerun from a step on.
 #[server(input = Json)]
 pub async fn rerun_from(project: ProjectKey, run: RunNumber, form: RerunForm) -> Result<Launched, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    let input = form.input.map(|text| read_json("input", &text)).transpose()?;
-    let fork = engine::Fork {
-        from_step: form.from_step,
-        items: form.items,
-        input,
-        role_assignments: form.role_assignments,
-        template_version: form.template_version,
-        idempotency_key: Some(form.idempotency_key),
-    };
-    Ok(engine.fork(&user, &project, run, fork).await?)
+    Ok(engine.fork(&user, &project, run, form.read()?).await?)
+}
+
+/// The steps that the fork would run again, and why.
+#[server(input = Json)]
+pub async fn preview_rerun(
+    project: ProjectKey,
+    run: RunNumber,
+    form: RerunForm,
+) -> Result<ForkPreview, Fault> {
+    let (engine, user) = crate::session::caller().await?;
+    Ok(engine.preview_fork(&user, &project, run, &form.read()?).await?)
 }
 
 #[cfg(feature = "ssr")]
 fn read_json(field: &str, text: &str) -> Result<serde_json::Value, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::field(field, format!("is no JSON: {error}")).answered())
+    json::read(text.as_bytes(), "").map_err(|error| Fault::field(field, error.to_string()).answered())
 }
 
-/// What a run wrote: each file by its path, with its version in the conversation.
+/// The files that a run wrote: each path with its version in the conversation.
 #[server]
 pub async fn list_files(project: ProjectKey, run: RunNumber) -> Result<Vec<(String, u32)>, Fault> {
     let (engine, user) = crate::session::caller().await?;
@@ -130,8 +149,8 @@ pub async fn list_files(project: ProjectKey, run: RunNumber) -> Result<Vec<(Stri
     Ok(files.into_iter().map(|file| (file.path.into(), file.version)).collect())
 }
 
-/// The run's files as HTML, and one of them: that of `path`, else the first; of `version`, else as the run left it. With
-/// `writes`, as they were when the run had written so often.
+/// The run's files as HTML, with one of them open: `path`, else the first; in `version`, else the version that the run
+/// left. With `writes`, the files after the run's first `writes` writes.
 #[server]
 pub async fn draw_files(
     project: ProjectKey,
@@ -144,12 +163,12 @@ pub async fn draw_files(
     let (engine, user) = crate::session::caller().await?;
     let detail = engine.run(&user, &project, run).await?;
     let files = engine.run_files_after(&user, &project, run, writes).await?;
-    // A path that none can have is as one that is not there.
+    // An invalid path is treated like a missing file.
     let path = path.and_then(|path| FilePath::parse(&path).ok());
     let path = path.or_else(|| files.first().map(|file| file.path.clone()));
     let known = files.iter().find(|file| Some(&file.path) == path.as_ref()).map(|file| file.version);
     let open = match path.filter(|_| writes.is_none() || known.is_some()) {
-        // Of what was not there yet one sees nothing.
+        // A file that did not exist at the shown event is not shown.
         Some(path) if writes.is_some() => {
             let version = version.filter(|version| Some(*version) <= known).or(known);
             Some(engine.file(&user, &project, run, &path, version).await?)
@@ -160,7 +179,7 @@ pub async fn draw_files(
     Ok(super::drawn::files_html(&project, &detail, &files, open, view.as_deref()))
 }
 
-/// The run as a report.
+/// The run's report as HTML.
 #[server]
 pub async fn draw_report(project: ProjectKey, run: RunNumber) -> Result<String, Fault> {
     let (engine, user) = crate::session::caller().await?;
@@ -168,7 +187,7 @@ pub async fn draw_report(project: ProjectKey, run: RunNumber) -> Result<String, 
     super::report::report_html(&engine, &user, &project, detail).await
 }
 
-/// The caller has seen how the run ended: it does not wait in their inbox any more.
+/// Removes the run from the caller's inbox, because they have seen how it ended.
 #[server]
 pub async fn look_at_run(project: ProjectKey, run: RunNumber) -> Result<(), Fault> {
     let (engine, user) = crate::session::caller().await?;
@@ -188,5 +207,5 @@ pub async fn read_text(project: ProjectKey, run: RunNumber, content: ContentId) 
     Ok(engine.content(&user, &project, run, content, Some(TEXT_LIMIT)).await?)
 }
 
-/// How much of a text a page shows, in characters; a link leads to the whole.
+/// Maximum number of characters of a text on a page; a link leads to the whole text.
 pub const TEXT_LIMIT: u32 = 256 * 1024;

@@ -1,6 +1,7 @@
-//! The status of a run, as its message shows it and as its own page does: one component, over the run's folded state.
+//! The status of a run, in its message and on its own page: one component over the run's folded state.
 //!
-//! Open while the run is live; folds to one line when it ends. A plain `<details>`: it opens without script.
+//! Expanded while the run is live, and collapsed to one line when it ends. A plain `<details>`, so it can be opened
+//! without script.
 
 use super::{
     compare::compare_href,
@@ -25,30 +26,30 @@ use crate::{
 use domain::{key::ProjectKey, run::Phase};
 use leptos::{ev, prelude::*, task::spawn_local};
 
-/// How many steps a message lists; the run's page lists them all.
+/// Maximum number of steps listed in a message; the run's page lists all.
 const STEPS_IN_MESSAGE: usize = 200;
 
 #[component]
 pub fn Status(
     project: ProjectKey,
     run: LiveRun,
-    /// The text of the only step streams in the message itself, so the list does not repeat it.
+    /// The output of a single step is shown in the message itself, so the list does not repeat it.
     #[prop(optional)]
     text_elsewhere: bool,
-    /// Without the steps, which the run's page shows in its tab.
+    /// Omit the steps, which the run's page shows in a tab.
     #[prop(optional)]
     compact: bool,
-    /// Whether who looks at it may answer and rerun.
+    /// Whether the user may answer and rerun.
     #[prop(optional)]
     may_edit: bool,
-    /// Unfolded, though the run has ended.
+    /// Expanded, even if the run has ended.
     #[prop(optional)]
     open: bool,
 ) -> impl IntoView {
     let state = run.state;
     let live = run.is_live();
     let open = RwSignal::new(open || live.get_untracked() && !compact);
-    // It folds when the run ends before these eyes, not whenever its page is opened.
+    // Collapses when the run ends while the page is open, not when a page of an ended run is opened.
     Effect::new(move |was: Option<bool>| {
         let now = live.get();
         if was == Some(true) && !now {
@@ -62,7 +63,9 @@ pub fn Status(
     look_at_failure(&project, run, compact);
     let rerun = RwSignal::new(false);
     let status = Memo::new(move |_| state.with(run_status));
-    let warnings = Memo::new(move |_| state.read().warnings.clone());
+    let warnings = Memo::new(move |_| {
+        state.with(|state| state.warnings.iter().map(|warning| warning.text(state)).collect::<Vec<_>>())
+    });
     let bytes = Memo::new(move |_| run.bytes_generated());
     let number = run.number;
     let href = format!("/p/{project}/runs/{number}");
@@ -120,7 +123,8 @@ pub fn Status(
     .into_any()
 }
 
-/// A failure that somebody has before their eyes needs no place in their inbox: on its own page, or where it happens.
+/// Removes a failure from the user's inbox when they see it: on the run's own page, or when it happens on the current
+/// page.
 fn look_at_failure(project: &ProjectKey, run: LiveRun, on_its_page: bool) {
     let project = StoredValue::new(project.clone());
     let phase = Memo::new(move |_| run.state.read().phase);
@@ -129,7 +133,7 @@ fn look_at_failure(project: &ProjectKey, run: LiveRun, on_its_page: bool) {
         let before_these_eyes = was.is_some_and(|was| !was.is_end());
         if now == Phase::Failed && (on_its_page || before_these_eyes) {
             spawn_local(async move {
-                // It stays in the inbox when this fails, no more.
+                // If this fails, the run merely stays in the inbox.
                 _ = look_at_run(project.get_value(), run.number).await;
             });
         }
@@ -137,7 +141,7 @@ fn look_at_failure(project: &ProjectKey, run: LiveRun, on_its_page: bool) {
     });
 }
 
-/// To where this run stands beside others; a fork beside what it was forked from.
+/// The link to compare this run with others; a fork is compared with its parent.
 #[component]
 fn CompareLink(project: ProjectKey, run: LiveRun) -> impl IntoView {
     let live = run.is_live();
@@ -158,13 +162,13 @@ fn CompareLink(project: ProjectKey, run: LiveRun) -> impl IntoView {
     }
 }
 
-/// Whole seconds while it ticks, the exact time when it is over.
+/// Whole seconds while the run is live, the exact duration afterwards.
 fn elapsed(run: LiveRun) -> String {
     let ms = run.elapsed.get();
     if run.state.read().phase.is_end() { format_duration(ms) } else { whole_seconds(ms) }
 }
 
-/// A time that ticks: tenths of a clock that ticks once a second would be noise.
+/// The format of a running time: a clock that ticks once a second has no tenths.
 pub(super) fn whole_seconds(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..60 => format!("{seconds} s"),
@@ -172,7 +176,7 @@ pub(super) fn whole_seconds(ms: u64) -> String {
     }
 }
 
-/// What the folded line says beside phase and time: how far it is, or what it took.
+/// The details in the collapsed line: progress while the run is live, usage afterwards.
 fn summary(run: LiveRun, compact: bool) -> impl IntoView {
     let (done, all, working, usage, warnings) = run.state.with(|state| {
         let done = state.steps.iter().filter(|step| step.status.is_end()).count();
@@ -185,7 +189,7 @@ fn summary(run: LiveRun, compact: bool) -> impl IntoView {
         (done, state.steps.len(), working, state.usage, state.warnings.len())
     });
     let live = run.is_live().get();
-    // The run's page says it among its facts.
+    // The run's page shows the parent among its facts.
     let forked = run.state.with(|state| state.parent.as_ref().filter(|_| !compact).map(|parent| parent.run));
     view! {
         {forked.map(|parent| view! { <span class="run-status-part">"forked from run " {parent.0}</span> })}
@@ -207,7 +211,7 @@ fn part(text: String) -> impl IntoView {
     view! { <span class="run-status-part">{text}</span> }
 }
 
-/// A run that has not started says what it waits for.
+/// What a run that has not started waits for.
 fn queued(run: LiveRun) -> Option<impl IntoView> {
     let (phase, position) = run.state.with(|state| (state.phase, state.queue_position));
     matches!(phase, Phase::Acknowledged | Phase::Queued).then(|| {

@@ -1,4 +1,4 @@
-//! The steps of a run, one line each, with what a person asks about them: who does it, how it goes, what it says now.
+//! The steps of a run, one line each, and the open questions: role, status and current output.
 
 use super::{
     follow::Following,
@@ -6,9 +6,10 @@ use super::{
     rows::{Rows, first_steps},
     status::whole_seconds,
     text::{StoredText, TextKind},
-    words::{answer_words, attempt_words, item_words, step_status},
+    words::{attempt_words, item_words, step_status},
 };
 use crate::{
+    form,
     live::{LiveRun, use_live},
     ui::{RoleChip, StatusBadge, format_count, format_duration},
 };
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub fn Steps(
     project: ProjectKey,
     run: LiveRun,
-    /// At most so many; a link leads to the rest.
+    /// Maximum number of listed steps; a link leads to the rest.
     limit: usize,
     text_elsewhere: bool,
 ) -> impl IntoView {
@@ -90,7 +91,7 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
             {move || notice(&step.read())}
             <Nested project=project.get_value() step/>
             {(!text_elsewhere).then(|| view! { <LiveOutput run id step/> })}
-            {(!text_elsewhere).then(|| view! { <Said project=project.get_value() run=number step/> })}
+            {(!text_elsewhere).then(|| view! { <PartialOutput project=project.get_value() run=number step/> })}
             <div class="run-step-texts">
                 {move || {
                     output
@@ -128,10 +129,10 @@ fn Step(project: ProjectKey, run: LiveRun, index: usize, text_elsewhere: bool) -
     .into_any()
 }
 
-/// The text of an open attempt as it comes; gone when the attempt is over, for then there is an output or an error.
+/// The streaming text of an open attempt. Removed when the attempt ends, since then there is an output or an error.
 #[component]
 pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl IntoView {
-    // The text of one that is a run of its own streams there.
+    // The text of a child run's attempt is shown in the child run.
     let open = Memo::new(move |_| {
         let step = step.read();
         step.open_attempt()
@@ -151,21 +152,21 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
     }
 }
 
-/// What was said last in a step that has ended without an output.
+/// The partial output of the last attempt, if the step ended without an output.
 #[component]
-fn Said(project: ProjectKey, run: RunNumber, step: Memo<StepState>) -> impl IntoView {
-    let said = Memo::new(move |_| step.read().said().cloned());
+fn PartialOutput(project: ProjectKey, run: RunNumber, step: Memo<StepState>) -> impl IntoView {
+    let partial = Memo::new(move |_| step.read().partial_output().cloned());
     let stopped = move || step.read_untracked().status == StepStatus::Cancelled;
     move || {
         let (project, stopped) = (project.clone(), stopped());
-        said.get().map(|text| {
+        partial.get().map(|text| {
             let label = if stopped { "Said before it was stopped" } else { "Said in vain" };
             view! { <StoredText project run label text kind=TextKind::Plain open=stopped/> }
         })
     }
 }
 
-/// How long the step took, or has been taking.
+/// The duration of the step, or its running time so far.
 pub(super) fn time(run: LiveRun, step: &StepState) -> Option<String> {
     if step.reused {
         return Some("reused".to_owned());
@@ -178,22 +179,35 @@ pub(super) fn time(run: LiveRun, step: &StepState) -> Option<String> {
     run.now().map(|now| whole_seconds(now.since(from)))
 }
 
-/// Somebody or something is at work on it: its time goes on.
+/// Whether the step's time is still running.
 pub(super) fn is_under_way(step: &StepState) -> bool {
     matches!(step.status, StepStatus::Running | StepStatus::Waiting)
 }
 
-/// What was decided, why it is tried again, why it was skipped, what it failed of.
+/// The decision on the step, its child run's question, or why it is retried, was skipped, or failed.
 fn notice(step: &StepState) -> Option<AnyView> {
     if let Some(answer) = step.question.as_ref().and_then(|question| question.answer.as_ref()) {
         let class = match step.status {
             StepStatus::Failed => "run-step-notice run-step-failed",
             _ => "run-step-notice",
         };
-        return Some(view! { <p class=class>{answer_words(answer)}</p> }.into_any());
+        return Some(view! { <p class=class>{form::sentence(&answer.to_string())}</p> }.into_any());
+    }
+    if let Some(question) = &step.child_question {
+        let words = form::sentence(&question.waits());
+        return Some(view! { <p class="run-step-notice">{words}</p> }.into_any());
     }
     let failure = step.failure();
+    let refusals = step.attempts.last().map_or(0, |attempt| attempt.refusals);
     match step.status {
+        StepStatus::Ready if refusals > 0 => Some(
+            view! {
+                <p class="run-step-notice run-step-retry">
+                    {format!("Rate limited by the provider; calls refused: {refusals}. The call is queued again.")}
+                </p>
+            }
+            .into_any(),
+        ),
         StepStatus::Ready | StepStatus::Running if failure.is_some() => failure.map(|failure| {
             let again = match (step.retry_at, use_live().clock().get()) {
                 (Some(at), Some(now)) if at.since(now) >= 1000 => {
@@ -218,7 +232,7 @@ fn notice(step: &StepState) -> Option<AnyView> {
             .into_any()
         }),
         StepStatus::Skipped => step.skipped.as_ref().map(|reason| {
-            view! { <p class="run-step-notice">{format!("Skipped: {}", sentence(reason))}</p> }.into_any()
+            view! { <p class="run-step-notice">{format!("Skipped: {}", sentence(&reason.to_string()))}</p> }.into_any()
         }),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Stop: a form, so that it works before the script is there.
+//! The Stop button: a form, so that it works without script.
 
 use super::server::StopRun;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use domain::key::ProjectKey;
 use leptos::{form::ActionForm, prelude::*};
 
-/// Not for those who may only read.
+/// Hidden from viewers.
 #[component]
 pub fn Stop(project: ProjectKey, run: LiveRun) -> impl IntoView {
     if !use_may_edit() {

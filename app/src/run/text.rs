@@ -1,4 +1,4 @@
-//! A stored text on demand: the link that opens the whole works without script, the fold loads it in place.
+//! A stored text on demand: without script, a link opens the whole text; with script, it is loaded in place.
 
 use super::server::{TEXT_LIMIT, read_text};
 use crate::load::parse;
@@ -8,7 +8,7 @@ use leptos::{ev, prelude::*, task::spawn_local};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a stored text is, for how it is drawn.
+/// The kind of a stored text, which determines how it is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
     /// Text as a model wrote it.
@@ -19,7 +19,7 @@ pub enum TextKind {
     Prompt,
 }
 
-/// What was sent to a model, as its prompt event keeps it.
+/// A request to a model, as its prompt event stores it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sent {
@@ -43,7 +43,7 @@ pub fn StoredText(
     label: &'static str,
     text: TextRef,
     kind: TextKind,
-    /// Loaded and shown at once, instead of on demand.
+    /// Load and show the text at once instead of on demand.
     #[prop(optional)]
     open: bool,
 ) -> impl IntoView {
@@ -91,15 +91,15 @@ pub fn StoredText(
     .into_any()
 }
 
-/// Where the server gives the whole of a stored text.
+/// The URL of a whole stored text.
 pub fn content_url(project: &ProjectKey, run: RunNumber, text: &TextRef) -> String {
     format!("/p/{project}/runs/{run}/content/{}", text.id)
 }
 
-/// `json`: the text is that of a value, so that a text among such values is drawn without its quotes.
+/// `json`: the text is the JSON of a value; a string value is rendered without quotes.
 pub(super) fn drawn(text: &str, kind: TextKind, json: bool) -> AnyView {
     match kind {
-        // Runs of before it was said keep the JSON of a step with an output schema as any text.
+        // Older runs did not record `json`: the JSON output of a step with an output schema is stored like any text.
         TextKind::Plain if !json && !text.starts_with(['{', '[']) => plain(text),
         TextKind::Plain | TextKind::Json => match parse::<Value>(text) {
             Ok(Value::String(text)) if json => plain(&text),
@@ -140,12 +140,13 @@ fn plain(text: &str) -> AnyView {
     view! { <pre class="run-text" tabindex="0">{text.to_owned()}</pre> }.into_any()
 }
 
-/// JSON with its lines broken.
+/// JSON with indentation.
 pub(super) fn indented(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// A stored text, as much of it as a page shows: at hand where its head is all of it, else read by the browser.
+/// A stored text, limited to the size that a page shows: available at once if its head is the whole text, otherwise
+/// loaded by the browser.
 pub fn read_whole(
     project: ProjectKey,
     run: RunNumber,

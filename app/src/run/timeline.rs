@@ -1,5 +1,5 @@
-//! The steps of a run against time: a row per step, a bar per attempt in the colour of its role. The items of a step
-//! under forEach are rows beneath it.
+//! The timeline of a run: a row per step, with a bar per attempt in the colour of its role. Items of a step with
+//! forEach have rows below it.
 
 use super::{
     nested::Nested,
@@ -17,28 +17,28 @@ use crate::{
 use domain::{
     id::{StepRunId, Timestamp},
     key::ProjectKey,
-    run::{AttemptEnd, StepState, StepStatus},
+    run::{AttemptOutcome, StepState, StepStatus},
 };
 use leptos::{html, prelude::*};
 use std::sync::Arc;
 
-/// The least width at which a bar is seen.
+/// Minimum width at which a bar is visible.
 const LEAST: u64 = 6;
-/// How often a live run's scale and critical path are worked out, in milliseconds.
+/// Interval in milliseconds at which a live run's scale and critical path are recomputed.
 const BEAT: u64 = 250;
-/// How many items have a row before one asks for all of them.
+/// Number of items shown before the user asks for all.
 const ITEMS: u32 = 50;
 
-/// What all rows of a timeline are drawn by.
+/// The data that all rows of a timeline share.
 #[derive(Clone, Copy)]
 struct Drawing {
     run: LiveRun,
     scale: Memo<Scale>,
-    /// The places of the steps that the run's length came from.
+    /// The indexes of the steps on the critical path.
     critical: Memo<Vec<usize>>,
     chosen: Signal<Option<StepRunId>>,
     following: RwSignal<bool>,
-    /// The step run that one follows.
+    /// The step run being followed.
     newest: Memo<Option<StepRunId>>,
 }
 
@@ -55,7 +55,7 @@ pub fn Timeline(
         beat.track();
         run.state.with_untracked(|state| Scale::of(state, run.elapsed.get_untracked()))
     });
-    // Of one step alone it would say nothing.
+    // A critical path of a single step carries no information.
     let critical = Memo::new(move |_| {
         beat.track();
         let path = run.state.with_untracked(critical_path);
@@ -84,7 +84,8 @@ pub fn Timeline(
     .into_any()
 }
 
-/// Changes when all of a run is to be looked over: of a live one a few times a second, however many its events.
+/// Changes when the whole run must be re-examined: for a live run a few times a second, regardless of its number of
+/// events.
 fn beat(run: LiveRun) -> Memo<(u64, u64)> {
     Memo::new(move |_| {
         let (seq, ended) = run.state.with(|state| (state.seq, state.phase.is_end()));
@@ -93,7 +94,7 @@ fn beat(run: LiveRun) -> Memo<(u64, u64)> {
     })
 }
 
-/// How much time the drawing leaves out.
+/// The total time that the drawing shortens.
 fn rest_words(scale: &Scale) -> Option<String> {
     match scale.idle.len() {
         0 => None,
@@ -102,7 +103,7 @@ fn rest_words(scale: &Scale) -> Option<String> {
     }
 }
 
-/// Above the bars: where the breaks are, and how long they were.
+/// The axis above the bars: the positions and durations of the breaks.
 #[component]
 fn Axis(scale: Memo<Scale>) -> impl IntoView {
     let any = Memo::new(move |_| !scale.read().idle.is_empty());
@@ -110,7 +111,7 @@ fn Axis(scale: Memo<Scale>) -> impl IntoView {
         let scale = scale.read();
         let words = scale.idle.iter().map(|idle| {
             let middle = (scale.x(idle.from) + scale.x(idle.to)) as f64 / 2.0 / WIDTH as f64;
-            // Words at an edge stay inside.
+            // Labels at an edge stay inside the drawing.
             let anchor = match middle {
                 ..0.15 => "start",
                 0.85.. => "end",
@@ -151,7 +152,7 @@ fn TimelineRow(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl Int
     .into_any()
 }
 
-/// The line of a step run: of a step, or of one of its items.
+/// The row of a step, or of one of its items.
 #[component]
 fn TimelineStep(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl IntoView {
     let Drawing { run, critical, chosen, newest, .. } = drawing;
@@ -213,7 +214,7 @@ fn TimelineStep(project: ProjectKey, drawing: Drawing, id: StepRunId) -> impl In
     .into_any()
 }
 
-/// How an item's output, or its failure, begins.
+/// The beginning of an item's output, or of its error.
 fn said(step: &StepState) -> Option<String> {
     match step.status {
         StepStatus::Failed => step.failure().map(|failure| failure.message.clone()),
@@ -221,7 +222,7 @@ fn said(step: &StepState) -> Option<String> {
     }
 }
 
-/// The items of a step, some of them until one asks for all.
+/// The items of a step, limited until the user asks for all.
 #[component]
 fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoView {
     let Drawing { run, following, newest, .. } = drawing;
@@ -235,7 +236,7 @@ fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoVie
         if item >= ITEMS {
             all.set(true);
         }
-        // Whoever follows wants to see it.
+        // Expands the items, so that the followed one is visible.
         if let Some(details) = details.get_untracked().filter(|details| !details.open()) {
             details.set_open(true);
         }
@@ -254,7 +255,7 @@ fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoVie
         total.get().map(|_| {
             view! {
                 <details class="timeline-items" open=true node_ref=details>
-                    // Whoever closes it by hand wants to see something else.
+                    // Collapsing the items by hand turns following off.
                     <summary on:click=move |_| following.set(false)>{move || counts.get().map(item_words)}</summary>
                     <ol aria-label=label.clone()><Rows ids row=row.clone() wanted/></ol>
                     {move || {
@@ -273,7 +274,7 @@ fn Items(project: ProjectKey, drawing: Drawing, step: StepRunId) -> impl IntoVie
     }
 }
 
-/// The run's begin, and its end so far.
+/// The run's start time, and its duration so far.
 fn span(run: LiveRun) -> (Timestamp, u64) {
     (run.state.read().acknowledged_at, run.elapsed.get().max(1))
 }
@@ -295,7 +296,7 @@ fn bars(drawing: Drawing, step: &StepState) -> impl IntoView + use<> {
         view! { <rect class="bar-break" x=from y="0" width=to.saturating_sub(from).max(2) height="12"></rect> }
     });
     let breaks = breaks.collect_view();
-    // A step that waits for a person, or for its items, has no attempts of its own.
+    // A step that waits for a person, or for its items, has no attempts itself.
     let whole_step = step.started_at().filter(|_| step.attempts.is_empty()).map(|begin| {
         let kind = match (step.status, &step.question) {
             (StepStatus::Failed, _) => "bar-failed",
@@ -305,15 +306,16 @@ fn bars(drawing: Drawing, step: &StepState) -> impl IntoView + use<> {
         bar(kind, begin, step.finished_at())
     });
     let attempts = step.attempts.iter().map(|attempt| {
-        let kind = match attempt.end {
+        let kind = match attempt.end.as_ref().map(|end| &end.outcome) {
             None => "bar-open",
-            Some(AttemptEnd::Finished) => "bar-done",
+            Some(AttemptOutcome::Finished) => "bar-done",
+            Some(AttemptOutcome::Throttled(_)) => "bar-asked",
             Some(_) => "bar-failed",
         };
-        bar(kind, attempt.started_at, attempt.finished_at)
+        bar(kind, attempt.started_at, attempt.finished_at())
     });
     let bars = whole_step.into_iter().chain(attempts).collect_view();
-    // Who waits for a person is seen in the break that it makes.
+    // The waiting time is visible in the break that it causes.
     (breaks, bars)
 }
 

@@ -1,5 +1,4 @@
-//! Time travel: a run that has ended, as it was after any of its events. What the page shows is folded from the log by
-//! the code that folded it live.
+//! Time travel: an ended run at any of its events. The shown state is folded from the log by the same code as live.
 
 use super::{events::what, server::list_events, words::run_status};
 use crate::{
@@ -20,22 +19,22 @@ use leptos_router::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// A state is kept every so many events: going back folds no more than that.
+/// A state is kept every this many events, so that going back folds at most this many.
 const KEPT_EVERY: usize = 500;
-/// A replay takes about so long, whatever the run took: so many beats of so long each.
+/// A replay takes the same time for every run: this many ticks, at this interval.
 const BEATS: usize = 120;
 const BEAT: Duration = Duration::from_millis(100);
-/// With more of them than this, starts have no marks: they would be one grey bar.
+/// With more starts than this, they have no marks, which would merge into one grey bar.
 const MARKED_STARTS: usize = 400;
-/// The width of the marks' drawing, which stretches to the slider's.
+/// Width of the marks' drawing, which stretches to that of the slider.
 const WIDTH: usize = 1_000;
 
-/// A log and what it folds to.
+/// A log and its kept states.
 struct Log {
     events: Vec<Event>,
-    /// The state after `KEPT_EVERY`, twice as many, … events.
+    /// The states after `KEPT_EVERY`, twice as many, … events.
     kept: Vec<RunState>,
-    /// How many events there are before anything can be seen: the plan comes with one of the first.
+    /// Number of events before the plan is known; earlier states show nothing.
     first: usize,
 }
 
@@ -54,7 +53,7 @@ impl Log {
         Self { events, kept, first: first.max(1) }
     }
 
-    /// Brings `state` to where it was after so many events.
+    /// Moves `state` to the state after `count` events.
     fn seek(&self, state: &mut RunState, count: usize) {
         let mut at = state.seq as usize;
         let nearest = count / KEPT_EVERY;
@@ -71,7 +70,7 @@ impl Log {
     }
 }
 
-/// `past`: what the page shows in place of the run as it is, while one travels.
+/// `past` is the run at the shown event, which the page shows instead of the current one during time travel.
 #[component]
 pub fn TimeTravel(project: ProjectKey, run: LiveRun, past: RwSignal<Option<LiveRun>>) -> impl IntoView {
     let log = RwSignal::new(None::<Arc<Log>>);
@@ -104,7 +103,7 @@ pub fn TimeTravel(project: ProjectKey, run: LiveRun, past: RwSignal<Option<LiveR
         });
     };
     let live = run.is_live();
-    // An address that names a moment leads there.
+    // Opens time travel if the URL names an event.
     Effect::new(move |_| {
         if asked().is_some() && !live.get() {
             open();
@@ -162,7 +161,7 @@ fn Slider(log: Arc<Log>, shown: LiveRun, past: RwSignal<Option<LiveRun>>) -> imp
         navigate(&here.to_query_string(), options);
     });
     let write = move |at: Option<usize>| _ = address.try_with_value(|address| address(at));
-    // Who opens a step or another tab stays at the moment.
+    // Opening a step or another tab keeps the shown event in the URL.
     Effect::new(move |_| {
         if query.read().get("at").is_none() {
             write(Some(at.get_untracked()));
@@ -267,16 +266,17 @@ fn Slider(log: Arc<Log>, shown: LiveRun, past: RwSignal<Option<LiveRun>>) -> imp
     .into_any()
 }
 
-/// Where attempts start, fail, and wait for people.
+/// Marks where attempts start, fail, and wait for people.
 fn marks(log: &Log) -> impl IntoView + use<> {
     let starts = log.events.iter().filter(|event| matches!(event.kind, EventKind::Started { .. })).count();
     let span = (log.events.len() - log.first).max(1);
     let mark = |(index, event): (usize, &Event)| {
         let class = match event.kind {
             EventKind::Started { .. } if starts <= MARKED_STARTS => "travel-start",
-            EventKind::StepFailed { .. } | EventKind::TimedOut { .. } | EventKind::Interrupted { .. } => {
-                "travel-failed"
-            }
+            EventKind::StepFailed { .. }
+            | EventKind::Throttled { .. }
+            | EventKind::TimedOut { .. }
+            | EventKind::Interrupted { .. } => "travel-failed",
             EventKind::Waiting { .. } => "travel-waiting",
             _ => return None,
         };
@@ -296,7 +296,7 @@ mod tests {
     };
     use serde_json::json;
 
-    /// A log of one step that is tried again and again: long enough for states to be kept.
+    /// A log of one step with many attempts: long enough for kept states.
     fn log(attempts: u32) -> Log {
         let step = StepRunId::of(0);
         let plan = serde_json::from_value(json!({"steps": [{"name": "A"}]})).unwrap();
@@ -326,7 +326,7 @@ mod tests {
         Log::new(kinds.into_iter().enumerate().map(event).collect())
     }
 
-    /// F3, F4: whichever way one came to a moment, it is the fold of the log up to there.
+    /// F3, F4: in whatever way an event is reached, the shown state is the fold of the log up to it.
     #[test]
     fn every_moment_is_the_fold_of_what_came_before() {
         let log = log(800);

@@ -1,13 +1,12 @@
-//! The signs and words for where a run or a step stands. One place, so that a list, a message and a run's page say the same.
+//! The icons and texts for the status of runs and steps, in one place, so that lists, messages and run pages agree.
 
-use crate::ui::Status;
+use crate::ui::{Status, format_count};
 use domain::{
     error::ErrorClass,
-    event::Decision,
-    run::{Answer, Attempt, AttemptEnd, ItemCounts, Phase, RunState, StepState, StepStatus},
+    run::{Attempt, AttemptOutcome, ItemCounts, Phase, RunState, StepState, StepStatus},
 };
 
-/// Where the run stands.
+/// The status of the run.
 pub fn run_status(state: &RunState) -> Status {
     match state.phase {
         Phase::Acknowledged => Status::Acknowledged,
@@ -23,20 +22,20 @@ pub fn run_status(state: &RunState) -> Status {
     }
 }
 
-/// Where a step stands.
+/// The status of a step.
 pub fn step_status(step: &StepState) -> Status {
     match step.status {
         StepStatus::Ready if step.retry_at.is_some() => Status::Retrying,
-        StepStatus::Failed if matches!(last_end(step), Some(AttemptEnd::TimedOut(_))) => Status::TimedOut,
+        StepStatus::Failed if matches!(last_end(step), Some(AttemptOutcome::TimedOut(_))) => Status::TimedOut,
         status => status.into(),
     }
 }
 
-fn last_end(step: &StepState) -> Option<&AttemptEnd> {
-    step.attempts.last()?.end.as_ref()
+fn last_end(step: &StepState) -> Option<&AttemptOutcome> {
+    Some(&step.attempts.last()?.end.as_ref()?.outcome)
 }
 
-/// Nothing is open, and a failed attempt waits to be made again.
+/// Whether no attempt is open and a failed one waits for its retry.
 fn is_retrying(state: &RunState) -> bool {
     state.open == 0 && state.step_runs().any(|(_, run)| run.retry_at.is_some())
 }
@@ -45,17 +44,17 @@ fn timed_out(state: &RunState) -> bool {
     state.error.as_ref().is_some_and(|failure| failure.error.class == ErrorClass::Timeout)
 }
 
-/// "attempt 2 of 3"; nothing while the first one goes well.
+/// "attempt 2 of 3"; `None` during an undisturbed first attempt.
 pub fn attempt_words(step: &StepState, max_retries: u32) -> Option<String> {
-    let number = step.attempts.last()?.number;
+    let number = step.current_try();
     (number > 1 || step.failures > 0).then(|| {
-        // Interruptions are tried again beside the count.
+        // Retries after interruptions do not count against the maximum.
         let of = (max_retries + 1).max(number);
         format!("attempt {number} of {of}")
     })
 }
 
-/// "3 of 12 items, 1 failed"; "12 items" once all are settled.
+/// "3 of 12 items, 1 failed"; "12 items" once all have ended.
 pub fn item_words(counts: ItemCounts) -> String {
     let ItemCounts { total, completed, failed, .. } = counts;
     let settled = completed + failed;
@@ -65,19 +64,26 @@ pub fn item_words(counts: ItemCounts) -> String {
     format!("{of}{total} {items}{lost}")
 }
 
-/// "Approved by Ada: fine".
-pub fn answer_words(answer: &Answer) -> String {
-    let done = match answer.decision {
-        Decision::Approve => "Approved",
-        Decision::Edit => "Changed and approved",
-        Decision::Reject => "Rejected",
+/// "Reused from run 3 (version 2), 1,204 tokens there"; `None` for a step with an output of its own.
+pub fn reused_words(step: &StepState) -> Option<String> {
+    if !step.reused {
+        return None;
+    }
+    let Some(origin) = &step.origin else {
+        return Some(
+            "Reused from the run that this one was forked from; nothing was called for it.".to_owned(),
+        );
     };
-    let by = answer.by.as_deref().unwrap_or("the time limit");
-    let note = if answer.note.is_empty() { String::new() } else { format!(": {}", answer.note) };
-    format!("{done} by {by}{note}")
+    let cost = origin.usage.cost.map(|cost| format!(", {}", cost.short())).unwrap_or_default();
+    let spent = match origin.usage.total() {
+        0 => String::new(),
+        tokens => format!(": {} tokens{cost}", format_count(tokens)),
+    };
+    let stale = origin.stale.as_ref().map(|reason| format!(" Stale: {reason}.")).unwrap_or_default();
+    Some(format!("Reused from run {} (version {}){spent}.{stale}", origin.run, origin.version))
 }
 
-/// What was kept when a run ended before its time.
+/// The completed work of a run that ended early.
 pub fn kept_words(state: &RunState) -> String {
     let done: Vec<_> = state
         .steps
@@ -96,14 +102,23 @@ pub fn kept_words(state: &RunState) -> String {
     }
 }
 
-/// How an attempt stands or ended.
+/// "Attempt 2"; "Attempts 2 to 5" of calls that the provider refused in a row.
+pub fn attempt_name(attempt: &Attempt) -> String {
+    match attempt.refusals {
+        0 | 1 => format!("Attempt {}", attempt.number),
+        refusals => format!("Attempts {} to {}", attempt.number + 1 - refusals, attempt.number),
+    }
+}
+
+/// The status of an attempt.
 pub fn attempt_status(attempt: &Attempt) -> Status {
-    match &attempt.end {
+    match attempt.end.as_ref().map(|end| &end.outcome) {
         None => Status::Running,
-        Some(AttemptEnd::Finished) => Status::Completed,
-        Some(AttemptEnd::Failed(_) | AttemptEnd::Interrupted(_)) => Status::Failed,
-        Some(AttemptEnd::TimedOut(_)) => Status::TimedOut,
-        Some(AttemptEnd::Cancelled) => Status::Cancelled,
+        Some(AttemptOutcome::Finished) => Status::Completed,
+        Some(AttemptOutcome::Throttled(_)) => Status::Queued,
+        Some(AttemptOutcome::Failed(_) | AttemptOutcome::Interrupted(_)) => Status::Failed,
+        Some(AttemptOutcome::TimedOut(_)) => Status::TimedOut,
+        Some(AttemptOutcome::Cancelled) => Status::Cancelled,
     }
 }
 
@@ -122,16 +137,5 @@ mod tests {
         ] {
             assert_eq!(item_words(counts), text);
         }
-    }
-
-    #[test]
-    fn answers_name_who_gave_them() {
-        let answer = |decision, by: Option<&str>, note: &str| {
-            let at = domain::id::Timestamp(0);
-            answer_words(&Answer { at, decision, by: by.map(str::to_owned), note: note.to_owned() })
-        };
-        assert_eq!(answer(Decision::Approve, Some("Ada"), "fine"), "Approved by Ada: fine");
-        assert_eq!(answer(Decision::Edit, Some("Ada"), ""), "Changed and approved by Ada");
-        assert_eq!(answer(Decision::Reject, None, ""), "Rejected by the time limit");
     }
 }

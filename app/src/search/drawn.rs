@@ -1,4 +1,4 @@
-//! What a search found, as HTML. It is drawn on the server: the browser needs no code for it.
+//! Search results as HTML. The server renders them, so the browser needs no code for it.
 
 use super::entries::{href, kind};
 use crate::ui::{EmptyState, Glyph, Icon, Pager, Status, StatusBadge, format_iso};

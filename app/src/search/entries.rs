@@ -1,4 +1,4 @@
-//! The lines of the palette, made on the server: pages, actions, and what a project has.
+//! The entries of the palette, built on the server: pages, actions, and the project's objects.
 
 use super::server::{DO, Entry, EntryKind};
 use crate::{layout::Section, layout::ThemePreference};
@@ -16,7 +16,7 @@ fn entry(
     Entry { kind, label: label.into(), detail: detail.into(), href: href.into() }
 }
 
-/// What needs no project.
+/// Entries that need no project.
 pub fn of_nowhere() -> Vec<Entry> {
     let mut entries = vec![
         entry(EntryKind::Page, "Models", "Settings", "/settings/models"),
@@ -32,7 +32,7 @@ pub fn of_nowhere() -> Vec<Entry> {
     entries
 }
 
-/// What writes is there for those who may.
+/// Entries of a project. Those that edit are included only if the user may edit.
 pub fn of_project(
     project: &ProjectKey,
     may_edit: bool,
@@ -54,7 +54,7 @@ pub fn of_project(
             entries.push(entry(EntryKind::Action, label, "", format!("{base}/{path}")));
         }
         for template in &templates {
-            // With what was put in last time: who comes this way is in a hurry.
+            // The palette's link restores the last input at once.
             let href = format!("{base}/templates/{}/execute?again=1", template.key);
             let label = format!("Execute {}…", template.name);
             entries.push(entry(EntryKind::Execute, label, template.key.as_str(), href));
@@ -72,7 +72,7 @@ pub fn of_project(
     entries
 }
 
-/// Where what was found lies.
+/// The URL of a search result.
 pub fn href(project: &ProjectKey, what: &FoundThing) -> String {
     match what {
         FoundThing::Run { run, .. } => format!("/p/{project}/runs/{run}"),
@@ -99,7 +99,7 @@ pub fn found(project: &ProjectKey, found: Found) -> Entry {
     let href = href(project, &found.what);
     let excerpt: String = found.excerpt.iter().map(|piece| piece.text.as_str()).collect();
     match kind(&found.what) {
-        // A message is known by what it says.
+        // A message has no title, so its text is the label.
         EntryKind::Message => entry(EntryKind::Message, excerpt, found.title, href),
         kind => entry(kind, found.title, "", href),
     }

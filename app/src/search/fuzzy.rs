@@ -1,7 +1,7 @@
-//! How well a few typed letters fit a name.
+//! Scores how well typed letters match a name.
 
-/// Higher fits better; none: the letters are not all there in their order. Beginnings of words, that of the
-/// name before all, and letters that follow one another count most.
+/// Higher is better; `None` if the letters do not all occur in order. Matches at the start of the name, at the start
+/// of words, and of consecutive letters score most.
 pub fn score(typed: &str, name: &str) -> Option<i32> {
     let mut wanted = typed.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).peekable();
     let (mut score, mut in_a_row, mut before) = (0, 0, ' ');
@@ -18,7 +18,7 @@ pub fn score(typed: &str, name: &str) -> Option<i32> {
         }
         before = letter;
     }
-    // Of two names that fit alike, the shorter one is more likely to be meant.
+    // Of two equal matches, the shorter name is more likely to be meant.
     wanted.peek().is_none().then_some(score * 8 - length)
 }
 

@@ -1,4 +1,4 @@
-//! Finding things and doing things by name: the page of search, and the palette that opens over every page.
+//! Search and commands: the search page, and the palette that opens over every page.
 
 #[cfg(feature = "ssr")]
 mod drawn;

@@ -1,4 +1,4 @@
-//! The page of search: a plain form and what it found, with or without script.
+//! The search page: a plain form and its results, with or without script.
 
 use super::server::draw_search;
 use crate::{
@@ -23,7 +23,7 @@ pub fn SearchPage() -> impl IntoView {
         |(project, asked, cursor)| draw_search(project, asked, cursor),
     );
     let text = RwSignal::new(asked.get_untracked());
-    // Another search than the one that the page came with.
+    // The search differs from the one that the page was loaded with.
     Effect::new(move |before: Option<String>| {
         let asked = asked.get();
         if before.is_some_and(|before| before != asked) {
@@ -57,7 +57,7 @@ pub fn SearchPage() -> impl IntoView {
     .into_any()
 }
 
-/// The button has no name, and no place in the address.
+/// Removes the button's empty field, so that it does not appear in the URL.
 fn without_button(fields: &FormData) {
     fields.delete("");
 }

@@ -1,6 +1,6 @@
-//! The palette: go anywhere, do anything, by a few letters of its name. Ctrl or Cmd with K opens it over every page.
+//! The palette: finds pages and actions by a few letters of their names. Ctrl or Cmd with K opens it over every page.
 //!
-//! What it offers is data from the server; the browser sorts it by what is typed, and asks for what a search finds.
+//! The server provides the entries and search results; the browser filters and sorts the entries by the typed text.
 
 use super::{
     fuzzy::score,
@@ -18,12 +18,12 @@ use leptos::{ev, html, prelude::*, task::spawn_local};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use std::time::Duration;
 
-/// How many lines are shown.
+/// Maximum number of entries shown.
 const SHOWN: usize = 40;
-/// How long nobody types before the server is asked.
+/// Delay between the last key and the request to the server.
 const PAUSE: Duration = Duration::from_millis(120);
 
-/// The way to the palette in the top bar; without script, to the page of search.
+/// The button in the top bar that opens the palette; without script, a link to the search page.
 #[component]
 pub fn PaletteButton() -> impl IntoView {
     let keyboard = use_keyboard();
@@ -44,11 +44,11 @@ pub fn PaletteButton() -> impl IntoView {
     }
 }
 
-/// Once per page, inside the router. Nothing of it is there before it is first opened.
+/// Render it once, inside the router. Its content is created when it is first opened.
 #[component]
 pub fn Palette() -> impl IntoView {
     let open = use_keyboard().palette();
-    // Once made, it stays: what it knows is there at once when it opens again.
+    // Once created, it is kept, so that its entries show at once when it is reopened.
     let wanted = Memo::new(move |was: Option<&bool>| open.get() || was == Some(&true));
     move || wanted.get().then(|| view! { <PaletteDialog open/> })
 }
@@ -68,7 +68,7 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
         let wanted = open.get();
         let Some(dialog) = dialog.get() else { return };
         if wanted && !dialog.open() {
-            // Fails only for a dialog that is not in the document, which a mounted one is.
+            // Fails only for a dialog outside the document; a mounted one is inside.
             _ = dialog.show_modal();
             begin(project.get_untracked(), offered);
             if let Some(field) = field.get_untracked() {
@@ -147,7 +147,7 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
             open.set(false);
         }
     };
-    // The browser tells of a closing a moment later: by then it may stand open again.
+    // The `close` event arrives later: by then the dialog may have been reopened.
     let closed = move |_| open.set(dialog.get_untracked().is_some_and(|dialog| dialog.open()));
     let line = move |(index, entry): (usize, Entry)| {
         view! {
@@ -158,7 +158,7 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
                 aria-selected=move || if active.get() == index { "true" } else { "false" }
                 on:click=move |_| choose(index)
                 on:mousemove=move |event| {
-                    // A list that scrolls under a pointer at rest is no choice of its owner's.
+                    // Scrolling the list under a resting pointer does not choose an entry.
                     let moved = event.movement_x() != 0 || event.movement_y() != 0;
                     if moved && active.get_untracked() != index {
                         active.set(index);
@@ -211,7 +211,7 @@ fn PaletteDialog(open: RwSignal<bool>) -> impl IntoView {
     .into_any()
 }
 
-/// Asks for what there is, each time the palette opens; what was there before shows meanwhile.
+/// Loads the entries each time the palette opens; the previous ones show meanwhile.
 fn begin(project: Option<ProjectKey>, offered: RwSignal<Vec<Entry>>) {
     spawn_local(async move {
         if let Ok(entries) = palette_entries(project).await {
@@ -220,7 +220,7 @@ fn begin(project: Option<ProjectKey>, offered: RwSignal<Vec<Entry>>) {
     });
 }
 
-/// Searches once nobody has typed for a moment. An answer to an earlier question is not shown.
+/// Searches once typing pauses. Responses to earlier requests are ignored.
 fn search_as_typed(project: Memo<Option<ProjectKey>>, typed: RwSignal<String>, found: RwSignal<Vec<Entry>>) {
     let asked = StoredValue::new(0_u32);
     Effect::new(move |_| {
@@ -247,7 +247,7 @@ fn search_as_typed(project: Memo<Option<ProjectKey>>, typed: RwSignal<String>, f
     });
 }
 
-/// Those that fit, the best first.
+/// The matching entries, best first.
 fn best(typed: &str, offered: &[Entry]) -> Vec<Entry> {
     let fits = |entry: &Entry| {
         let name = score(typed, &entry.label);
@@ -258,7 +258,7 @@ fn best(typed: &str, offered: &[Entry]) -> Vec<Entry> {
     fitting.into_iter().map(|(_, entry)| entry.clone()).collect()
 }
 
-/// The last line: the page of search.
+/// The last entry: the search page.
 fn everywhere(project: &ProjectKey, typed: &str) -> Entry {
     let query = leptos_router::location::Url::escape(typed);
     Entry {
@@ -269,7 +269,7 @@ fn everywhere(project: &ProjectKey, typed: &str) -> Entry {
     }
 }
 
-/// Scrolls the list as little as shows the line.
+/// Scrolls the list by the least amount that makes the entry visible.
 fn reveal(list: NodeRef<html::Ul>, index: usize) {
     use wasm_bindgen::JsCast;
     let Some(list) = list.get_untracked() else { return };

@@ -1,17 +1,17 @@
-//! What was chosen last in the palette, kept in the browser.
+//! The entries chosen most recently in the palette, kept in the browser.
 
 use super::server::Entry;
 use crate::kept::Kept;
 use domain::key::ProjectKey;
 
-/// How many are kept.
+/// Number of kept entries.
 const KEPT: usize = 5;
 
 fn place(project: Option<&ProjectKey>) -> String {
     format!("troupe:recent:{}", project.map(ProjectKey::as_str).unwrap_or_default())
 }
 
-/// The last one first.
+/// Most recent first.
 pub fn read(project: Option<&ProjectKey>) -> Vec<Entry> {
     Kept::InBrowser.read(&place(project)).unwrap_or_default()
 }

@@ -1,22 +1,22 @@
-//! What search and the palette ask of the server.
+//! Server functions of search and the palette.
 
 use crate::{fault::Fault, ui::Glyph};
 use domain::key::ProjectKey;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// A line of the palette.
+/// An entry of the palette.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub kind: EntryKind,
     pub label: String,
-    /// What tells it from others of the same name.
+    /// Distinguishes the entry from others with the same label.
     pub detail: String,
-    /// Where it leads; an action that leads nowhere begins with [`DO`].
+    /// The target URL. An action of the palette itself starts with [`DO`].
     pub href: String,
 }
 
-/// What begins the `href` of an action of the palette itself.
+/// Prefix of the `href` of the palette's own actions.
 pub const DO: &str = "do:";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl EntryKind {
     }
 }
 
-/// Everything that the palette offers before anything is searched for. Outside of a project: what needs none.
+/// All entries that the palette offers without a search. Outside a project, those that need none.
 #[server]
 pub async fn palette_entries(project: Option<ProjectKey>) -> Result<Vec<Entry>, Fault> {
     let (engine, user) = crate::session::caller().await?;
@@ -70,7 +70,7 @@ pub async fn palette_entries(project: Option<ProjectKey>) -> Result<Vec<Entry>, 
     Ok(super::entries::of_project(&project, may_edit, templates, roles))
 }
 
-/// What a search finds, as lines of the palette.
+/// Search results as entries of the palette.
 #[server]
 pub async fn find_entries(project: ProjectKey, query: String) -> Result<Vec<Entry>, Fault> {
     let (engine, user) = crate::session::caller().await?;
@@ -78,7 +78,7 @@ pub async fn find_entries(project: ProjectKey, query: String) -> Result<Vec<Entr
     Ok(found.into_iter().map(|found| super::entries::found(&project, found)).collect())
 }
 
-/// What a search finds, as HTML, with the way to what else it finds.
+/// Search results as HTML, with a link to the next page.
 #[server]
 pub async fn draw_search(
     project: ProjectKey,

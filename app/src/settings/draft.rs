@@ -1,4 +1,4 @@
-//! A provider between its form and the engine.
+//! Conversion of a provider and of a price between their forms and the engine.
 
 use crate::settings::server::ProviderForm;
 use domain::{
@@ -8,7 +8,7 @@ use domain::{
     provider::ProviderKind,
 };
 
-/// What the engine takes, or what is wrong with which field. `existing` keeps its key.
+/// The draft for the engine, or the problems of the fields. An `existing` provider keeps its key.
 pub fn provider_draft(
     form: ProviderForm,
     existing: Option<&ProviderKey>,
@@ -48,7 +48,7 @@ pub fn provider_draft(
     }
 }
 
-/// A price, or what is wrong with which field.
+/// The price, or the problems of the fields.
 pub fn price_draft(
     model: &str,
     input: &str,

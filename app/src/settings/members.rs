@@ -1,4 +1,4 @@
-//! `/settings/members`: who is in the project and what each may do.
+//! `/settings/members`: the members of the project and their permissions.
 
 use super::{
     server::{Members, SetMember, list_members, set_member},
@@ -20,14 +20,14 @@ use leptos_router::hooks::use_query_map;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlSelectElement;
 
-/// What outlives the table, which is drawn again after every change.
+/// State that outlives the table, which is re-rendered after every change.
 #[derive(Clone, Copy)]
 struct Changing {
-    /// Of those who are in the table. Not a `ServerAction`: without script, the fault of the form alone is in the address.
+    /// Changes of members in the table. Not a `ServerAction`: without script, only the form's fault is in the URL.
     change: Action<SetMember, fault::Result<()>>,
     add: ServerAction<SetMember>,
     add_form: NodeRef<html::Form>,
-    /// Who is to be removed from which project, once that is confirmed.
+    /// The member to be removed, and the project, until the removal is confirmed.
     leaving: RwSignal<Option<(ProjectKey, Member)>>,
     confirming: RwSignal<bool>,
 }
@@ -37,9 +37,9 @@ pub fn MembersPage() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| query.read().get("project").and_then(|key| ProjectKey::parse(&key).ok()));
     let preferences = expect_context::<Preferences>();
-    // This tab's own: the cookie may be another tab's by now.
+    // The last project of this tab: the cookie may belong to another tab by now.
     let last = untrack(|| preferences.last_project());
-    // The page stays with the project that it was drawn for.
+    // The page keeps the project that it was rendered for.
     let drawn = RwSignal::new(None::<ProjectKey>);
     let changes = RwSignal::new(0_u32);
     let members = load(
@@ -59,7 +59,7 @@ pub fn MembersPage() -> impl IntoView {
     let fault = Signal::derive(move || {
         outcome.with(|value| value.as_ref().and_then(|outcome| outcome.as_ref().err().cloned()))
     });
-    // After a refusal too: what was chosen goes back to what is.
+    // Reloads after a refusal too, which resets the select to the stored permission.
     Effect::new(move |_| {
         if changing.change.value().get().is_some() {
             changes.update(|changes| *changes += 1);
@@ -152,7 +152,7 @@ fn Row(project: ProjectKey, member: Member, may_change: bool, changing: Changing
     };
     let may = member.permission;
     let cell = NodeRef::<html::Td>::new();
-    // A row is drawn over the one before it, and a select keeps what was chosen in it.
+    // A row is patched in place, and a select keeps its chosen value.
     Effect::new(move |_| {
         let Some(cell) = cell.get() else { return };
         let Ok(Some(found)) = cell.query_selector("select") else { return };

@@ -1,4 +1,4 @@
-//! The settings of the installation (models), of a project (members), and of oneself (API tokens).
+//! The settings of the installation (models), of a project (members), and of the signed-in user (API tokens).
 
 #[cfg(feature = "ssr")]
 mod draft;

@@ -1,4 +1,4 @@
-//! `/settings/models`: who serves models, how each feels just now, and how to add one.
+//! `/settings/models`: the providers of models, their current status, and a form to add one.
 
 use super::{
     prices::PricesCard,
@@ -32,10 +32,12 @@ pub fn ModelsPage() -> impl IntoView {
 
 #[component]
 fn All(providers: Providers, changes: RwSignal<u32>) -> impl IntoView {
-    let Providers { list, may_change, prices } = providers;
+    let Providers { list, may_change, may_ask, prices } = providers;
     let only_local = list.iter().all(|provider| provider.key.as_str() == "local");
-    let cards =
-        list.into_iter().map(|provider| view! { <ProviderCard provider may_change changes/> }).collect_view();
+    let cards = list
+        .into_iter()
+        .map(|provider| view! { <ProviderCard provider may_change may_ask changes/> })
+        .collect_view();
     let better = (only_local && may_change).then(|| {
         view! {
             <Notice tone=Tone::Info title="Only the small local model answers">

@@ -1,4 +1,4 @@
-//! What models cost. From then on runs show their cost, and launches say what to expect.
+//! Prices of models. Once set, runs show their cost and launches an estimate.
 
 use super::server::SavePrice;
 use crate::{
@@ -24,7 +24,7 @@ pub fn PricesCard(prices: Vec<ModelPrice>, changes: RwSignal<u32>) -> impl IntoV
     }
 }
 
-/// `existing` none: for a model that is not listed.
+/// `existing` is `None` for a model that is not listed.
 #[component]
 fn PriceForm(existing: Option<ModelPrice>, changes: RwSignal<u32>) -> impl IntoView {
     let action = ServerAction::<SavePrice>::new();

@@ -1,4 +1,4 @@
-//! One provider: what it is, what it answers just now, and how to change it.
+//! A provider: its settings, its current status, and its edit form.
 
 use super::{
     provider_form::{ProviderFields, forget_key, kind_name},
@@ -18,26 +18,44 @@ use domain::{
 use leptos::{html, prelude::*};
 
 #[component]
-pub fn ProviderCard(provider: Provider, may_change: bool, changes: RwSignal<u32>) -> impl IntoView {
+pub fn ProviderCard(
+    provider: Provider,
+    may_change: bool,
+    may_ask: bool,
+    changes: RwSignal<u32>,
+) -> impl IntoView {
     let key = provider.key.clone();
-    // Asked from the browser, each by itself: a provider that takes long holds up nothing.
+    // Requested from the browser for each provider separately, so that a slow provider delays nothing else.
     let asked = RwSignal::new(0_u32);
-    let status = {
+    let status = may_ask.then(|| {
         let key = key.clone();
-        ask_in_browser(move || {
+        let status = ask_in_browser(move || {
             asked.track();
             changes.track();
             ask_provider(key.clone())
-        })
-    };
+        });
+        view! {
+            <div class="provider-status" aria-live="polite">
+                {move || match status.get() {
+                    Some(outcome) => view! { <Status outcome/> }.into_any(),
+                    None => view! { <p class="provider-state">"Asking…"</p> }.into_any(),
+                }}
+            </div>
+        }
+    });
     let actions = {
         let stored = may_change && provider.origin == ProviderOrigin::Stored;
         let key = key.clone();
         move || {
+            let test = may_ask.then(|| {
+                view! {
+                    <Button size=ButtonSize::Small glyph=Glyph::Retry on_click=move || asked.update(|asked| *asked += 1)>
+                        "Test"
+                    </Button>
+                }
+            });
             view! {
-                <Button size=ButtonSize::Small glyph=Glyph::Retry on_click=move || asked.update(|asked| *asked += 1)>
-                    "Test"
-                </Button>
+                {test}
                 {stored.then(|| view! { <Delete key changes/> })}
             }
         }
@@ -56,12 +74,7 @@ pub fn ProviderCard(provider: Provider, may_change: bool, changes: RwSignal<u32>
     });
     view! {
         <Card title=key.to_string() actions class="provider">
-            <div class="provider-status" aria-live="polite">
-                {move || match status.get() {
-                    Some(outcome) => view! { <Status outcome/> }.into_any(),
-                    None => view! { <p class="provider-state">"Asking…"</p> }.into_any(),
-                }}
-            </div>
+            {status}
             {facts}
             {local}
             {edit}
@@ -79,6 +92,11 @@ fn facts(provider: &Provider) -> impl IntoView + use<> {
     let limits = format!("{} calls at once{}", provider.max_concurrent, limit.unwrap_or_default());
     let queue = (provider.active + provider.queued > 0)
         .then(|| format!("{} under way, {} waiting", provider.active, provider.queued));
+    let slowdown = provider.slowdown.map(|slowdown| {
+        let seconds = slowdown.resumes_in_ms.div_ceil(1000);
+        let holds = if seconds > 0 { format!(", no call for {seconds} s") } else { String::new() };
+        format!("Slowed down by the provider: {} calls refused{holds}", slowdown.refused)
+    });
     let key = provider.has_key.then(|| view! { <Badge glyph=Glyph::Key>"key stored"</Badge> });
     let base_url = provider.base_url.clone();
     let kind = kind_name(provider.kind);
@@ -90,6 +108,7 @@ fn facts(provider: &Provider) -> impl IntoView + use<> {
             {base_url.map(|url| view! { <span class="mono provider-url">{url}</span> })}
             <span>{limits}</span>
             {queue.map(|queue| view! { <span>{queue}</span> })}
+            {slowdown.map(|slowdown| view! { <Badge glyph=Glyph::Clock>{slowdown}</Badge> })}
         </p>
     }
 }

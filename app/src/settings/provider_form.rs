@@ -1,4 +1,4 @@
-//! The fields of a provider. The key is write-only: what is stored never comes back.
+//! The fields of a provider. The key is write-only: the stored key is never sent to the browser.
 
 use crate::{
     fault::Fault,
@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlFormElement, HtmlInputElement};
 
-/// What each kind is called, where it lives unless told otherwise, and whether it asks for a key.
+/// The name of each kind, its default base URL, and whether it requires a key.
 fn facts(kind: ProviderKind) -> (&'static str, &'static str, &'static str) {
     match kind {
         ProviderKind::OpenAi => ("OpenAI", "https://api.openai.com/v1/", "Needed."),
@@ -30,7 +30,7 @@ pub fn kind_name(kind: ProviderKind) -> &'static str {
 
 const FIELDS: &[&str] = &["key", "kind", "baseUrl", "apiKey", "maxConcurrent", "requestsPerMinute"];
 
-/// What was put in about the key was for one save.
+/// Clears the key's fields after a save.
 pub fn forget_key(form: &HtmlFormElement) {
     for selector in ["input[type=password]", "input[type=checkbox]"] {
         let Ok(Some(found)) = form.query_selector(selector) else { continue };
@@ -44,7 +44,7 @@ pub fn forget_key(form: &HtmlFormElement) {
     }
 }
 
-/// The controls of the form; `existing` none: a new provider.
+/// The controls of the form; `existing` is `None` for a new provider.
 #[component]
 pub fn ProviderFields(
     existing: Option<Provider>,

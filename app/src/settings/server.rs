@@ -1,4 +1,4 @@
-//! What the settings pages ask of the server.
+//! Server functions of the settings pages.
 
 use crate::fault::Result;
 #[cfg(feature = "ssr")]
@@ -13,12 +13,14 @@ use domain::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// All providers, and whether the one who asks may change them.
+/// All providers, and the user's permissions on them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Providers {
     pub list: Vec<Provider>,
     pub may_change: bool,
-    /// For those who may change them.
+    /// Whether the user may request the providers' lists of models.
+    pub may_ask: bool,
+    /// Only for users who may change them.
     pub prices: Vec<ModelPrice>,
 }
 
@@ -26,17 +28,22 @@ pub struct Providers {
 pub async fn list_providers() -> Result<Providers> {
     let (engine, user) = caller().await?;
     let prices = if user.admin { engine.prices(&user).await? } else { Vec::new() };
-    Ok(Providers { list: engine.providers(&user).await?, may_change: user.admin, prices })
+    let may_ask = match engine.permits_calls(&user).await {
+        Ok(()) => true,
+        Err(engine::Error::EditorsOnly) => false,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Providers { list: engine.providers(&user).await?, may_change: user.admin, may_ask, prices })
 }
 
-/// Asks the provider now.
+/// Requests the status from the provider now.
 #[server]
 pub async fn ask_provider(key: ProviderKey) -> Result<ProviderStatus> {
     let (engine, user) = caller().await?;
     Ok(engine.provider_status(&user, &key).await?)
 }
 
-/// The fields of a provider as a form gives them. `api_key` empty keeps the stored key; `remove_key` is a ticked box.
+/// The fields of a provider's form. An empty `api_key` keeps the stored key; `remove_key` is a checkbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProviderForm {
@@ -49,7 +56,7 @@ pub struct ProviderForm {
     pub requests_per_minute: String,
 }
 
-/// Makes a provider (`existing` none), or changes it.
+/// Creates a provider (`existing` is `None`), or changes it.
 #[server]
 pub async fn save_provider(
     provider: ProviderForm,
@@ -74,7 +81,7 @@ pub async fn delete_provider(key: ProviderKey) -> Result<()> {
     Ok(())
 }
 
-/// What a model costs from now on, in dollars per million tokens; both empty: nobody says.
+/// Sets the price of a model from now on, in dollars per million tokens; both empty removes it.
 #[server]
 pub async fn save_price(model: String, input: String, output: String) -> Result<()> {
     let (engine, user) = caller().await?;
@@ -92,8 +99,8 @@ pub struct Members {
     pub list: Vec<Member>,
 }
 
-/// `project` none: the one last looked at, by the page (`last`) or by the browser, else the first; a `last` that is gone
-/// does not count. None when there is no project.
+/// Without `project`: the last visited project, according to the page (`last`) or the browser, else the first one. A
+/// deleted `last` is ignored. `None` if there is no project.
 #[server]
 pub async fn list_members(
     #[server(default)] project: Option<ProjectKey>,
@@ -104,7 +111,11 @@ pub async fn list_members(
     if key.is_none()
         && let Some(last) = last
     {
-        key = engine.project(&user, &last).await.ok().map(|project| project.key);
+        key = match engine.project(&user, &last).await {
+            Ok(project) => Some(project.key),
+            Err(engine::Error::NotFound { .. } | engine::Error::Forbidden(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
     }
     if key.is_none() {
         key = crate::project::home_project().await?;
@@ -114,14 +125,14 @@ pub async fn list_members(
     Ok(Some(Members { project, list: engine.members(&user, &key).await? }))
 }
 
-/// Those of the one who asks.
+/// The API tokens of the requesting user.
 #[server]
 pub async fn list_api_tokens() -> Result<Vec<ApiToken>> {
     let (engine, user) = caller().await?;
     Ok(engine.api_tokens(&user).await?)
 }
 
-/// The token itself is shown this once.
+/// The token itself is shown only this once.
 #[server]
 pub async fn create_token(name: String) -> Result<String> {
     use secrecy::ExposeSecret;
@@ -141,7 +152,7 @@ pub async fn revoke_token(id: TokenId) -> Result<()> {
     Ok(engine.revoke_api_token(&user, id).await?)
 }
 
-/// `permission` empty removes the member.
+/// An empty `permission` removes the member.
 #[server]
 pub async fn set_member(
     project: ProjectKey,
@@ -166,7 +177,7 @@ pub async fn set_member(
         }
         outcome => outcome?,
     }
-    // The page that is shown again is this project's.
+    // Redirects to this project's page.
     if crate::session::posted_without_script() {
         leptos_axum::redirect(&format!("/settings/members?project={project}"));
     }

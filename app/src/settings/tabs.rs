@@ -8,7 +8,7 @@ use domain::key::ProjectKey;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// `project` is the one that the page shows; the tabs keep it, or else the address's.
+/// `project` is the page's project, which the tabs keep in their links; defaults to the URL's.
 #[component]
 pub fn SettingsHead(
     current: &'static str,

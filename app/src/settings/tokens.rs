@@ -1,4 +1,4 @@
-//! `/settings/tokens`: one's own API tokens. A token is shown once, when it is made.
+//! `/settings/tokens`: the user's own API tokens. A token is shown once, on creation.
 
 use super::{
     server::{CreateToken, RevokeToken, list_api_tokens},

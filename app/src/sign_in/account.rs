@@ -1,4 +1,4 @@
-//! Who is signed in, and the way out.
+//! The account menu: the signed-in user, and signing out.
 
 use super::server::SignOut;
 use crate::{
@@ -40,7 +40,7 @@ pub fn AccountMenu() -> impl IntoView {
         }
     };
     view! {
-        // A form of the browser's own: leaving is a new page, with nothing kept in memory.
+        // A native form submission: signing out loads a new page, so nothing stays in memory.
         <form id=FORM method="post" action=SignOut::url()></form>
         <Menu id="account" label="Account" trigger variant=ButtonVariant::Ghost class="account">
             <Transition>

@@ -1,4 +1,4 @@
-//! The first run: makes the admin, then shows that a model answers.
+//! The first run: creates the admin, then shows that a model responds.
 
 use super::{
     greeting::Greeting,
@@ -22,7 +22,7 @@ pub fn FirstRunPage() -> impl IntoView {
     let valid = load(
         move || (token.get(), made.get()),
         |(token, made)| async move {
-            // Who made the account is signed in; anybody else has a link that was used.
+            // The user who created the account is signed in; for everybody else the link has been used.
             if made { current_user().await.map(|user| user.is_some()) } else { first_run_valid(token).await }
         },
     );

@@ -1,4 +1,4 @@
-//! The end of the first run: a model of this installation says a sentence, or the page says why none can.
+//! The end of the first run: a model of this installation generates a sentence, or the page explains why none can.
 
 use crate::{
     load::{draw_in_place, load},

@@ -1,4 +1,4 @@
-//! Signing in and out, and the first run, which makes the admin.
+//! Signing in and out, and the first run, which creates the admin.
 
 mod account;
 mod first_run;

@@ -1,15 +1,15 @@
-//! Where to go after signing in, and what must not be empty before.
+//! The redirect after signing in, and checks of required fields.
 
 use domain::problem::Problem;
 
-/// `next` if it is a path of this site, else the start: a link to the sign-in page must not lead elsewhere.
+/// `next` if it is a path of this site, else the start page: a link to the sign-in page must not redirect elsewhere.
 pub fn path_of(next: &str) -> &str {
     let inside = next.starts_with('/') && !next.starts_with("//");
     let plain = next.chars().all(|c| c.is_ascii() && !c.is_ascii_control() && c != '\\');
     if inside && plain && !next.starts_with("/sign-in") { next } else { "/" }
 }
 
-/// A problem per empty field of `(path, text, what to do)`.
+/// A problem for each empty field of `(path, text, message)`.
 pub fn missing(fields: &[(&str, &str, &str)]) -> Vec<Problem> {
     let empty = fields.iter().filter(|(_, text, _)| text.trim().is_empty());
     empty.map(|(path, _, message)| Problem::new(*path, *message)).collect()

@@ -1,4 +1,4 @@
-//! The sign-in page: one card that works without script.
+//! The sign-in page: a card that works without script.
 
 use super::server::SignIn;
 use crate::{

@@ -1,4 +1,4 @@
-//! Signing in and out. The session's token goes into the cookie and nowhere else.
+//! Signing in and out. The session's token is stored only in the cookie.
 
 use crate::fault::Result;
 #[cfg(feature = "ssr")]
@@ -9,7 +9,7 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 const COOKIE: &str = "troupe_session";
 
-/// Signs in and goes on to `next`, a path of this site.
+/// Signs in and redirects to `next`, a path of this site.
 #[server]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<()> {
     let engine = session::engine()?;
@@ -33,7 +33,7 @@ pub async fn first_run_valid(token: String) -> Result<bool> {
     Ok(session::engine()?.first_run_valid(&token).await?)
 }
 
-/// Makes the first admin and signs them in.
+/// Creates the first admin and signs them in.
 #[server]
 pub async fn complete_first_run(token: String, email: String, name: String, password: String) -> Result<()> {
     let engine = session::engine()?;
@@ -51,7 +51,7 @@ pub async fn complete_first_run(token: String, email: String, name: String, pass
     Ok(())
 }
 
-/// Ends the session and goes on to the sign-in page.
+/// Ends the session and redirects to the sign-in page.
 #[server]
 pub async fn sign_out() -> Result<()> {
     let engine = session::engine()?;
@@ -79,7 +79,7 @@ fn cookie() -> Option<String> {
     })
 }
 
-/// Who knocks, for the throttle: the address of the connection.
+/// The address of the connection, for throttling sign-in attempts.
 #[cfg(feature = "ssr")]
 fn peer() -> String {
     use axum::extract::ConnectInfo;

@@ -1,4 +1,4 @@
-//! A template in an address: `code-review`, `code-review@3`, or `code-review?version=3`.
+//! A template in a URL: `code-review`, `code-review@3`, or `code-review?version=3`.
 
 use domain::key::TemplateKey;
 use leptos::prelude::*;
@@ -7,7 +7,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateAt {
     pub key: TemplateKey,
-    /// None: the newest.
+    /// `None` for the newest.
     pub version: Option<u32>,
 }
 
@@ -17,13 +17,13 @@ impl TemplateAt {
             Some((key, version)) => (key, Some(version)),
             None => (segment, query),
         };
-        // A segment that is no key names a template that cannot exist, which the server says best.
+        // An invalid key names a template that cannot exist; the server reports that.
         let key = TemplateKey::parse(key).unwrap_or_else(|_| TemplateKey::from_title(key));
         Self { key, version: version.and_then(|version| version.parse().ok()) }
     }
 }
 
-/// The template that the page's address names.
+/// The template in the page's URL.
 pub fn use_template() -> Memo<TemplateAt> {
     let (params, query) = (use_params_map(), use_query_map());
     Memo::new(move |_| {

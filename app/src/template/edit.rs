@@ -1,4 +1,4 @@
-//! Making and changing a template.
+//! Creating and editing a template.
 
 use super::{
     address::use_template,
@@ -21,20 +21,20 @@ use leptos_router::{
     hooks::{use_navigate, use_query_map},
 };
 
-/// `/templates/new`: what to begin with, then the editor (`?from=blank`).
+/// `/templates/new`: the choice of a starting point, then the editor (`?from=blank`).
 #[component]
 pub fn NewTemplatePage() -> impl IntoView {
     let project = use_project();
     let query = use_query_map();
     let from = Memo::new(move |_| query.read().get("from"));
     let begun = load(
-        move || from.get(),
-        |from| async move {
+        move || (project.get(), from.get()),
+        |(project, from)| async move {
             match from {
                 None => Ok(None),
                 Some(word) => {
                     let source = examples::source(&word);
-                    check_template(source.clone()).await.map(|checked| Some((source, checked)))
+                    check_template(project, source.clone()).await.map(|checked| Some((source, checked)))
                 }
             }
         },
@@ -75,15 +75,15 @@ fn Choose() -> impl IntoView {
     }
 }
 
-/// Who may only read sees the template's page instead.
+/// Viewers see the template's page instead.
 #[component]
 pub fn EditTemplatePage() -> impl IntoView {
     let (project, at) = (use_project(), use_template());
     let loaded = load(
         move || (project.get(), at.get().key),
         |(project, key)| async move {
-            let detail = load_template(project, key, None).await?;
-            let checked = check_template(detail.source.clone()).await?;
+            let detail = load_template(project.clone(), key, None).await?;
+            let checked = check_template(project, detail.source.clone()).await?;
             Ok((detail, checked))
         },
     );
@@ -93,7 +93,8 @@ pub fn EditTemplatePage() -> impl IntoView {
             loaded.refetch();
             return;
         }
-        // The same side and step of it; no way leads back to what is gone.
+        // Keeps the editor's side and step in the URL. Replaces the entry, because the old URL leads to a deleted
+        // template.
         let looked_at = window().location().search().unwrap_or_default();
         let to = format!("/p/{}/templates/{key}/edit{looked_at}", project.get_untracked());
         let options = NavigateOptions { replace: true, ..NavigateOptions::default() };

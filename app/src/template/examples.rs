@@ -1,9 +1,9 @@
-//! What a new template can begin with.
+//! The starting points of a new template.
 
 use domain::template::shipped;
 
 pub struct Example {
-    /// Its word in the address.
+    /// The name in the URL.
     pub word: &'static str,
     pub name: &'static str,
     pub text: &'static str,
@@ -26,7 +26,8 @@ pub const ALL: [Example; 3] = [
     },
 ];
 
-/// The document to begin with; blank for a word that is none. The key of a shipped template is in use already.
+/// The document of a starting point, or a blank one if `word` is unknown. The key of a shipped template is replaced,
+/// since it is already in use.
 pub fn source(word: &str) -> String {
     let example = ALL.iter().find(|example| example.word == word).unwrap_or(&ALL[0]);
     example.source.replacen(

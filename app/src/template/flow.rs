@@ -1,4 +1,4 @@
-//! A template's steps as one reads them: wave after wave, what runs together side by side.
+//! A template's steps as text: wave by wave, with the steps of a wave next to each other.
 
 use crate::{
     form::sentence,
@@ -47,7 +47,7 @@ pub fn Flow(document: Template, plan: Plan, #[prop(into)] chosen: Signal<Option<
     view! { <ol class="flow" role="list">{(0..waves).map(wave).collect_view()}</ol> }
 }
 
-/// Where the step stands on the page.
+/// The element id of the step.
 pub fn step_id(index: usize) -> String {
     format!("step-text-{index}")
 }

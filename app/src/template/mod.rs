@@ -1,4 +1,4 @@
-//! Templates: the list, one of them, and its editor. No role stands in any of it: roles are chosen at execution.
+//! Templates: the list, the page of one, and the editor. Templates name no roles: they are chosen at execution.
 
 mod address;
 mod edit;

@@ -1,4 +1,4 @@
-//! One template: its steps, its text, its versions, and what can be done with it.
+//! The page of a template: its steps, its text, its versions, and its actions.
 
 use super::{
     address::use_template,
@@ -22,6 +22,7 @@ use crate::{
 use domain::{
     key::{ProjectKey, TemplateKey},
     plan::Plan,
+    problem::Problem,
     template::{Template, unsupported},
     view::TemplateDetail,
 };
@@ -154,9 +155,9 @@ fn One(
     }
 }
 
-/// The drawing, and beneath it each step with all that it says.
+/// The drawing and, below it, each step with its texts.
 #[component]
-fn Steps(document: Template, plan: Plan) -> impl IntoView {
+fn Steps(document: Template, plan: Result<Plan, Vec<Problem>>) -> impl IntoView {
     let chosen = RwSignal::new(None);
     let scene = {
         let document = document.clone();
@@ -167,6 +168,10 @@ fn Steps(document: Template, plan: Plan) -> impl IntoView {
             step.scroll_into_view();
         }
     });
+    let flow = match plan {
+        Ok(plan) => view! { <Flow document plan chosen/> }.into_any(),
+        Err(problems) => view! { <NotValid problems/> }.into_any(),
+    };
     view! {
         <Canvas
             id="flow"
@@ -176,7 +181,18 @@ fn Steps(document: Template, plan: Plan) -> impl IntoView {
             on_choose=Callback::new(move |index| chosen.set(index))
             on_open=open
         />
-        <Flow document plan chosen/>
+        {flow}
+    }
+}
+
+/// Stands in the place of the steps of a version that was saved under other rules.
+#[component]
+fn NotValid(problems: Vec<Problem>) -> impl IntoView {
+    let problems = problems.into_iter().map(|problem| view! { <li>{sentence(&problem.to_string())}</li> });
+    view! {
+        <Notice tone=Tone::Error title="This version is no longer valid and cannot be executed">
+            <ul>{problems.collect_view()}</ul>
+        </Notice>
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the template pages ask of the server.
+//! Server functions of the template pages.
 
 use crate::fault::Result;
 #[cfg(feature = "ssr")]
@@ -13,16 +13,16 @@ use domain::{
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 
-/// A document as it stands in the editor.
+/// The editor's document, checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
-    /// None while the text cannot be read as a template.
+    /// `None` if the text cannot be parsed as a template.
     pub document: Option<Template>,
     pub problems: Vec<Problem>,
-    /// Likely slips, which keep it from nothing.
+    /// Probable mistakes, which do not prevent saving or executing it.
     #[serde(default)]
     pub hints: Vec<Problem>,
-    /// The line on which each step begins, from 1.
+    /// The first line of each step, from 1.
     pub lines: Vec<u32>,
 }
 
@@ -30,19 +30,20 @@ pub struct Checked {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rendered {
     pub source: String,
-    /// Whether comments and what did not change were left as they stood.
+    /// Whether comments and unchanged parts were kept as written.
     pub kept: bool,
     pub checked: Checked,
 }
 
-/// A version with the plan that is made of it.
+/// A version with its plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     pub detail: TemplateDetail,
-    pub plan: Plan,
+    /// The problems instead, if today's rules reject the order of the steps: the version was saved under other rules.
+    pub plan: std::result::Result<Plan, Vec<Problem>>,
 }
 
-/// What an expression stands for.
+/// The kind of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Asked {
     /// A mapping's text.
@@ -52,17 +53,18 @@ pub enum Asked {
     Items,
 }
 
-/// What an expression gives with a past run's data.
+/// The value of an expression, evaluated with a past run's data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Previewed {
     pub run: domain::id::RunNumber,
-    /// As JSON, cut.
+    /// As JSON, shortened.
     pub value: String,
-    /// Why it gives nothing.
+    /// Why the evaluation failed.
     pub error: Option<String>,
 }
 
-/// Evaluates with the newest run of the template; none when it has no run. `for_each`: the list that `item` is of.
+/// Evaluates with the newest run of the template; `None` if it has no run. `for_each` is the list that `item` comes
+/// from.
 #[server(input = Json)]
 pub async fn preview_value(
     project: ProjectKey,
@@ -94,7 +96,7 @@ pub async fn list_templates(
     Ok(engine.templates(&user, &project, cursor.as_deref()).await?)
 }
 
-/// `version` none: the newest.
+/// `version` is `None` for the newest.
 #[server]
 pub async fn load_template(
     project: ProjectKey,
@@ -105,7 +107,7 @@ pub async fn load_template(
     Ok(engine.template(&user, &project, &key, version).await?)
 }
 
-/// As [`load_template`], to be drawn.
+/// As [`load_template`], with the plan for drawing.
 #[server]
 pub async fn show_template(
     project: ProjectKey,
@@ -114,36 +116,40 @@ pub async fn show_template(
 ) -> Result<Shown> {
     let (engine, user) = caller().await?;
     let detail = engine.template(&user, &project, &key, version).await?;
-    // What is stored was sound when it was saved.
-    let plan = domain::template::compile(&detail.document).unwrap_or_default();
+    let plan = domain::template::outline(&detail.document);
     Ok(Shown { detail, plan })
 }
 
-/// Reads and checks; stores nothing.
+/// Parses and checks the document; stores nothing.
 #[server(input = Json)]
-pub async fn check_template(source: String) -> Result<Checked> {
-    let (engine, _) = caller().await?;
-    Ok(checked(&engine, &source))
+pub async fn check_template(project: ProjectKey, source: String) -> Result<Checked> {
+    let (engine, user) = caller().await?;
+    checked(&engine, &user, &project, &source).await
 }
 
-/// The document as YAML, as the form or the canvas left it, in the text that it was.
+/// Writes the document that the form or the canvas changed into its previous YAML text.
 #[server(input = Json)]
-pub async fn render_template(document: Template, before: String) -> Result<Rendered> {
-    let (engine, _) = caller().await?;
+pub async fn render_template(project: ProjectKey, document: Template, before: String) -> Result<Rendered> {
+    let (engine, user) = caller().await?;
     let domain::template::Revised { source, kept } = domain::template::revise(&before, &document);
-    let checked = checked(&engine, &source);
+    let checked = checked(&engine, &user, &project, &source).await?;
     Ok(Rendered { source, kept, checked })
 }
 
 #[cfg(feature = "ssr")]
-fn checked(engine: &engine::Engine, source: &str) -> Checked {
+async fn checked(
+    engine: &engine::Engine,
+    user: &engine::User,
+    project: &ProjectKey,
+    source: &str,
+) -> Result<Checked> {
     let domain::template::Checked { template, problems, hints, .. } =
-        engine.check_template(source, engine::Format::Yaml);
-    Checked { document: template, problems, hints, lines: domain::template::step_lines(source) }
+        engine.check_template_in(user, project, source, engine::Format::Yaml).await?;
+    Ok(Checked { document: template, problems, hints, lines: domain::template::step_lines(source) })
 }
 
-/// Makes a template (`key` none), or its next version, and goes on to the template's page; with `stay`, who asks goes
-/// where they like.
+/// Creates a template (`key` is `None`) or its next version, and redirects to the template's page, unless `stay` is
+/// set.
 #[server]
 pub async fn save_template(
     project: ProjectKey,
@@ -153,7 +159,7 @@ pub async fn save_template(
     #[server(default)] stay: bool,
 ) -> Result<TemplateDetail> {
     let (engine, user) = caller().await?;
-    // A form sends its texts with CRLF; a document has plain line ends.
+    // A form submits texts with CRLF; a document has LF.
     let source = source.replace("\r\n", "\n");
     let yaml = engine::Format::Yaml;
     let saved = match key {
@@ -166,8 +172,8 @@ pub async fn save_template(
     Ok(saved)
 }
 
-/// Says that this tab has the template open for editing; who else has. `visit` grows with each time
-/// that the tab comes to it.
+/// Reports that this tab has the template open for editing, and returns who else has. `visit` increases with each
+/// visit of the tab.
 #[server(input = Json)]
 pub async fn attend_template(
     project: ProjectKey,
@@ -185,7 +191,7 @@ pub async fn leave_template(project: ProjectKey, key: TemplateKey, tab: String, 
     Ok(engine.leave(&user, &project, &key, &tab, visit).await?)
 }
 
-/// Copies it under a free key and goes on to the copy.
+/// Copies the template under a free key and redirects to the copy.
 #[server]
 pub async fn duplicate_template(project: ProjectKey, key: TemplateKey) -> Result<()> {
     let (engine, user) = caller().await?;
@@ -194,7 +200,7 @@ pub async fn duplicate_template(project: ProjectKey, key: TemplateKey) -> Result
     Ok(())
 }
 
-/// Goes on to the list.
+/// Redirects to the list.
 #[server]
 pub async fn delete_template(project: ProjectKey, key: TemplateKey) -> Result<()> {
     let (engine, user) = caller().await?;
@@ -203,7 +209,7 @@ pub async fn delete_template(project: ProjectKey, key: TemplateKey) -> Result<()
     Ok(())
 }
 
-/// What changed from one version to another, drawn.
+/// The changes from one version to another, as HTML.
 #[server]
 pub async fn compare_versions(project: ProjectKey, key: TemplateKey, from: u32, to: u32) -> Result<String> {
     let (engine, user) = caller().await?;
@@ -212,14 +218,14 @@ pub async fn compare_versions(project: ProjectKey, key: TemplateKey, from: u32, 
     Ok(super::versions::drawn((from, to), &before.source, &after.source))
 }
 
-/// Makes an earlier version's text the next version, and goes on to it.
+/// Saves an earlier version's text as the next version, and redirects to it.
 #[server]
 pub async fn restore_template(project: ProjectKey, key: TemplateKey, version: u32) -> Result<()> {
     let (engine, user) = caller().await?;
     let old = engine.template(&user, &project, &key, Some(version)).await?;
     let yaml = engine::Format::Yaml;
     let saved = engine.update_template(&user, &project, &key, &old.source, yaml, Some(old.newest)).await?;
-    // By its number: the page may stand at the address without one already, and would not load anew.
+    // The URL includes the version: the page may already be at the URL without one, and would not reload.
     leptos_axum::redirect(&format!("/p/{project}/templates/{key}@{}", saved.version));
     Ok(())
 }

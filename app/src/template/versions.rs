@@ -1,4 +1,4 @@
-//! The versions of a template: who saved each and when, which runs used it, what changed between two, and back to one.
+//! The versions of a template: author, time and runs of each, the changes between two, and restoring one.
 
 use super::server::RestoreTemplate;
 use crate::{
@@ -22,7 +22,7 @@ use leptos::tachys::view::RenderHtml;
 /// Two versions, the older one first.
 pub type Pair = (u32, u32);
 
-/// The pair that an address asks for: `?from=1&to=3`.
+/// The pair in the URL: `?from=1&to=3`.
 pub fn pair_of(from: Option<String>, to: Option<String>) -> Option<Pair> {
     let (from, to): (u32, u32) = (from?.parse().ok()?, to?.parse().ok()?);
     (from != to).then(|| (from.min(to), from.max(to)))
@@ -125,7 +125,7 @@ pub fn Versions(
     }
 }
 
-/// Any two of them; a plain form, so that it works without script.
+/// The comparison of any two versions; a plain form, so that it works without script.
 #[component]
 fn Compare(
     base: String,
@@ -157,7 +157,7 @@ fn Compare(
     }
 }
 
-/// What changed, as it is drawn.
+/// The changes as HTML.
 #[cfg(feature = "ssr")]
 pub fn drawn((from, to): Pair, before: &str, after: &str) -> String {
     let lines = crate::changes::between(before, after);

@@ -1,4 +1,4 @@
-//! Buttons, and links that look like buttons. A button that is busy keeps its focus and its width and ignores the hand.
+//! Buttons, and links that look like buttons. A busy button keeps its focus and its width and ignores clicks.
 
 use leptos::{ev::MouseEvent, prelude::*};
 
@@ -6,7 +6,7 @@ use super::icon::{Glyph, Icon};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ButtonVariant {
-    /// The one thing a page is for.
+    /// The main action of a page.
     Primary,
     #[default]
     Secondary,
@@ -21,7 +21,7 @@ pub enum ButtonSize {
     /// 32 px.
     #[default]
     Medium,
-    /// 40 px, for a thumb.
+    /// 40 px, for touch.
     Large,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn button_class(variant: ButtonVariant, size: ButtonSize, extra: &str
     class
 }
 
-/// Ignores a click while `busy`; stops what the browser would do, such as sending the form again.
+/// Ignores clicks while `busy`, and prevents the browser's default action, such as submitting the form again.
 fn answer_click(busy: Signal<bool>, on_click: Option<Callback<()>>) -> impl Fn(MouseEvent) + 'static {
     move |event: MouseEvent| {
         if busy.get_untracked() {
@@ -84,8 +84,8 @@ fn answer_click(busy: Signal<bool>, on_click: Option<Callback<()>>) -> impl Fn(M
     }
 }
 
-/// `name` and `value` are sent with the form, so that a form may have several submit buttons.
-/// `form` is the id of a form elsewhere on the page.
+/// `name` and `value` are submitted with the form, so that a form may have several submit buttons. `form` is the id of
+/// a form elsewhere on the page.
 #[component]
 pub fn Button(
     #[prop(optional)] variant: ButtonVariant,
@@ -121,7 +121,7 @@ pub fn Button(
     }
 }
 
-/// A link that looks like a button. `external` leaves the app (a download, another site).
+/// A link that looks like a button. `external`: it leaves the app (a download, another site).
 #[component]
 pub fn ButtonLink(
     #[prop(into)] href: Signal<String>,
@@ -146,7 +146,7 @@ pub fn ButtonLink(
     }
 }
 
-/// A square button with a picture alone; `label` is its name for those who don't see it and its tooltip for those who do.
+/// A square button with an icon only; `label` is its accessible name and its tooltip.
 #[component]
 pub fn IconButton(
     glyph: Glyph,
@@ -181,7 +181,7 @@ pub fn IconButton(
     }
 }
 
-/// As `IconButton`, but it goes somewhere.
+/// As `IconButton`, but a link.
 #[component]
 pub fn IconLink(
     glyph: Glyph,

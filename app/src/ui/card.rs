@@ -1,4 +1,4 @@
-//! A bounded piece of a page with an optional heading.
+//! A bordered part of a page with an optional heading.
 
 use leptos::prelude::*;
 
@@ -6,7 +6,7 @@ use leptos::prelude::*;
 pub fn Card(
     #[prop(optional, into)] title: Option<String>,
     #[prop(optional, into)] actions: Option<ViewFnOnce>,
-    /// Content to the edge, for a table.
+    /// Extend the content to the edge, for a table.
     #[prop(optional)]
     flush: bool,
     #[prop(optional, into)] class: String,

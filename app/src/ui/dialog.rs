@@ -1,4 +1,4 @@
-//! Dialogs over the native `<dialog>`: the browser keeps the focus inside, closes on Esc, and gives the focus back.
+//! Dialogs over the native `<dialog>`: the browser traps the focus, closes on Esc, and restores the focus.
 
 use leptos::{ev::MouseEvent, html, prelude::*};
 
@@ -18,7 +18,7 @@ pub enum DialogSize {
     Large,
 }
 
-/// Opens and closes with `open`. The footer holds the buttons, the one that does the thing last.
+/// Opens and closes with `open`. The footer holds the buttons, the confirming one last.
 #[component]
 pub fn Dialog(
     open: RwSignal<bool>,
@@ -32,7 +32,7 @@ pub fn Dialog(
         let wanted = open.get();
         let Some(dialog) = node.get() else { return };
         if wanted && !dialog.open() {
-            // Fails only for a dialog that is not in the document, which a mounted one is.
+            // Fails only for a dialog outside the document; a mounted one is inside.
             let _ = dialog.show_modal();
         } else if !wanted && dialog.open() {
             dialog.close();
@@ -44,7 +44,7 @@ pub fn Dialog(
             open.set(false);
         }
     };
-    // The browser tells of a closing a moment later: by then it may stand open again.
+    // The `close` event arrives later: by then the dialog may have been reopened.
     let closed = move |_| open.set(node.get_untracked().is_some_and(|dialog| dialog.open()));
     let class = match size {
         DialogSize::Small => "dialog dialog-small",
@@ -65,14 +65,14 @@ pub fn Dialog(
                 </header>
                 <div class="dialog-body">{children()}</div>
                 {footer.map(|footer| view! { <footer class="dialog-footer">{footer.run()}</footer> })}
-                // Last, so that the focus begins at the content.
+                // Last in the document, so that the focus starts at the content.
                 <IconButton glyph=Glyph::Close label="Close" class="dialog-close" on_click=move || open.set(false)/>
             </div>
         </dialog>
     }
 }
 
-/// Asks before something that cannot be undone.
+/// Asks for confirmation before an irreversible action.
 #[component]
 pub fn ConfirmDialog(
     open: RwSignal<bool>,

@@ -1,7 +1,7 @@
-//! Form fields over native inputs: a label, a hint, an error that the input names with `aria-describedby`.
+//! Form fields over native inputs: a label, a hint, and an error that `aria-describedby` refers to.
 //!
-//! Every field works in a plain form by its `name`. `bind` ties it to a signal; what a person typed before the script
-//! arrived wins over the signal's first value, so nothing typed is ever lost.
+//! Every field works in a plain form by its `name`. `bind` ties it to a signal; text that was typed before hydration
+//! takes precedence over the signal's initial value, so no typed text is lost.
 
 use leptos::{ev::KeyboardEvent, html, prelude::*};
 
@@ -54,7 +54,7 @@ fn field_id(id: Option<String>, name: &str) -> String {
     id.unwrap_or_else(|| format!("field-{name}"))
 }
 
-/// The ids of what explains the field, for `aria-describedby`.
+/// The ids of the field's hint and error, for `aria-describedby`.
 fn described_by(
     id: &str,
     hint: MaybeProp<String>,
@@ -73,7 +73,7 @@ fn invalid(error: MaybeProp<String>) -> impl Fn() -> Option<&'static str> + Send
     move || error.with(|error| error.is_some()).then_some("true")
 }
 
-/// The frame of any field: label above, hint and error below. `for_id` is the id of the control among the children,
+/// The frame of a field: label above, hint and error below. `for_id` is the id of the control among the children,
 /// which should name `{for_id}-hint` and `{for_id}-error` in its `aria-describedby`.
 #[component]
 pub fn Field(
@@ -81,7 +81,7 @@ pub fn Field(
     #[prop(into)] for_id: String,
     #[prop(optional, into)] hint: MaybeProp<String>,
     #[prop(optional, into)] error: MaybeProp<String>,
-    /// Says "(optional)" beside the label.
+    /// Show "(optional)" next to the label.
     #[prop(optional)]
     optional: bool,
     #[prop(optional)] hide_label: bool,
@@ -104,7 +104,7 @@ pub fn Field(
     }
 }
 
-/// Keeps a text control and a signal equal. The first time it looks at the control, for what was typed before hydration.
+/// Keeps a text control and a signal in sync. Initially the control takes precedence, for text typed before hydration.
 macro_rules! keep_equal {
     ($node:ident, $bind:ident, $initial:ident) => {
         Effect::new(move |first: Option<()>| {
@@ -129,7 +129,7 @@ pub fn TextField(
     #[prop(into)] name: String,
     #[prop(optional)] kind: InputKind,
     #[prop(optional, into)] id: Option<String>,
-    /// The first value, when there is no `bind`.
+    /// The initial value, without `bind`.
     #[prop(optional, into)]
     value: Option<String>,
     #[prop(optional, into)] bind: Option<RwSignal<String>>,
@@ -143,6 +143,9 @@ pub fn TextField(
     #[prop(optional)] autofocus: bool,
     #[prop(optional, into)] autocomplete: Option<String>,
     #[prop(optional, into)] pattern: Option<String>,
+    /// The keyboard that a phone shows, for a text field whose text is not just any text.
+    #[prop(optional, into)]
+    input_mode: Option<String>,
     #[prop(optional, into)] min: Option<String>,
     #[prop(optional, into)] max: Option<String>,
     #[prop(optional, into)] step: Option<String>,
@@ -181,6 +184,7 @@ pub fn TextField(
                 autocomplete=autocomplete
                 spellcheck=mono.then_some("false")
                 pattern=pattern
+                inputmode=input_mode
                 min=min
                 max=max
                 step=step
@@ -212,7 +216,7 @@ pub fn TextArea(
     #[prop(optional)] hide_label: bool,
     #[prop(optional)] mono: bool,
     #[prop(optional)] autofocus: bool,
-    /// Ctrl or Cmd with Enter sends the form it stands in.
+    /// Ctrl or Cmd with Enter submits the surrounding form.
     #[prop(optional)]
     submit_on_enter: bool,
     #[prop(optional, into)] disabled: Signal<bool>,
@@ -287,7 +291,7 @@ pub fn Select(
     let node = NodeRef::<html::Select>::new();
     Effect::new(move |ran: Option<()>| {
         let (Some(bind), Some(element)) = (bind, node.get()) else { return };
-        // A new list of options forgets the choice: make it again.
+        // Changing the options resets the native selection, so it is set again.
         options.track();
         let wanted = bind.get();
         let shown = element.value();
@@ -350,7 +354,7 @@ pub fn Select(
     }
 }
 
-/// Sends `value` (default `true`) under `name` when checked, nothing when not.
+/// Submits `value` (default `true`) under `name` if checked, nothing otherwise.
 #[component]
 pub fn Checkbox(
     #[prop(into)] label: Signal<String>,

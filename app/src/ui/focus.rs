@@ -1,4 +1,4 @@
-//! Moves the keyboard's focus: among the items of a list, a menu or a table, and to what is new on the page.
+//! Moves the keyboard focus: among the items of a list, a menu or a table, and to newly rendered elements.
 
 use leptos::prelude::{document, queue_microtask, request_animation_frame};
 use wasm_bindgen::JsCast;
@@ -13,7 +13,7 @@ pub enum Move {
 }
 
 impl Move {
-    /// What a key means in a vertical list.
+    /// The move of a key in a vertical list.
     pub fn from_key(key: &str) -> Option<Self> {
         match key {
             "ArrowDown" => Some(Self::Next),
@@ -29,7 +29,7 @@ pub fn active_element() -> Option<HtmlElement> {
     web_sys::window()?.document()?.active_element()?.dyn_into().ok()
 }
 
-/// Focuses the item that `step` leads to among those in `container` that match `selector`. Stops at both ends.
+/// Focuses the item that `step` leads to, among those in `container` that match `selector`. Stops at both ends.
 pub fn move_focus(container: &Element, selector: &str, step: Move) -> bool {
     let Ok(list) = container.query_selector_all(selector) else { return false };
     let items: Vec<HtmlElement> =
@@ -46,24 +46,24 @@ pub fn move_focus(container: &Element, selector: &str, step: Move) -> bool {
     items.get(target).is_some_and(|item| item.focus().is_ok())
 }
 
-/// Gives the focus to a control that is about to be drawn, and then does `and`: before the next key is taken, so that
-/// whoever types on types into it.
+/// Focuses a control that is about to be rendered, and then calls `and`, before the next key event, so that continued
+/// typing goes into the control.
 pub fn focus_drawn<C: JsCast + AsRef<HtmlElement> + 'static>(id: String, and: impl Fn(&C) + 'static) {
     let go = move || {
         let control = document().get_element_by_id(&id).and_then(|control| control.dyn_into::<C>().ok());
         if let Some(control) = &control {
-            // It fails for what cannot be focused, which is no loss.
+            // Fails only for elements that cannot be focused, which is harmless.
             let element: &HtmlElement = control.as_ref();
             _ = element.focus();
             and(control);
         }
         control.is_some()
     };
-    // What follows from a signal is drawn in microtasks; ours comes after them.
+    // Effects of a signal render in microtasks; this one runs after them.
     queue_microtask(move || {
         let found = go();
         request_animation_frame(move || {
-            // What took longer to be drawn, or was drawn once more.
+            // Tries again for a control that was rendered later, or rendered again.
             let lost = || active_element().is_none_or(|active| active.tag_name() == "BODY");
             if !found || lost() {
                 go();

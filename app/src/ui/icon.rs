@@ -1,4 +1,4 @@
-//! One set of icons: 16 px, one stroked path each, the colour of the text they stand in.
+//! The icons: 16 px, one stroked path each, in the colour of the surrounding text.
 
 use leptos::prelude::*;
 
@@ -218,7 +218,7 @@ impl Glyph {
     }
 }
 
-/// A picture for the eye only; the words beside it, or the label of its button, say the same.
+/// A decorative icon: the text next to it, or its button's label, has the same meaning.
 #[component]
 pub fn Icon(glyph: Glyph) -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! Menus over the native popover: they open without the script, close on Esc or a click elsewhere, and never get clipped.
+//! Menus over the native popover: they open without script, close on Esc or a click elsewhere, and are never clipped.
 
 use leptos::{
     ev::{Event, KeyboardEvent, MouseEvent},
@@ -16,8 +16,8 @@ use super::{
 
 const ITEMS: &str = "[role=menuitem]:not(:disabled)";
 
-/// `id` must be unique on the page and the same on server and client (`run-42-menu`). `label` names the button.
-/// The button shows `trigger` and a chevron; without a trigger, `glyph` alone.
+/// `id` must be unique on the page and equal on server and client (`run-42-menu`). `label` names the button. The
+/// button shows `trigger` and a chevron; without a trigger, `glyph` alone.
 #[component]
 pub fn Menu(
     #[prop(into)] id: String,
@@ -50,7 +50,7 @@ pub fn Menu(
             .and_then(|target| target.dyn_into::<Element>().ok())
             .is_some_and(|target| target.closest(ITEMS).is_ok_and(|item| item.is_some()));
         if let Some(menu) = menu.get_untracked().filter(|_| on_item) {
-            // Already hidden is as good.
+            // Fails only if the menu is already hidden.
             let _ = menu.hide_popover();
         }
     };
@@ -93,8 +93,8 @@ pub fn Menu(
     }
 }
 
-/// Puts the menu under its button, or above it where there is no room below. The style sheet does the same in browsers
-/// that anchor by themselves, before the script arrives.
+/// Positions the menu below its button, or above it if there is no space below. In browsers with anchor positioning,
+/// the style sheet does the same before the script is loaded.
 fn place(button: &HtmlElement, menu: &HtmlElement) {
     const GAP: f64 = 4.0;
     let Some(window) = web_sys::window() else { return };
@@ -112,26 +112,26 @@ fn place(button: &HtmlElement, menu: &HtmlElement) {
         if anchor.left() + own.width() > width - GAP { anchor.right() - own.width() } else { anchor.left() };
     let style = menu.style();
     for (name, value) in [("top", top), ("left", left.max(GAP))] {
-        // A property that the browser refuses leaves the style sheet's place, which is usable.
+        // If the browser refuses the property, the style sheet's position remains, which is usable.
         let _ = style.set_property(name, &format!("{value}px"));
     }
     let _ = style.set_property("position-area", "none");
 }
 
-/// A link when it has an `href`, else a button. `kind="submit"` forms: put a `form` id to send it.
+/// A link if it has an `href`, else a button. With a `form` id, it submits that form.
 #[component]
 pub fn MenuItem(
     #[prop(optional, into)] href: Option<String>,
     #[prop(optional, into)] glyph: Option<Glyph>,
     #[prop(optional)] danger: bool,
     #[prop(optional, into)] disabled: Signal<bool>,
-    /// The id of a form that it sends.
+    /// The id of the form that it submits.
     #[prop(optional, into)]
     form: Option<String>,
-    /// The key that does the same, shown at the right.
+    /// The keyboard shortcut of the same action, shown on the right.
     #[prop(optional, into)]
     keys: Option<String>,
-    /// Marks the one in force among choices, such as the present project.
+    /// Marks the current one among choices, such as the current project.
     #[prop(optional, into)]
     checked: Signal<bool>,
     #[prop(optional, into)] on_select: Option<Callback<()>>,

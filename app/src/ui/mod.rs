@@ -1,4 +1,4 @@
-//! The design system. Pages are made of these parts and of nothing else; looks live in `style/ui/`, one file per part.
+//! The design system. Pages use only these components; their styles are in `style/ui/`, one file per component.
 //!
 //! Conventions. Props convert by `into`: `Signal<T>` takes values, signals and closures; `MaybeProp<T>` (here `?` with text) takes
 //! values, options, signals, memos and `Signal::derive(|| …)`, but no bare closures; `String` takes values. Callbacks

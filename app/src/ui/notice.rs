@@ -1,4 +1,4 @@
-//! What a page says about itself: a notice, an empty place that teaches, a shape where content will be.
+//! Feedback of a page: a notice, an empty state, and skeletons while content loads.
 
 use leptos::prelude::*;
 
@@ -19,7 +19,7 @@ impl Tone {
     }
 }
 
-/// `tone`: info, warning or error. An error is announced at once. The action is a button that leads out.
+/// `tone`: info, warning or error. An error is announced immediately. The action is a button.
 #[component]
 pub fn Notice(
     #[prop(default = Tone::Info)] tone: Tone,
@@ -43,7 +43,7 @@ pub fn Notice(
     }
 }
 
-/// The children teach what this place is for and what to do next; the action does it.
+/// The children explain what this page is for and what to do next; the action does it.
 #[component]
 pub fn EmptyState(
     #[prop(into)] title: String,
@@ -72,7 +72,7 @@ pub enum SkeletonShape {
     Card,
 }
 
-/// Stands where content will be, in its size, so that nothing jumps.
+/// A placeholder of the content's size, so that the layout does not shift.
 #[component]
 pub fn Skeleton(#[prop(optional)] shape: SkeletonShape, #[prop(default = 3)] count: usize) -> impl IntoView {
     let class = match shape {

@@ -1,4 +1,4 @@
-//! Turning the pages of a list by cursor: links, so that they work without the script and stand in the history.
+//! Cursor pagination of a list: links, so that it works without script and is part of the history.
 
 use leptos::prelude::*;
 
@@ -7,7 +7,7 @@ use super::{
     icon::Glyph,
 };
 
-/// Shows nothing when there is neither a page before nor one after.
+/// Renders nothing if there is neither a previous nor a next page.
 #[component]
 pub fn Pager(
     #[prop(optional, into)] previous: MaybeProp<String>,

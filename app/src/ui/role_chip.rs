@@ -1,4 +1,4 @@
-//! A role's own colour, and the chip that wears it.
+//! The colour of a role, and the chip that shows it.
 
 use leptos::prelude::*;
 
@@ -10,13 +10,14 @@ static HUES: [&str; 36] = [
     "hue-31", "hue-32", "hue-33", "hue-34", "hue-35",
 ];
 
-/// The class of a role's colour: the same for the same key for ever, on every page (FNV-1a of the key, begun
-/// where the names that teams use most come out far apart).
+/// The class of a role's colour, permanently derived from the key (FNV-1a, with an initial value chosen so that the
+/// most common names get distinct colours).
 ///
-/// With it on an element, `var(--role-text)`, `var(--role-ground)`, `var(--role-line)` and `var(--role-solid)` are the role's.
+/// On an element with this class, `var(--role-text)`, `var(--role-ground)`, `var(--role-line)` and `var(--role-solid)`
+/// are the role's.
 pub fn role_hue(key: &str) -> &'static str {
     let hash = key.bytes().fold(11_119_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    // The low bits of FNV-1a of short keys run close together; folding in the high ones spreads them.
+    // The low bits of FNV-1a of short keys are close together; folding in the high bits spreads them.
     let spread = hash ^ (hash >> 15);
     HUES[spread as usize % HUES.len()]
 }
@@ -32,7 +33,7 @@ pub fn role_initials(key: &str) -> String {
     letters.to_uppercase()
 }
 
-/// `compact` shows the initials alone, with the name as tooltip. `fallback` marks a role that stands in for an empty choice.
+/// `compact` shows only the initials, with the name as tooltip. `fallback` marks a fallback role.
 #[component]
 pub fn RoleChip(
     #[prop(into)] role: String,

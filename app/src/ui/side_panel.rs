@@ -1,4 +1,4 @@
-//! A panel over the page's right. It is open because the URL says so; closing it is going to the URL without it.
+//! A panel over the right part of a page. The URL opens it; closing it navigates to the URL without it.
 
 use leptos::{ev, html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -6,23 +6,23 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use super::{button::IconLink, focus::active_element, icon::Glyph};
 use crate::keyboard::something_floats;
 
-/// Closes with its button, a link that works without the script, or with Esc. Gives the focus back to what had it.
+/// Closes with its button, a link that works without script, or with Esc. Restores the previous focus.
 #[component]
 pub fn SidePanel(
     #[prop(into)] title: Signal<String>,
-    /// This page without the panel.
+    /// The URL of the page without the panel.
     #[prop(into)]
     close_href: Signal<String>,
     #[prop(optional, into)] actions: Option<ViewFnOnce>,
     children: Children,
 ) -> impl IntoView {
     let heading = NodeRef::<html::H2>::new();
-    // Not on the server, where a value that must stay on its thread would be dropped on another.
+    // Not on the server, where a thread-local value would be dropped on another thread.
     let before = (!cfg!(feature = "ssr")).then(|| StoredValue::new_local(None));
     let navigate = use_navigate();
     Effect::new(move |_| {
         let Some(heading) = heading.get() else { return };
-        // A page that was loaded with the panel open keeps the focus where the browser put it.
+        // If the page was loaded with the panel open, the focus stays where the browser put it.
         let active = active_element().filter(|element| element.tag_name() != "BODY");
         if let Some(before) = before.filter(|_| active.is_some()) {
             before.set_value(active);

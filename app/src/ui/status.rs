@@ -1,4 +1,4 @@
-//! Every state a run, a step or a message can be in, as a person sees it: an icon, a word and a colour, always together.
+//! The status of a run, a step or a message for users: an icon, a word and a colour, always together.
 
 use domain::run::{RunStatus, StepStatus};
 use leptos::prelude::*;
@@ -75,7 +75,8 @@ impl Status {
         }
     }
 
-    /// A class that sets `--status-text`, `--status-ground`, `--status-line` and `--status-solid` for itself and what is inside.
+    /// A class that sets `--status-text`, `--status-ground`, `--status-line` and `--status-solid` for the element and
+    /// its children.
     pub fn class(self) -> &'static str {
         match self {
             Self::Acknowledged => "state-acknowledged",
@@ -94,7 +95,7 @@ impl Status {
         }
     }
 
-    /// Something is at work and the page will change by itself.
+    /// Whether work is under way, so that the page will change on its own.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Running | Self::Retrying)
     }
@@ -128,14 +129,15 @@ impl From<StepStatus> for Status {
     }
 }
 
-/// The status as an icon and a word. `icon_only` keeps the word for those who listen, and as a tooltip: for a narrow column.
+/// The status as an icon and a word. `icon_only`, for narrow columns, keeps the word for screen readers and as a
+/// tooltip.
 #[component]
 pub fn StatusBadge(
     #[prop(into)] status: Signal<Status>,
-    /// What follows the word: "attempt 2 of 3", "third in the queue".
+    /// The text after the word: "attempt 2 of 3", "third in the queue".
     #[prop(optional, into)]
     detail: MaybeProp<String>,
-    /// Without the tinted ground, for rows.
+    /// Without the coloured background, for rows.
     #[prop(optional)]
     plain: bool,
     #[prop(optional)] icon_only: bool,
@@ -179,7 +181,7 @@ impl Tone {
     }
 }
 
-/// A short word about a thing: a version, a kind, a count. For states use `StatusBadge`.
+/// A short label: a version, a kind, a count. For a status use `StatusBadge`.
 #[component]
 pub fn Badge(
     #[prop(optional)] tone: Tone,

@@ -1,8 +1,8 @@
-//! Dense tables: 32 px rows, a header that stays, arrows or J and K to move, Enter to open.
+//! Dense tables: 32 px rows, a sticky header, arrows or J and K to move, Enter to open.
 //!
-//! A row is `<tr>` with plain `<td>`s; the cell that names the thing holds a `RowLink`, which covers the whole row. Cell
-//! classes: `num` (right, tabular), `mono`, `muted`, `clip` (one line, dots), `tight` (as narrow as its content),
-//! `wide-only` (gone on a phone; say so on the column too).
+//! A row is `<tr>` with plain `<td>`s; its naming cell contains a `RowLink`, which covers the whole row. Cell classes:
+//! `num` (right-aligned, tabular), `mono`, `muted`, `clip` (one line with an ellipsis), `tight` (as narrow as its
+//! content), `wide-only` (hidden on a phone; set it on the column too).
 
 use leptos::{ev::KeyboardEvent, html, prelude::*};
 
@@ -20,22 +20,22 @@ impl Column {
         Self { label: label.into(), class: String::new(), hidden: false }
     }
 
-    /// Numbers: at the right.
+    /// A column of numbers, right-aligned.
     pub fn num(self) -> Self {
         self.with("num")
     }
 
-    /// As narrow as its content.
+    /// A column as narrow as its content.
     pub fn tight(self) -> Self {
         self.with("tight")
     }
 
-    /// Not on a phone. Its cells take the class `wide-only` too.
+    /// Hidden on a phone. Its cells need the class `wide-only` too.
     pub fn wide_only(self) -> Self {
         self.with("wide-only")
     }
 
-    /// The label is for those who listen alone, as for icons and menus.
+    /// The label is for screen readers only, as for columns of icons and menus.
     pub fn hidden(mut self) -> Self {
         self.hidden = true;
         self.with("tight")
@@ -93,7 +93,7 @@ pub fn Table(#[prop(into)] label: String, columns: Vec<Column>, children: Childr
     }
 }
 
-/// The link of a row; a click anywhere on the row that hits nothing else follows it.
+/// The link of a row. A click anywhere on the row, outside other controls, follows it.
 #[component]
 pub fn RowLink(#[prop(into)] href: Signal<String>, children: Children) -> impl IntoView {
     view! { <a class="row-link" href=move || href.get()>{children()}</a> }

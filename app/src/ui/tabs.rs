@@ -1,4 +1,4 @@
-//! Tabs are links: which one is open stands in the URL, so they work without the script and survive a reload.
+//! Tabs are links: the URL holds the open one, so they work without script and survive a reload.
 
 use leptos::prelude::*;
 

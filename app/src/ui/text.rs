@@ -1,4 +1,4 @@
-//! Text to read and take along: code, Markdown, keys, copying.
+//! Displaying and copying text: code, Markdown, keyboard keys.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use super::{
     toast::use_toasts,
 };
 
-/// A key or a chord, as on the keyboard: `Ctrl K`, `?`.
+/// A key or a key combination, as printed on the keyboard: `Ctrl K`, `?`.
 #[component]
 pub fn Kbd(#[prop(into)] keys: String) -> impl IntoView {
     keys.split(' ').map(|key| view! { <kbd class="kbd">{key.to_owned()}</kbd> }).collect_view()
 }
 
-/// Copies `text`, and says so for a moment.
+/// Copies `text`, and confirms it for a moment.
 #[component]
 pub fn CopyButton(
     #[prop(into)] text: Signal<String>,
@@ -56,7 +56,7 @@ pub fn CopyButton(
     }
 }
 
-/// The clipboard exists on HTTPS and localhost only; elsewhere the old command still works.
+/// The clipboard API exists only on HTTPS and localhost; elsewhere the deprecated copy command still works.
 pub async fn write_clipboard(text: String) -> Result<(), JsValue> {
     let window = web_sys::window().ok_or(JsValue::NULL)?;
     let navigator = window.navigator();
@@ -74,7 +74,7 @@ pub async fn write_clipboard(text: String) -> Result<(), JsValue> {
     if done? { Ok(()) } else { Err(JsValue::NULL) }
 }
 
-/// Code or any exact text: keeps its lines, scrolls within itself, offers to copy. `wrap` breaks long lines.
+/// Code or other verbatim text: keeps its lines, scrolls, and has a copy button. `wrap` wraps long lines.
 #[component]
 pub fn CodeBlock(
     #[prop(into)] text: Signal<String>,
@@ -93,7 +93,7 @@ pub fn CodeBlock(
     }
 }
 
-/// HTML that was made from Markdown and sanitised on the server. Never give it anything else.
+/// HTML that the server generated from Markdown and sanitised. Never pass any other HTML.
 #[component]
 pub fn Markdown(#[prop(into)] html: Signal<String>) -> impl IntoView {
     let toasts = use_toasts();

@@ -1,7 +1,7 @@
-//! Times, durations and counts as people read them.
+//! Times, durations and counts in readable form.
 //!
-//! The server draws the exact UTC time; the browser changes it to a local, relative one in an effect, so that hydration
-//! finds what it expects. One clock ticks for the whole page.
+//! The server renders the exact UTC time; the browser replaces it with a local, relative time in an effect, so that
+//! hydration matches. One clock ticks for the whole page.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const MONTHS: [&str; 12] =
 pub fn format_duration(milliseconds: u64) -> String {
     match milliseconds {
         0..SECOND => format!("{milliseconds} ms"),
-        // Cut, not rounded: 59.96 s must not read as 60.0 s.
+        // Truncated, not rounded: 59.96 s must not read as 60.0 s.
         SECOND..MINUTE => format!("{}.{} s", milliseconds / SECOND, milliseconds % SECOND / 100),
         MINUTE..HOUR => format!("{} m {} s", milliseconds / MINUTE, milliseconds % MINUTE / SECOND),
         HOUR..DAY => format!("{} h {} m", milliseconds / HOUR, milliseconds % HOUR / MINUTE),
@@ -102,23 +102,25 @@ pub fn format_iso(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
-/// What the server shows: `21 Nov, 04:37`, in UTC.
+/// The server's format: `21 Nov, 04:37`, in UTC.
 fn format_stable(at: Timestamp) -> String {
     let Civil { month, day, hour, minute, .. } = Civil::from(at);
     format!("{day} {}, {hour:02}:{minute:02}", MONTHS[(month - 1) % 12])
 }
 
-/// In full, for what the server draws as it is: `21 Nov 2026, 04:37:40 UTC`. [`tell_times`] makes it the reader's own.
+/// The full time for server-only HTML: `21 Nov 2026, 04:37:40 UTC`. [`tell_times`] converts it to the reader's time
+/// zone.
 pub fn format_utc(at: Timestamp) -> String {
     let Civil { year, month, day, hour, minute, second, .. } = Civil::from(at);
     format!("{day} {} {year}, {hour:02}:{minute:02}:{second:02} UTC", MONTHS[(month - 1) % 12])
 }
 
-/// Writes every `<time>` in this part of a page by the reader's clock, and says which clock that is: it may be printed.
+/// Converts every `<time>` in this part of a page to the reader's time zone, and names the zone, since the page may be
+/// printed.
 pub fn tell_times(part: &web_sys::Element) {
     let Ok(times) = part.query_selector_all("time[datetime]") else { return };
     let options = js_sys::Object::new();
-    // It fails for objects that are frozen.
+    // Fails only for frozen objects.
     _ = js_sys::Reflect::set(&options, &"timeZoneName".into(), &"short".into());
     for time in (0..times.length()).filter_map(|at| times.get(at)?.dyn_into::<web_sys::Element>().ok()) {
         let date = js_sys::Date::new(&time.get_attribute("datetime").unwrap_or_default().into());
@@ -128,7 +130,7 @@ pub fn tell_times(part: &web_sys::Element) {
     }
 }
 
-/// `just now`, `5 m ago`, `3 h ago`, `2 d ago`; `None` beyond a week, where the date says more.
+/// `just now`, `5 m ago`, `3 h ago`, `2 d ago`; `None` beyond a week, where the date is more useful.
 fn format_relative(at: Timestamp, now: Timestamp) -> Option<String> {
     match now.since(at) {
         0..MINUTE => Some("just now".into()),
@@ -139,7 +141,7 @@ fn format_relative(at: Timestamp, now: Timestamp) -> Option<String> {
     }
 }
 
-/// The browser's clock: nothing on the server and until hydration is over.
+/// The browser's clock: `None` on the server and until hydration is complete.
 #[derive(Clone, Copy)]
 pub struct Clock {
     second: RwSignal<Option<Timestamp>>,
@@ -147,7 +149,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Once per page, in `App`.
+    /// Call once per page, in `App`.
     pub fn provide() {
         let clock = Self { second: RwSignal::new(None), half_minute: RwSignal::new(None) };
         provide_context(clock);
@@ -169,7 +171,7 @@ impl Clock {
         }
     }
 
-    /// Now, to the second.
+    /// The current time, to the second.
     pub fn second(self) -> Option<Timestamp> {
         self.second.get()
     }
@@ -185,7 +187,7 @@ fn local(at: Timestamp) -> js_sys::Date {
     js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(milliseconds))
 }
 
-/// The time in full, by the reader's own clock once there is one.
+/// The full time, in the reader's time zone once the clock ticks.
 fn exact(at: Timestamp, clock: Clock) -> String {
     match clock.half_minute.get() {
         None => format_iso(at),
@@ -193,7 +195,7 @@ fn exact(at: Timestamp, clock: Clock) -> String {
     }
 }
 
-/// When something happened: relative, exact on hover.
+/// When something happened: relative, with the exact time on hover.
 #[component]
 pub fn RelativeTime(#[prop(into)] at: Signal<Timestamp>) -> impl IntoView {
     let clock = use_clock();
@@ -209,7 +211,7 @@ pub fn RelativeTime(#[prop(into)] at: Signal<Timestamp>) -> impl IntoView {
     view! { <time class="time" datetime=move || format_iso(at.get()) title=move || exact(at.get(), clock)>{text}</time> }
 }
 
-/// How long there is until something happens by itself; the exact time on hover. `words` go before it.
+/// The time until a scheduled event; the exact time on hover. `words` precede it.
 #[component]
 pub fn TimeLeft(at: Timestamp, words: &'static str) -> impl IntoView {
     let clock = use_clock();
@@ -224,13 +226,13 @@ pub fn TimeLeft(at: Timestamp, words: &'static str) -> impl IntoView {
     view! { <time class="time" datetime=format_iso(at) title=move || exact(at, clock)>{text}</time> }
 }
 
-/// How long something took.
+/// A duration.
 #[component]
 pub fn DurationText(#[prop(into)] milliseconds: Signal<u64>) -> impl IntoView {
     view! { <span class="duration">{move || format_duration(milliseconds.get())}</span> }
 }
 
-/// How long something has been going on since `from`; ticks until `to` is known.
+/// The time since `from`; ticks until `to` is known.
 #[component]
 pub fn Elapsed(
     #[prop(into)] from: Signal<Timestamp>,
@@ -240,7 +242,7 @@ pub fn Elapsed(
     let text = move || match to.get() {
         Some(to) => format_duration(to.since(from.get())),
         None => match clock.second() {
-            // Whole seconds: tenths of a clock that ticks once a second would be noise.
+            // Whole seconds: a clock that ticks once a second has no tenths.
             Some(now) => match now.since(from.get()) / SECOND {
                 seconds @ 0..60 => format!("{seconds} s"),
                 seconds => format_duration(seconds * SECOND),

@@ -1,4 +1,4 @@
-//! Short messages about what just happened. They are announced politely; errors stay until they are dismissed.
+//! Short messages about recent actions. They are announced politely; errors stay until they are dismissed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
     status::Tone,
 };
 
-/// How many are shown at once; the oldest goes for a newer one.
+/// Maximum number shown at once; the oldest is removed for a newer one.
 const MOST: usize = 3;
 /// Long enough to read two lines.
 const SHOWN_FOR: Duration = Duration::from_secs(6);
@@ -48,7 +48,7 @@ impl Toasts {
         toasts
     }
 
-    /// Only from event handlers and effects.
+    /// Call it only from event handlers and effects.
     pub fn show(self, toast: Toast) {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
@@ -83,7 +83,7 @@ pub fn use_toasts() -> Toasts {
     expect_context()
 }
 
-/// Once per page, in `App`.
+/// Render it once per page, in `App`.
 #[component]
 pub fn ToastRegion() -> impl IntoView {
     let toasts = use_toasts();

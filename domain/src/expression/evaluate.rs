@@ -1,7 +1,7 @@
-//! Evaluation: a text, what it may read, and the value that comes of it.
+//! Evaluation of a text against its context.
 //!
-//! Only what the text reads is handed to minijinja, so a long run's outputs are not copied for every prompt; a text
-//! that only follows names, with or without literal parts between, never gets there at all.
+//! Only the values that a text reads are converted for minijinja, so a long run's outputs are not copied for every
+//! prompt. A text of names and literal parts is joined here without minijinja.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -20,8 +20,11 @@ use crate::template::{Step, Template};
 #[derive(Debug)]
 pub struct Evaluator {
     env: Environment<'static>,
-    /// The texts of one template, which are evaluated again and again.
+    /// The analysed texts of one template, which are evaluated repeatedly. Texts that are more than names are compiled
+    /// in `env`.
     known: HashMap<String, Arc<Analysis>>,
+    /// The template's analysed conditions and lists, whose braces are optional.
+    known_bare: HashMap<String, Arc<Analysis>>,
 }
 
 impl Default for Evaluator {
@@ -30,19 +33,24 @@ impl Default for Evaluator {
     }
 }
 
-/// The names an expression sees, beside `context`.
+/// The names that an expression can read in addition to `context`.
 type Names<'a> = &'a Map<String, Value>;
 
 impl Evaluator {
     pub fn new() -> Self {
-        Self { env: sandbox::environment(), known: HashMap::new() }
+        Self { env: sandbox::environment(), known: HashMap::new(), known_bare: HashMap::new() }
     }
 
-    /// One that knows the texts of this template: their syntax is looked at here, once.
+    /// An evaluator that has analysed all texts of `template` once, in advance.
     pub fn of(template: &Template) -> Self {
         let mut this = Self::new();
         for step in &template.steps {
             this.learn(step.prompt.as_ref().or(step.description.as_ref()));
+            for text in step.condition.iter().chain(&step.for_each) {
+                if let Ok(analysis) = Analysis::of_bare(text) {
+                    this.known_bare.insert(text.clone(), Arc::new(analysis));
+                }
+            }
             for value in step.input_mapping.values().chain(step.output_mapping.values()) {
                 this.learn(value.as_str());
             }
@@ -51,12 +59,17 @@ impl Evaluator {
         this
     }
 
-    /// What is wrong with a text is said where it is evaluated.
+    /// Errors in a text are ignored here: its evaluation reports them.
     fn learn(&mut self, text: Option<impl AsRef<str>>) {
         if let Some(text) = text
             && let Ok(analysis) = Analysis::of_text(text.as_ref())
         {
-            self.known.insert(text.as_ref().to_owned(), Arc::new(analysis));
+            let text = text.as_ref().to_owned();
+            if analysis.form == Form::Text && analysis.pieces.is_none() {
+                // A text that does not compile is compiled again when it is evaluated, which reports the error.
+                let _ = self.env.add_template_owned(text.clone(), text.clone());
+            }
+            self.known.insert(text, Arc::new(analysis));
         }
     }
 
@@ -67,9 +80,16 @@ impl Evaluator {
         }
     }
 
-    /// Whether a condition holds: an expression with or without braces, true as in Jinja (not false, null, 0 or empty).
+    fn analysis_bare(&self, text: &str) -> Result<Arc<Analysis>, ExpressionError> {
+        match self.known_bare.get(text) {
+            Some(analysis) => Ok(analysis.clone()),
+            None => Analysis::of_bare(text).map(Arc::new),
+        }
+    }
+
+    /// Whether a condition holds. Braces are optional; truth is Jinja's (not false, null, 0 or empty).
     pub fn condition(&self, text: &str, context: &Context<'_>) -> Result<bool, ExpressionError> {
-        let analysis = Analysis::of_bare(text)?;
+        let analysis = self.analysis_bare(text)?;
         let value = self.evaluate(text, &analysis, Some(context), &Map::new())?;
         Ok(match value {
             Value::Null => false,
@@ -81,9 +101,9 @@ impl Evaluator {
         })
     }
 
-    /// The items of a forEach: an expression with or without braces that gives a list, of at most [`MAX_ITEMS`].
+    /// The items of a `forEach`: an expression, braces optional, that evaluates to a list of at most [`MAX_ITEMS`].
     pub fn items(&self, text: &str, context: &Context<'_>) -> Result<Vec<Value>, ExpressionError> {
-        let analysis = Analysis::of_bare(text)?;
+        let analysis = self.analysis_bare(text)?;
         match self.evaluate(text, &analysis, Some(context), &Map::new())? {
             Value::Array(items) if items.len() > MAX_ITEMS => Err(ExpressionError::new(format!(
                 "gives {} items; a step runs for at most {MAX_ITEMS}",
@@ -106,13 +126,13 @@ impl Evaluator {
         }
     }
 
-    /// The value of a mapping's text: of its own type where it is one `{{ }}` alone, else a string.
+    /// The value of a mapping's text: it keeps its type if the text is a single `{{ }}`, otherwise it is a string.
     pub fn value(&self, text: &str, context: &Context<'_>) -> Result<Value, ExpressionError> {
         self.text_value(text, Some(context), &Map::new())
     }
 
-    /// The step's mapped inputs, in the document's order. Values that are no text are literals, and so are the parts of
-    /// lists and objects that are none.
+    /// The step's mapped inputs, in the document's order. Values that are not texts are literals, inside lists and
+    /// objects as well.
     pub fn input_mapping(
         &self,
         step: &Step,
@@ -121,7 +141,7 @@ impl Evaluator {
         self.mapping("inputMapping", &step.input_mapping, Some(context), &Map::new())
     }
 
-    /// What the step adds to `context`, by key.
+    /// The values that the step adds to `context`, by key.
     pub fn output_mapping(&self, step: &Step, output: &Value) -> Result<Map<String, Value>, ExpressionError> {
         if step.output_mapping.is_empty() {
             return Ok(Map::new());
@@ -130,8 +150,8 @@ impl Evaluator {
         self.mapping("outputMapping", &step.output_mapping, None, &names)
     }
 
-    /// The user message of a step: its prompt (or description, or name) rendered, then every mapped input that it
-    /// never mentions, each under its name.
+    /// The user message of a step: its rendered prompt (or description, or name), followed by every mapped input that
+    /// the prompt does not mention, under its name.
     pub fn prompt(
         &self,
         step: &Step,
@@ -154,7 +174,8 @@ impl Evaluator {
         Ok(prompt)
     }
 
-    /// What a person is asked: as [`prompt`](Self::prompt), without the mapped inputs, which they are shown apart.
+    /// The question to a person: as [`prompt`](Self::prompt), without the mapped inputs, which the page shows
+    /// separately.
     pub fn question(
         &self,
         step: &Step,
@@ -164,7 +185,7 @@ impl Evaluator {
         self.rendered(step, mapped, context).map(|(_, question)| question)
     }
 
-    /// The step's prompt (or description, or name): as it stands in the document, and rendered.
+    /// The source text of the step's prompt (or description, or name), and the rendered text.
     fn rendered<'s>(
         &self,
         step: &'s Step,
@@ -174,16 +195,16 @@ impl Evaluator {
         let (field, text) = match (&step.prompt, &step.description) {
             (Some(prompt), _) => ("prompt", prompt.as_str()),
             (None, Some(description)) => ("description", description.as_str()),
-            // A name is a name, whatever stands in it.
+            // A name is never evaluated.
             (None, None) => return Ok(("", step.name.clone())),
         };
         let analysis = self.analysis(text).map_err(|error| error.at(field))?;
-        // A prompt is text even where it is one expression alone.
+        // A prompt is always text, even if it is a single expression.
         let value = self.evaluate(text, &analysis, Some(context), mapped).map_err(|error| error.at(field))?;
         Ok((text, into_text(value)))
     }
 
-    /// The run's output: the template's expression, else the output of its one last step, else those of all its
+    /// The run's output: the template's expression, else the output of its only last step, else the outputs of all its
     /// last steps by name.
     pub fn run_output(
         &self,
@@ -225,7 +246,7 @@ impl Evaluator {
         Ok(values)
     }
 
-    /// A value of the document with the texts in it evaluated.
+    /// A value of the document in which all texts are evaluated.
     fn inner(
         &self,
         value: &Value,
@@ -299,11 +320,17 @@ impl Evaluator {
                 if value.is_undefined() {
                     return Err(ExpressionError::new(absent(source.trim())));
                 }
-                serde_json::to_value(&value)
-                    .map_err(|_| ExpressionError::new("gives something that cannot be kept as JSON"))
+                serde_json::to_value(&value).map_err(|error| {
+                    ExpressionError::new(if error.to_string().contains("number out of range") {
+                        "gives a whole number of more than 64 bits, which would lose digits: '| string' keeps it as text"
+                    } else {
+                        "gives something that cannot be kept as JSON"
+                    })
+                })
             }
             Form::Text => {
-                let template = self.env.template_from_str(text).map_err(explain)?;
+                let known = self.env.get_template(text);
+                let template = known.or_else(|_| self.env.template_from_str(text)).map_err(explain)?;
                 let mut rendered = Bounded { left: MAX_TEXT, text: Vec::new() };
                 let written = template.render_captured_to(root, &mut rendered as &mut dyn Write);
                 written.map_err(|error| explain_in(text, error))?;
@@ -313,7 +340,7 @@ impl Evaluator {
     }
 }
 
-/// The value at the end of a chain of names, if every step of it is a plain look-up.
+/// The value at the end of a path of names, if every segment is a plain look-up.
 fn follow<'v>(path: &[String], context: Option<&'v Context<'_>>, names: Names<'v>) -> Option<&'v Value> {
     let (root, rest) = path.split_first()?;
     let (start, rest) = match context {
@@ -326,7 +353,8 @@ fn follow<'v>(path: &[String], context: Option<&'v Context<'_>>, names: Names<'v
     rest.iter().try_fold(start, |value, name| value.as_object()?.get(name))
 }
 
-/// The text that the pieces make; none where a name leads nowhere or the text gets too long, which minijinja explains.
+/// The text that the pieces form. `None` if a name cannot be resolved or the text is too long; minijinja then reports
+/// the error.
 fn join(pieces: &[Piece], context: Option<&Context<'_>>, names: Names<'_>) -> Option<String> {
     let mut text = String::new();
     for piece in pieces {
@@ -350,7 +378,7 @@ fn context_value<'v>(context: &Context<'v>, key: &str) -> Option<&'v Value> {
     }
 }
 
-/// `item` and `index`, in a step run of a forEach.
+/// `item` and `index`, in the step run of a `forEach` item.
 fn item_value<'v>(context: Option<&Context<'v>>, name: &str) -> Option<&'v Value> {
     let item = context?.item?;
     match name {
@@ -371,7 +399,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// What the text reads, as minijinja's values, and about how many bytes that is.
+/// The values that the text reads, converted for minijinja, and their approximate size in bytes.
 fn hand_over(analysis: &Analysis, context: Option<&Context<'_>>, names: Names<'_>) -> (Jinja, u64) {
     let mut bytes = 0;
     let mut root = Vec::new();

@@ -1,39 +1,41 @@
-//! The filters, tests and the one function that expressions have. They are minijinja's, with its meaning, but for
-//! `string`, `tojson` and `join`, which write plain JSON, and `map` and `sum`, which do less.
+//! The filters, tests and the one function that expressions can use. They are minijinja's, except `string`, `tojson`
+//! and `join`, which write plain JSON, and `map` and `sum`, which are restricted.
 //!
-//! Each pays for what it looks at, and those that make texts pay for these before they make them.
+//! Each filter charges the budget for the values that it reads; filters that produce text charge for it before they
+//! do.
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, filters, tests};
 
 use super::sandbox::{Bounded, budget, look, make, to_json, too_large};
+use crate::json::is_whole;
 
-/// Longest `range`.
+/// Longest list that `range` produces.
 const MAX_RANGE: usize = 10_000;
 
-/// Every filter there is.
+/// All filters.
 pub(super) const FILTERS: &str = "abs attr bool capitalize count d default dictsort first float indent int items join \
                                   last length lines list lower map max min reject rejectattr replace reverse round \
                                   select selectattr sort split string sum title tojson trim unique upper";
 
-/// The filters that may make more text than they are given.
+/// The filters whose output can be longer than their input.
 pub(super) const GROWING_FILTERS: &str = "indent join map replace string tojson";
 
-/// The filters that `map` may apply: those that make nothing large of a small item.
+/// The filters that `map` may apply: their output is small for a small item.
 const MAPPED_FILTERS: &str =
     "abs bool capitalize first float int last length lower round string title tojson trim upper";
 
-/// Every test there is.
+/// All tests.
 pub(super) const TESTS: &str = "boolean defined divisibleby endingwith eq equalto even false float ge gt in int integer \
                                 iterable le lower lt mapping ne none number odd sequence startingwith string true \
                                 undefined upper";
 
-/// Whether a list of words has this one.
+/// Whether a space-separated list of words contains `word`.
 pub(super) fn has(words: &str, word: &str) -> bool {
     words.split(' ').any(|known| known == word)
 }
 
-/// Gives the environment all it has.
+/// Registers all filters, tests and functions.
 pub(super) fn add_all(env: &mut Environment<'static>) {
     add_filters(env);
     add_tests(env);
@@ -50,7 +52,7 @@ fn json_text(state: &mut State<'_, '_>, value: &Value, pretty: bool) -> Result<V
     out.into_string().map(Value::from)
 }
 
-/// Registers filters that pay for looking at their value and then do what minijinja's do.
+/// Registers filters that charge the budget for their value and then call minijinja's filter.
 macro_rules! paying {
     ($env:ident; $($name:literal => $filter:path),+ $(,)?) => {
         $({
@@ -69,7 +71,7 @@ fn add_filters(env: &mut Environment<'static>) {
     paying! { env;
         "abs" => filters::abs, "attr" => filters::attr, "bool" => filters::bool, "capitalize" => filters::capitalize,
         "count" => filters::length, "d" => filters::default, "default" => filters::default,
-        "dictsort" => filters::dictsort, "first" => filters::first, "float" => filters::float, "int" => filters::int,
+        "dictsort" => filters::dictsort, "first" => filters::first, "float" => filters::float,
         "items" => filters::items, "last" => filters::last, "length" => filters::length, "lines" => filters::lines,
         "list" => filters::list, "lower" => filters::lower, "max" => filters::max, "min" => filters::min,
         "reject" => filters::reject, "rejectattr" => filters::rejectattr, "reverse" => filters::reverse,
@@ -93,11 +95,30 @@ fn add_filters(env: &mut Environment<'static>) {
             json_text(state, &value, pretty.is_some_and(|pretty| pretty.is_true()))
         },
     );
+    let int = Value::from_function(filters::int);
+    env.add_filter("int", move |state: &mut State<'_, '_>, args: Rest<Value>| {
+        if let Some(value) = args.first() {
+            look(state, value)?;
+            refuse_long(value)?;
+        }
+        int.call(state, &args)
+    });
     env.add_filter("join", join);
     env.add_filter("replace", replace);
     env.add_filter("indent", indent);
     env.add_filter("map", map);
     env.add_filter("sum", sum);
+}
+
+/// Rejects a number text of more than 128 bits, which minijinja would round.
+fn refuse_long(value: &Value) -> Result<(), Error> {
+    match value.as_str().map(str::trim) {
+        Some(text) if is_whole(text) && text.parse::<i128>().is_err() => {
+            let what = "reads whole numbers of at most 128 bits: a longer one would lose digits";
+            Err(Error::new(ErrorKind::InvalidOperation, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn join(
@@ -216,12 +237,12 @@ fn map(
     Ok(Value::from(items))
 }
 
-/// Of numbers only: adding texts is what `join` is for.
+/// Sums numbers only; texts are concatenated with `join`.
 fn sum(state: &mut State<'_, '_>, value: Value, more: Kwargs) -> Result<Value, Error> {
     look(state, &value)?;
     let attribute = more.get::<Option<String>>("attribute")?;
     more.assert_all_used()?;
-    let (mut whole, mut real, mut exact) = (0i64, 0f64, true);
+    let (mut whole, mut real, mut exact) = (0i128, 0f64, true);
     for item in value.try_iter()? {
         let item = match &attribute {
             Some(attribute) => item.get_attr(attribute)?,
@@ -230,9 +251,12 @@ fn sum(state: &mut State<'_, '_>, value: Value, more: Kwargs) -> Result<Value, E
         if item.kind() != ValueKind::Number {
             return Err(Error::new(ErrorKind::InvalidOperation, "sums numbers only"));
         }
-        match item.as_i64().filter(|_| item.is_integer()).and_then(|n| whole.checked_add(n)) {
-            Some(sum) => whole = sum,
-            None => exact = false,
+        if item.is_integer() {
+            let sum = i128::try_from(item.clone()).ok().and_then(|number| whole.checked_add(number));
+            whole =
+                sum.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "sums to more than 128 bits"))?;
+        } else {
+            exact = false;
         }
         real += f64::try_from(item)?;
     }

@@ -1,12 +1,12 @@
-//! Expressions: the text in `{{ }}` by which steps read the run's input and each other's outputs.
+//! Expressions: the text in `{{ }}` by which steps read the run's input and other steps' outputs.
 //!
-//! They are minijinja, strict on undefined, and can do nothing but read what they are given. A template's author is
-//! trusted with a project, not with the server: the language is cut down before anything is evaluated (`syntax`),
-//! and time, memory and output are bounded while it is (`sandbox`). Which steps an expression reads is known from
-//! its syntax alone, so `context` is always followed by a fixed name.
+//! Expressions are minijinja, strict on undefined values, and can only read the values of their context. A template's
+//! author is trusted with a project, not with the server: `syntax` restricts the language before evaluation, and
+//! `sandbox` bounds time, memory and output during it. `context` must be followed by a fixed name, so that the steps
+//! an expression reads are known from its syntax alone.
 //!
-//! A text that is one `{{ }}` alone keeps its value's type; any other text is rendered, strings as they are, anything
-//! else as JSON. A text without braces is literal.
+//! A text that is a single `{{ }}` keeps the type of its value. Any other text is rendered: strings verbatim, other
+//! values as JSON. A text without braces is literal.
 
 mod evaluate;
 mod filters;
@@ -28,42 +28,42 @@ pub use sandbox::{FUEL, MAX_TEXT};
 use crate::plan::Plan;
 use crate::template::{Step, Template};
 
-/// What an expression may read, as `context`.
+/// The values that an expression can read as `context`.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// `context.input`
     pub input: &'a Value,
     /// Step name to output: `context['Analyze Code']`. A skipped step's output is null.
     pub outputs: &'a BTreeMap<String, Value>,
-    /// What steps wrote by their `outputMapping`. A step of the same name goes first.
+    /// Values that steps wrote by their `outputMapping`. The output of a step with the same name takes precedence.
     pub mapped: &'a BTreeMap<String, Value>,
     /// `context.conversation`
     pub conversation: &'a Value,
-    /// Which item of a forEach it is for.
+    /// The `forEach` item that the evaluation is for.
     pub item: Option<Item<'a>>,
 }
 
-/// An item of a forEach, as its step run sees it.
+/// An item of a `forEach`, as its step run reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
     /// `item`
     pub value: &'a Value,
-    /// `index`: its place in the list, from 0.
+    /// `index`: the item's position in the list, from 0.
     pub index: &'a Value,
 }
 
-/// How many items a forEach may have.
+/// Maximum number of items of a `forEach`.
 pub const MAX_ITEMS: usize = 1_000;
 
-/// An expression that does not parse, reads what is not there, or asks for too much.
+/// An expression that does not parse, reads an undefined value, or exceeds a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", prefix(.path))]
 pub struct ExpressionError {
-    /// The field within the step or template, such as `inputMapping.code`; empty where the caller knows it alone.
+    /// The field within the step or template, such as `inputMapping.code`; empty if only the caller knows it.
     pub path: String,
     /// The line within the text, from 1.
     pub line: Option<u32>,
-    /// Plain words, for the template's author.
+    /// Message for the template's author.
     pub message: String,
 }
 
@@ -81,28 +81,30 @@ impl ExpressionError {
     }
 }
 
-/// What a text reads, by its syntax.
+/// The names that a text reads, by its syntax.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reads {
     /// `X` of every `context.X` and `context['X']`.
     pub context_keys: BTreeSet<String>,
     /// `X` of every `context.input.X`.
     pub input_fields: BTreeSet<String>,
-    /// Every name read that the text does not define itself: `context`, `item`, a mapped input, `output`.
+    /// Whether `context.input` is read without a fixed field after it.
+    pub whole_input: bool,
+    /// Every name that the text reads and does not define: `context`, `item`, a mapped input, `output`.
     pub names: BTreeSet<String>,
 }
 
-/// What a text with `{{ }}` reads; or why it is not one that can be evaluated.
+/// The names that a text with `{{ }}` reads, or the reason why it cannot be evaluated.
 pub fn reads(text: &str) -> Result<Reads, ExpressionError> {
     syntax::Analysis::of_text(text).map(|analysis| analysis.reads)
 }
 
-/// As [`reads`], for `condition` and `forEach`, where a bare text is an expression, too.
+/// As [`reads`], for `condition` and `forEach`, where a text without braces is an expression too.
 pub fn reads_bare(text: &str) -> Result<Reads, ExpressionError> {
     syntax::Analysis::of_bare(text).map(|analysis| analysis.reads)
 }
 
-/// [`Evaluator::condition`], once. Who evaluates more than once keeps an [`Evaluator`].
+/// [`Evaluator::condition`], once. For repeated evaluation, keep an [`Evaluator`].
 pub fn condition(text: &str, context: &Context<'_>) -> Result<bool, ExpressionError> {
     Evaluator::new().condition(text, context)
 }

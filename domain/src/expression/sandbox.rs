@@ -1,8 +1,9 @@
-//! The environment in which expressions run: a list of harmless filters and tests, and bounds on work and memory.
+//! The environment in which expressions run: harmless filters and tests, with limits on work and memory.
 //!
-//! minijinja's fuel counts instructions alone. A filter is one instruction however long its list, so each filter
-//! here pays for what it looks at and for what it makes, out of one [`Budget`] per evaluation.
+//! minijinja's fuel counts instructions only, and a filter is one instruction however long its list. Each filter here
+//! therefore charges the values that it reads and the text that it produces to one [`Budget`] per evaluation.
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
@@ -10,14 +11,14 @@ use super::{ExpressionError, filters};
 
 /// Instructions per evaluation.
 pub const FUEL: u64 = 500_000;
-/// The longest text that rendering makes, and the most that filters may make on the way, in bytes.
+/// Maximum length in bytes of a rendered text, and of all text that filters produce in one evaluation.
 pub const MAX_TEXT: usize = 4 * 1024 * 1024;
-/// The most that operators may make of their inputs, in bytes.
+/// Maximum size in bytes that operators may make of their inputs.
 pub(super) const MAX_GROWN: u64 = 64 * 1024 * 1024;
-/// List items and 16-byte pieces of text that filters may look at per evaluation.
+/// Number of list items and 16-byte pieces of text that filters may read per evaluation.
 const MAX_WORK: usize = 4_000_000;
 
-/// What is left for filters in this evaluation.
+/// The filters' remaining budget in this evaluation.
 pub(super) struct Budget {
     work: usize,
     pub text: usize,
@@ -41,7 +42,7 @@ pub(super) fn too_large() -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("makes a text of more than {} MB", MAX_TEXT >> 20))
 }
 
-/// Pays for looking at a value once.
+/// Charges for reading a value once.
 pub(super) fn look(state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let cost = match value.as_str() {
         Some(text) => text.len() / 16 + 1,
@@ -52,17 +53,31 @@ pub(super) fn look(state: &mut State<'_, '_>, value: &Value) -> Result<(), Error
     Ok(())
 }
 
-/// Pays for a text before it is made.
+/// Charges for a text before it is produced.
 pub(super) fn make(state: &mut State<'_, '_>, bytes: usize) -> Result<(), Error> {
     let budget = budget(state);
     budget.text = budget.text.checked_sub(bytes).ok_or_else(too_large)?;
     Ok(())
 }
 
-/// The environment: immutable once made, so one serves any number of evaluations at once.
+/// The comment delimiter for minijinja, which always has one. [`Analysis`](super::syntax::Analysis) rejects texts that
+/// contain it, so no text ever has a comment.
+pub(super) const NO_COMMENT: &str = "{{\0";
+
+/// The syntax of texts: `{{ }}` and `{% %}`. `{#` is plain text, since it occurs in Markdown and CSS; as a comment it
+/// would silently drop everything up to the next `#}`.
+pub(super) fn syntax() -> SyntaxConfig {
+    SyntaxConfig::builder()
+        .comment_delimiters(NO_COMMENT, "\0}}")
+        .build()
+        .expect("the delimiters are distinct and none is empty")
+}
+
+/// The environment: immutable, so one instance serves concurrent evaluations.
 pub(super) fn environment() -> Environment<'static> {
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_syntax(syntax());
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_formatter(write_value);
     env.set_fuel(Some(FUEL));
@@ -72,7 +87,7 @@ pub(super) fn environment() -> Environment<'static> {
     env
 }
 
-/// Strings as they are, anything else as JSON.
+/// Writes strings verbatim and other values as JSON.
 fn write_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
@@ -85,7 +100,7 @@ fn write_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Re
     out.write_str(&json.into_string()?).map_err(Error::from)
 }
 
-/// A buffer that refuses to grow over a bound.
+/// A buffer that refuses to grow beyond a limit.
 pub(super) struct Bounded {
     pub left: usize,
     pub text: Vec<u8>,
@@ -121,12 +136,12 @@ pub(super) fn to_json(out: &mut Bounded, value: &Value, pretty: bool) -> Result<
     })
 }
 
-/// minijinja's error in our words: no file names, no internals.
+/// Translates minijinja's error for users: no file names, no internals.
 pub(super) fn explain(error: Error) -> ExpressionError {
     explain_in("", error)
 }
 
-/// As [`explain`], with the part of the source that the error is about.
+/// As [`explain`], with the part of the source that caused the error.
 pub(super) fn explain_in(source: &str, error: Error) -> ExpressionError {
     let line = error.line().and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
     let detail = error.detail().unwrap_or_default();
@@ -136,6 +151,9 @@ pub(super) fn explain_in(source: &str, error: Error) -> ExpressionError {
             let what = error.range().map(|range| widen(source, range)).filter(|what| what.len() < 200);
             absent(what.filter(|what| !what.is_empty()).unwrap_or("something that is read here"))
         }
+        ErrorKind::SyntaxError if detail.starts_with("unknown statement") => format!(
+            "this is no valid expression: {detail}; text that only looks like one stands between {{% raw %}} and {{% endraw %}}"
+        ),
         ErrorKind::SyntaxError => format!("this is no valid expression: {detail}"),
         ErrorKind::InvalidOperation if !detail.is_empty() => detail.to_owned(),
         ErrorKind::WriteFailure => too_large().detail().unwrap_or_default().to_owned(),
@@ -145,12 +163,12 @@ pub(super) fn explain_in(source: &str, error: Error) -> ExpressionError {
     ExpressionError { path: String::new(), line, message }
 }
 
-/// The message for reading what does not exist.
+/// The message for reading an undefined value.
 pub(super) fn absent(what: &str) -> String {
     format!("{what} is not there; 'is defined' asks first, '| default(…)' helps out")
 }
 
-/// minijinja marks the end of a chain of names, such as `.code`: this is the chain from its root.
+/// minijinja marks only the last segment of a path, such as `.code`; this returns the whole path from its root.
 fn widen(source: &str, range: std::ops::Range<usize>) -> &str {
     let before = source.get(..range.start).unwrap_or_default();
     let mut start = before.len();

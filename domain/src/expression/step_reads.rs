@@ -1,4 +1,4 @@
-//! What a step reads of the context, by its syntax: so that only this has to be at hand when it is evaluated.
+//! The names of the context that a step reads, by its syntax, so that only their values are loaded for its evaluation.
 
 use super::{Reads, reads, reads_bare};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use serde_json::Value;
 
 impl Reads {
-    /// Everything that the fields of a step read. A text that does not parse reads nothing: evaluating it fails.
+    /// All names that the fields of a step read. A text that does not parse adds none: its evaluation fails.
     pub fn of_step(step: &Step, plan: &Plan) -> Self {
         let mut found = Self::default();
         for bare in [&step.condition, &step.for_each].into_iter().flatten() {
@@ -19,7 +19,7 @@ impl Reads {
         }
         step.input_mapping.values().for_each(|value| found.add_value(value));
         step.with.iter().flat_map(|with| with.values()).for_each(|value| found.add_value(value));
-        // An aggregate without candidates of its own weighs the outputs that it depends on.
+        // An aggregate without its own `candidates` reads the outputs of the steps it depends on.
         if step.uses == Some(Uses::Aggregate) {
             let own = plan.steps.iter().find(|planned| planned.name == step.name);
             debug_assert!(own.is_none_or(|own| own.body == Body::Aggregate), "{}", step.name);
@@ -30,7 +30,7 @@ impl Reads {
         found
     }
 
-    /// What the run's output reads: the template's expression, or the outputs of the last steps.
+    /// The names that the run's output reads: those of the template's expression, or the outputs of the last steps.
     pub fn of_output(template: &Template, plan: &Plan) -> Self {
         let mut found = Self::default();
         match &template.output {
@@ -52,6 +52,7 @@ impl Reads {
         let Ok(more) = more else { return };
         self.context_keys.extend(more.context_keys);
         self.input_fields.extend(more.input_fields);
+        self.whole_input |= more.whole_input;
         self.names.extend(more.names);
     }
 

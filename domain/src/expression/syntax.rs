@@ -1,55 +1,54 @@
-//! The syntax of expressions: what is allowed, what is read, and how far values can grow.
+//! The syntax of expressions: which constructs are allowed, which names are read, and how far values can grow.
 //!
-//! Kept: values, operators, filters, tests, `if`, `for`, `with`, `set`, `range`. Left out: whatever loads, defines,
-//! captures, recurses or calls, because it is not needed in a prompt and would make time and memory hard to bound.
+//! Allowed: values, operators, filters, tests, `if`, `for`, `with`, `set`, `range`. Excluded: constructs that load,
+//! define, capture, recurse or call, since prompts do not need them and they make time and memory hard to bound.
 //!
-//! Always true of a text that passed: its tree is shallow, `context` is followed by a fixed name everywhere, and no
-//! value it builds with operators is larger than [`Analysis::weight`] times what it is given.
+//! Invariants of an accepted text: its tree is shallow, `context` is always followed by a fixed name, and no value
+//! that it builds with operators is larger than [`Analysis::weight`] times its inputs.
 
 use minijinja::machinery::ast::{Expr, Stmt};
 use minijinja::machinery::{Token, parse, parse_expr, tokenize};
-use minijinja::syntax::SyntaxConfig;
 
-use super::sandbox::explain;
+use super::sandbox::{NO_COMMENT, explain, syntax};
 use super::walk::Walk;
 use super::{ExpressionError, Reads};
 
-/// Most tokens between one pair of braces. Bounds the depth of the tree, which is walked by recursion.
+/// Maximum number of tokens between one pair of braces. It bounds the depth of the tree, which is walked recursively.
 const MAX_TOKENS_PER_TAG: usize = 400;
-/// Most `{% %}` in a text: `elif` nests one level per tag.
+/// Maximum number of `{% %}` in a text: `elif` nests one level per tag.
 const MAX_STATEMENTS: usize = 200;
 
 /// How a text is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
-    /// No braces at all: the text is its own value.
+    /// No braces: the text is its own value.
     Literal,
-    /// One expression; the range of its source within the text.
+    /// A single expression, with the range of its source within the text.
     Expression(std::ops::Range<usize>),
-    /// Anything else.
+    /// Any other text, rendered as a template.
     Text,
 }
 
-/// A part of a text that only names values between literal parts.
+/// A part of a text that consists of literal parts and names only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     Literal(String),
-    /// Those names, root first.
+    /// The names of a path, root first.
     Path(Vec<String>),
 }
 
-/// A text looked at once.
+/// The analysis of a text.
 #[derive(Debug)]
 pub(super) struct Analysis {
     pub form: Form,
     pub reads: Reads,
-    /// For a text with nothing in its braces but names: what it is made of, in order.
+    /// For a text with only names in its braces: its parts, in order.
     pub pieces: Option<Vec<Piece>>,
-    /// For an expression that only follows names, such as `context.input.code`: those names, root first.
+    /// For an expression that is only a path, such as `context.input.code`: its names, root first.
     pub path: Option<Vec<String>>,
-    /// How many times larger than all its inputs a value built on the way may get.
+    /// Upper bound of the size of any value built during evaluation, as a multiple of the size of all inputs.
     pub weight: u64,
-    /// Whether a filter is used that makes texts larger.
+    /// Whether the text uses a filter whose output can be longer than its input.
     pub grows: bool,
 }
 
@@ -58,13 +57,13 @@ impl Analysis {
         Self { form, reads: walk.reads, pieces: None, path, weight: walk.weight, grows: walk.grows }
     }
 
-    /// A text with `{{ }}`.
+    /// Analyses a text with `{{ }}`.
     pub fn of_text(text: &str) -> Result<Self, ExpressionError> {
-        if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
+        if !text.contains("{{") && !text.contains("{%") {
             return Ok(Self::new(Walk::default(), Form::Literal, None));
         }
         bound(text, false)?;
-        let tree = parse(text, "text", SyntaxConfig::default()).map_err(explain)?;
+        let tree = parse(text, "text", syntax()).map_err(explain)?;
         let mut walk = Walk::default();
         walk.statement(&tree)?;
         let (form, path) = match single(&tree) {
@@ -78,7 +77,7 @@ impl Analysis {
         Ok(Self { pieces, ..Self::new(walk, form, path) })
     }
 
-    /// A text with `{{ }}` around all of it, or a bare expression.
+    /// Analyses a text that is a single `{{ }}` or an expression without braces.
     pub fn of_bare(text: &str) -> Result<Self, ExpressionError> {
         if text.contains("{{") || text.contains("{%") {
             let analysis = Self::of_text(text)?;
@@ -100,10 +99,13 @@ impl Analysis {
     }
 }
 
-/// Refuses what could not be walked safely, before a tree is made of it.
+/// Rejects a text that cannot be walked safely, before it is parsed into a tree.
 fn bound(text: &str, expression: bool) -> Result<(), ExpressionError> {
+    if text.contains(NO_COMMENT) {
+        return Err(ExpressionError::new("this is no valid expression: a null character follows '{{'"));
+    }
     let (mut tokens, mut statements) = (0, 0);
-    for token in tokenize(text, expression, SyntaxConfig::default()) {
+    for token in tokenize(text, expression, syntax()) {
         let (token, span) = token.map_err(explain)?;
         match token {
             Token::TemplateData(_) | Token::VariableStart => tokens = 0,
@@ -130,7 +132,7 @@ fn bound(text: &str, expression: bool) -> Result<(), ExpressionError> {
     Ok(())
 }
 
-/// The expression of a text that is nothing else but white space.
+/// The expression of a text that otherwise contains only white space.
 fn single<'t, 'a>(tree: &'t Stmt<'a>) -> Option<&'t Expr<'a>> {
     let Stmt::Template(template) = tree else { return None };
     let blank = |statement: &&Stmt<'_>| matches!(statement, Stmt::EmitRaw(raw) if raw.raw.trim().is_empty());
@@ -141,7 +143,7 @@ fn single<'t, 'a>(tree: &'t Stmt<'a>) -> Option<&'t Expr<'a>> {
     }
 }
 
-/// The pieces of a text, if there is nothing else in it.
+/// The pieces of a text, if it contains nothing else.
 fn pieces(tree: &Stmt<'_>) -> Option<Vec<Piece>> {
     let Stmt::Template(template) = tree else { return None };
     let piece = |statement: &Stmt<'_>| match statement {
@@ -152,14 +154,14 @@ fn pieces(tree: &Stmt<'_>) -> Option<Vec<Piece>> {
     template.children.iter().map(piece).collect()
 }
 
-/// Where the expression stands in a text of the form `{{ … }}`.
+/// The range of the expression in a text of the form `{{ … }}`.
 fn inside(text: &str) -> Option<std::ops::Range<usize>> {
     let start = text.len() - text.trim_start().len();
     let trimmed = text.trim();
     let inner = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
     let (mut from, mut to) = (start + 2, start + 2 + inner.len());
     if inner.starts_with(['-', '+']) {
-        // `{{-1}}` is a dash that trims, then 1, to minijinja's lexer as well.
+        // minijinja's lexer also reads `{{-1}}` as a trimming dash followed by 1.
         from += 1;
     }
     if to > from && inner.ends_with(['-', '+']) {
@@ -168,7 +170,7 @@ fn inside(text: &str) -> Option<std::ops::Range<usize>> {
     Some(from..to)
 }
 
-/// The names of an expression that only follows names.
+/// The names of an expression that is only a path.
 fn names(expression: &Expr<'_>) -> Option<Vec<String>> {
     let (inner, name) = match expression {
         Expr::Var(var) => return Some(vec![var.id.to_owned()]),

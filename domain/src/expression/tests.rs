@@ -1,4 +1,4 @@
-//! Expressions by table: what they give, what they read, and what is refused.
+//! Table tests of expressions: their values, the names they read, and the rejected ones.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ fn one_expression_keeps_its_type() {
         ("{{ 'yes' if context.input.n > 5 else 'no' }}", json!("yes")),
         ("{{ range(3) }}", json!([0, 1, 2])),
         ("{{ '{{ literal }}' }}", json!("{{ literal }}")),
-        // Not alone: a string.
+        // Not a single expression: a string.
         ("{{ context.input.n }}!", json!("7!")),
         ("{{ context.input.n }}{{ context.input.on }}", json!("7true")),
         ("{{ context.input.list }} and {{ context['Skipped'] }}", json!("[1,2,3] and null")),
@@ -84,13 +84,57 @@ fn one_expression_keeps_its_type() {
             json!("It binds <x>. {\"value\":8,\"tags\":[\"a\",\"b\"]}"),
         ),
         ("{% for n in context.input.list %}{{ loop.index }}={{ n }};{% endfor %}", json!("1=1;2=2;3=3;")),
-        ("{# a note #}plain", json!("plain")),
+        // Comments are plain text, like everything else outside `{{ }}` and `{% %}`.
+        ("{# a note #}plain", json!("{# a note #}plain")),
+        ("{# not closed: {{ context.input.n }}", json!("{# not closed: 7")),
+        ("{#- {{ context.input.n }} -#}{% if true %}{# x #}{% endif %}", json!("{#- 7 -#}{# x #}")),
+        ("{% raw %}{{ as it is }} {# x #}{% endraw %}", json!("{{ as it is }} {# x #}")),
         // No braces: literal.
         ("context.input.code", json!("context.input.code")),
         ("", json!("")),
         ("a } b { c", json!("a } b { c")),
     ] {
         assert_eq!(evaluator.value(text, &world.context()), Ok(expected), "{text}");
+    }
+}
+
+/// Texts of a template give the same values with the evaluator's prepared analysis as without it.
+#[test]
+fn known_texts_give_what_unknown_ones_do() {
+    let world = World::new();
+    let prompt = "{% for n in context.input.list %}{{ n | float }} {% endfor %}";
+    let broken = "{% for n in context.input.missing %}{{ n }}{% endfor %}";
+    let template: Template = serde_json::from_value(json!({
+        "apiVersion": "troupe/v1", "key": "k", "name": "N", "steps": [
+            {"name": "A", "prompt": prompt, "condition": "context.input.n > 5", "forEach": "context.input.list"},
+            {"name": "B", "prompt": broken},
+        ]
+    }))
+    .unwrap();
+    let (known, unknown) = (Evaluator::of(&template), Evaluator::new());
+    for text in [prompt, broken] {
+        assert_eq!(known.value(text, &world.context()), unknown.value(text, &world.context()), "{text}");
+    }
+    assert_eq!(known.value(prompt, &world.context()), Ok(json!("1.0 2.0 3.0 ")));
+    for evaluator in [known, unknown] {
+        assert_eq!(evaluator.condition("context.input.n > 5", &world.context()), Ok(true));
+        assert_eq!(evaluator.items("context.input.list", &world.context()).unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn whole_numbers_keep_their_digits() {
+    let mut world = World::new();
+    world.input = json!({"big": u64::MAX, "list": [i64::MAX, 1]});
+    for (text, expected) in [
+        ("{{ context.input.big }}", json!(u64::MAX)),
+        ("{{ context.input.list | sum }}", json!(9_223_372_036_854_775_808_u64)),
+        ("{{ '18446744073709551615' | int }}", json!(u64::MAX)),
+        ("{{ context.input.big + 1 }} in a text", json!("18446744073709551616 in a text")),
+        ("{{ (context.input.big * 10) | string }}", json!("184467440737095516150")),
+        ("{{ '123456789012345678901234567890' | int }}.", json!("123456789012345678901234567890.")),
+    ] {
+        assert_eq!(value(text, &world.context()), Ok(expected), "{text}");
     }
 }
 
@@ -143,6 +187,12 @@ fn what_cannot_be_evaluated_says_why() {
         "{{ context.input.n / 0 }}",
         "{{ context.input.code + 1 }}",
         "{{ context.input.code * context.input.n }}",
+        "{% oops %}",
+        "{{\0 a comment to minijinja \0}}",
+        "{{ 10 ** 30 }}",
+        "{{ '123456789012345678901234567890' | int }}",
+        "{{ '-123456789012345678901234567890123456789012' | int }} in a text",
+        "{{ [10 ** 38, 10 ** 38] | sum }} in a text",
     ];
     let shown: Vec<String> = texts
         .iter()
@@ -168,7 +218,13 @@ fn reading_is_known_from_the_syntax() {
     .unwrap();
     assert_eq!(read.context_keys, ["A B", "C", "input"].map(String::from).into());
     assert_eq!(read.input_fields, ["n", "other", "third"].map(String::from).into());
-    // The last `x` stands outside its loop.
+    assert!(!read.whole_input);
+    for whole in
+        ["{{ context.input }}", "{{ context.input[context.A] }}", "{% set i = context.input %}{{ i.x }}"]
+    {
+        assert!(reads(whole).unwrap().whole_input, "{whole}");
+    }
+    // The last `x` is outside its loop.
     assert_eq!(read.names, ["code", "context", "x"].map(String::from).into());
 
     assert_eq!(
@@ -308,7 +364,8 @@ proptest! {
     }
 }
 
-/// A text of names and literal parts does not reach minijinja; one with a statement does. Both say the same.
+/// A text of names and literal parts is not passed to minijinja; one with a statement is. Both must give the same
+/// result.
 fn both_ways(text: &str) -> [Result<Value, ExpressionError>; 2] {
     let world = World::new();
     [text.to_owned(), format!("{{% if 0 %}}{{% endif %}}{text}")].map(|text| value(&text, &world.context()))
@@ -342,8 +399,8 @@ proptest! {
     }
 }
 
-/// Just under the limits on length, evaluation may refuse but must not run out of stack: tests have 2 MB, as the
-/// server's threads.
+/// Just under the length limits, evaluation may reject a text but must not overflow the stack: test threads have 2 MB,
+/// as the server's threads do.
 #[test]
 fn the_longest_texts_fit_the_stack() {
     let world = World::new();

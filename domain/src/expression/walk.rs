@@ -1,4 +1,5 @@
-//! The walk over a text's syntax tree: refuses what is left out, and notes what is read and how far values can grow.
+//! The walk over a text's syntax tree: it rejects excluded constructs, and records the names read and how far values
+//! can grow.
 
 use std::collections::HashMap;
 
@@ -8,18 +9,18 @@ use minijinja::value::ValueKind;
 use super::filters::{self, FILTERS, GROWING_FILTERS, TESTS};
 use super::{ExpressionError, Reads};
 
-/// Largest number that a text or a list may be multiplied with.
+/// Largest number that a text or a list may be multiplied by.
 const MAX_REPEAT: i64 = 1_000;
 
-/// The one walk over the tree.
+/// The single walk over the tree.
 #[derive(Default)]
 pub(super) struct Walk {
     pub reads: Reads,
-    /// Names the text defines, innermost last, each with the weight of its value.
+    /// The names that the text defines, innermost scope last, each with the weight of its value.
     scopes: Vec<HashMap<String, u64>>,
-    /// How many times larger than all its inputs a value built on the way may get.
+    /// Upper bound of the size of any value built during evaluation, as a multiple of the size of all inputs.
     pub weight: u64,
-    /// Whether a filter is used that makes texts larger.
+    /// Whether the text uses a filter whose output can be longer than its input.
     pub grows: bool,
 }
 
@@ -77,7 +78,8 @@ impl Walk {
                 self.define(&set.target, weight)
             }
             _ => Err(ExpressionError::new(
-                "only if, for, with and set can stand in {% %}: blocks, macros, includes and captures are left out",
+                "only if, for, with and set can stand in {% %}: blocks, macros, includes and captures are left out; \
+                 text that only looks like one stands between {% raw %} and {% endraw %}",
             )),
         }
     }
@@ -96,7 +98,7 @@ impl Walk {
             return Err(ExpressionError::new(format!("'{name}' has its own meaning: set another name")));
         }
         if let Some(scope) = self.scopes.last_mut() {
-            // A branch may set what another one set before: the larger one counts.
+            // Another branch may have set the name before: the larger weight counts.
             let known = scope.entry(name.to_owned()).or_default();
             *known = (*known).max(weight);
         }
@@ -130,7 +132,7 @@ impl Walk {
         Ok(sum)
     }
 
-    /// Checks an expression; answers how many times larger than all inputs together its value may be.
+    /// Checks an expression; returns how many times larger than all inputs together its value may be.
     pub fn expression(&mut self, expression: &Expr<'_>) -> Weight {
         let weight = self.weigh(expression)?;
         self.weight = self.weight.max(weight);
@@ -143,7 +145,8 @@ impl Walk {
             Expr::Var(var) => self.variable(var.id),
             Expr::GetAttr(get) => {
                 if self.of_input(&get.expr) {
-                    self.reads.input_fields.insert(get.name.to_owned());
+                    self.read_input_field(get.name);
+                    return Ok(1);
                 }
                 if is_context(&get.expr) {
                     self.read_context(get.name);
@@ -167,7 +170,8 @@ impl Walk {
                     return Ok(1);
                 }
                 if let (true, Some(key)) = (self.of_input(&get.expr), key) {
-                    self.reads.input_fields.insert(key.to_owned());
+                    self.read_input_field(key);
+                    return Ok(1);
                 }
                 let weight = self.expression(&get.expr)?;
                 self.expression(&get.subscript_expr)?;
@@ -263,6 +267,13 @@ impl Walk {
     fn read_context(&mut self, key: &str) {
         self.reads.names.insert("context".to_owned());
         self.reads.context_keys.insert(key.to_owned());
+        self.reads.whole_input |= key == "input";
+    }
+
+    fn read_input_field(&mut self, field: &str) {
+        self.reads.names.insert("context".to_owned());
+        self.reads.context_keys.insert("input".to_owned());
+        self.reads.input_fields.insert(field.to_owned());
     }
 
     /// Whether the expression is `context.input`.
@@ -278,12 +289,12 @@ impl Walk {
     }
 }
 
-/// `context` cannot be defined anew, so the name alone tells.
+/// `context` cannot be redefined, so the name alone is sufficient.
 fn is_context(expression: &Expr<'_>) -> bool {
     matches!(expression, Expr::Var(var) if var.id == "context")
 }
 
-/// A product: of two numbers it is small, of a text or list and a number it repeats.
+/// The weight of a product: a product of two numbers is small; a text or list times a number is a repetition.
 fn product((left, left_weight): (&Expr<'_>, u64), (right, right_weight): (&Expr<'_>, u64)) -> Weight {
     if is_number(left) && is_number(right) {
         return Ok(1);
@@ -304,7 +315,7 @@ fn product((left, left_weight): (&Expr<'_>, u64), (right, right_weight): (&Expr<
     )))
 }
 
-/// Whether the value can be nothing but a number, whatever the inputs are.
+/// Whether the value is a number for all inputs.
 fn is_number(expression: &Expr<'_>) -> bool {
     match expression {
         Expr::Const(constant) => constant.value.kind() == ValueKind::Number,

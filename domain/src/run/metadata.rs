@@ -1,10 +1,12 @@
-//! What a run's assistant message carries: a bounded summary of the state, in the words of the sources.
+//! The metadata of a run's assistant message: a bounded summary of the state, in the format that clients of messages
+//! read.
 //!
-//! Always true: it is a function of the state alone, so a message's stored metadata equals the fold of its run's log.
+//! Invariant: it is a function of the state alone, so a message's stored metadata equals the fold of its run's log.
 
 use super::{
+    log::Level,
     phase::{Phase, RunStatus},
-    state::{FILE_LIMIT, LogLine, RunState},
+    state::{FILE_LIMIT, RunState},
     step::{StepState, StepStatus},
 };
 use crate::{id::Timestamp, key::RoleKey, role::Reason, usage::Usage};
@@ -23,9 +25,17 @@ pub struct OrchestrationStatus {
     /// Paths of the files the run wrote, at most 200.
     pub files: Vec<String>,
     /// The last [`super::LOG_LIMIT`] lines.
-    pub log: Vec<LogLine>,
-    /// One per step of the template, in its order.
+    pub log: Vec<LogEntry>,
+    /// One entry per step of the template, in its order.
     pub steps: Vec<StepEntry>,
+}
+
+/// A log line as text: clients that read a message have no plan in which to look up step names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    pub at: Timestamp,
+    pub level: Level,
+    pub text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,13 +56,13 @@ pub struct StepEntry {
     pub duration: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Under forEach, once its list is known.
+    /// Present for a step with `forEach` once its list is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
     pub usage: Usage,
 }
 
-/// How far the items of a step are.
+/// Progress of a step's items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCounts {
@@ -120,10 +130,15 @@ impl From<&RunState> for MessageMetadata {
             items: step.items.as_ref().map(|items| ItemCounts::of(&items.runs)),
             usage: step.usage,
         });
+        let log = state.log.iter().map(|line| LogEntry {
+            at: line.at,
+            level: line.kind.level(),
+            text: line.text(state),
+        });
         Self {
             orchestration_status: OrchestrationStatus {
                 files: state.files.iter().take(FILE_LIMIT).map(|file| file.path.to_string()).collect(),
-                log: state.log.iter().cloned().collect(),
+                log: log.collect(),
                 steps: steps.collect(),
             },
             orchestration: Orchestration {
@@ -132,7 +147,7 @@ impl From<&RunState> for MessageMetadata {
                 elapsed: seconds(state.elapsed_ms()),
                 bytes_generated: state.bytes_generated,
                 files_requested: state.files_requested.iter().map(ToString::to_string).collect(),
-                warnings: state.warnings.clone(),
+                warnings: state.warnings.iter().map(|warning| warning.text(state)).collect(),
                 error: state.error.as_ref().map(|failure| failure.error.message.clone()),
                 usage: state.usage,
                 details: OrchestrationDetails {

@@ -1,4 +1,4 @@
-//! A run: its state as a fold over events, the planner that decides what comes next, and what a message shows of it.
+//! A run: its state as a fold over events, the planner that decides what comes next, and the metadata of its message.
 //!
 //! ```text
 //! RunState::apply    the only way state changes; the same code in the server and in the browser
@@ -6,20 +6,26 @@
 //! MessageMetadata    the JSON that the run's assistant message carries
 //! ```
 
+mod fold;
+mod log;
 mod metadata;
 mod phase;
 mod planner;
 mod retry;
 mod state;
 mod step;
+mod wording;
 
+pub use log::{LOG_LIMIT, Level, LogKind, LogLine, Warning};
 pub use metadata::{
-    ItemCounts, MessageMetadata, Orchestration, OrchestrationDetails, OrchestrationStatus, StepEntry,
+    ItemCounts, LogEntry, MessageMetadata, Orchestration, OrchestrationDetails, OrchestrationStatus,
+    StepEntry,
 };
 pub use phase::{Phase, RunStatus};
 pub use planner::{Effect, Planner};
 pub use retry::{Verdict, backoff};
-pub use state::{
-    FILE_LIMIT, LOG_LIMIT, Level, LogLine, RunFailure, RunFile, RunOutput, RunState, STATE_VERSION,
+pub use state::{FILE_LIMIT, RunFailure, RunFile, RunOutput, RunState, STATE_VERSION};
+pub use step::{
+    Answer, Attempt, AttemptEnd, AttemptOutcome, Items, Question, SkipReason, StepState, StepStatus,
 };
-pub use step::{Answer, Attempt, AttemptEnd, Items, Question, StepState, StepStatus};
+pub use wording::THROTTLED;

@@ -1,8 +1,8 @@
-//! Where a run stands: in the words of messages, and in those of lists.
+//! The status of a run, in the vocabulary of messages (`Phase`) and of lists (`RunStatus`).
 
 use serde::{Deserialize, Serialize};
 
-/// Where the run as a whole stands, in the words that messages use.
+/// The phase of the run as a whole, in the vocabulary of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -11,7 +11,7 @@ pub enum Phase {
     /// Stored and planned; no attempt has started.
     Queued,
     Processing,
-    /// Only a person or a timer can move it on.
+    /// The run waits for a person or a timer; no step can continue on its own.
     Waiting,
     Complete,
     Failed,

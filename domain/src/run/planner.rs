@@ -1,8 +1,8 @@
-//! The planner: a run's state plus an index of what each event unblocked.
+//! The planner: a run's state plus an index of the steps that each event unblocked.
 //!
-//! `decide` never evaluates user data and never looks at steps that nothing happened to: its cost follows the change.
-//! Each effect is given once. After a restart a planner made from the replayed state gives those still owed again, and
-//! the store's fence refuses what was done already.
+//! `decide` never evaluates user data and never visits steps without new events: its cost is proportional to the
+//! change. Each effect is returned once. After a restart, a planner built from the replayed state returns the effects
+//! that are still open again, and the store's fence rejects those that were already executed.
 
 use super::{
     state::RunState,
@@ -12,16 +12,16 @@ use crate::{
     error::ErrorClass,
     event::{Event, EventKind, Failure},
     id::{StepRunId, Timestamp},
-    template::OnFailure,
+    plan::OnFailure,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the engine has to do next.
+/// The next action of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Evaluate the step's condition and record `ConditionEvaluated`.
     Evaluate { step: StepRunId },
-    /// Record `Skipped`: its condition does not hold.
+    /// Record `Skipped`: the step's condition does not hold.
     Skip { step: StepRunId },
     /// Record `Ready`.
     MakeReady { step: StepRunId },
@@ -29,22 +29,22 @@ pub enum Effect {
     ResolveItems { step: StepRunId },
     /// Claim the attempt and execute it, not before the given time.
     Start { step: StepRunId, attempt: u32, not_before: Option<Timestamp> },
-    /// Somebody has to decide about the step, or, from the given time on, its time limit does.
+    /// Wait for a person's decision on the step, or for its time limit from `until` on.
     AwaitAnswer { step: StepRunId, until: Option<Timestamp> },
-    /// Every item is settled: record `Gathered` with their outputs. `failed`: how many have none.
+    /// Every item has ended: record `Gathered` with their outputs. `failed` is the number of items without one.
     Gather { step: StepRunId, failed: u32 },
-    /// Record `StepFailed` for a step under forEach whose items failed.
+    /// Record `StepFailed` for a step with `forEach` whose items failed.
     FailItems { step: StepRunId, error: Failure },
-    /// Every step is settled: evaluate the output and record `Completed`.
+    /// Every step has ended: evaluate the output and record `Completed`.
     Complete,
     /// Record `Failed`.
     Fail { error: Failure, step: String },
 }
 
-/// How far the items of one step are.
+/// Progress of the items of one step.
 #[derive(Debug, Default)]
 struct Fan {
-    /// The first item that was never made ready; those before it are under way or settled.
+    /// The first item that was never made ready; those before it are running or have ended.
     next: u32,
     under_way: u32,
     settled: u32,
@@ -55,24 +55,24 @@ struct Fan {
 #[derive(Debug)]
 pub struct Planner {
     state: RunState,
-    /// Per step: who waits for it.
+    /// Per step: the steps that depend on it.
     dependents: Vec<Vec<u32>>,
-    /// Per step: how many of its dependencies are not settled.
+    /// Per step: how many of its dependencies have not ended.
     unmet: Vec<u32>,
-    /// Per step under forEach whose list is known.
+    /// Progress of every step with `forEach` whose list is known.
     fans: BTreeMap<u32, Fan>,
-    /// Step runs that something happened to since the last `decide`.
+    /// Step runs that had an event since the last `decide`.
     touched: BTreeSet<StepRunId>,
-    /// Steps that are settled: completed, skipped, or failed where the run goes on.
+    /// Number of steps that have ended: completed, skipped, or failed where the run tolerates it.
     settled: usize,
-    /// The first step that failed for good.
+    /// The first step, by time, whose final failure ends the run.
     failed: Option<u32>,
-    /// `Complete` or `Fail` was given.
+    /// Whether `Complete` or `Fail` was returned.
     ended: bool,
 }
 
 impl Planner {
-    /// A planner for a state that was folded elsewhere: a new run, or one found after a restart.
+    /// A planner for a state that was folded elsewhere: of a new run, or of one found after a restart.
     pub fn new(state: RunState) -> Self {
         let mut planner = Self {
             state,
@@ -108,7 +108,7 @@ impl Planner {
         if step.item.is_some() {
             self.move_item(step, was);
         } else if was.is_end() {
-            // What comes after a step's end (the log of a fork) changes nothing any more.
+            // Events after a step's end (possible in the log of a fork) have no effect.
         } else if let EventKind::ItemsResolved { .. } = event.kind {
             self.fans.insert(step.step, Fan::default());
         } else {
@@ -116,12 +116,12 @@ impl Planner {
         }
     }
 
-    /// A step failed for good, or the run has ended: nothing new may start.
+    /// Whether no new step may start, because a step failed or the run has ended.
     pub fn is_winding_down(&self) -> bool {
         self.ended || self.failed.is_some()
     }
 
-    /// What follows from everything applied since the last call.
+    /// The effects of all events applied since the last call.
     pub fn decide(&mut self) -> Vec<Effect> {
         if self.ended || self.state.phase.is_end() || self.state.plan.steps.is_empty() {
             return Vec::new();
@@ -141,7 +141,7 @@ impl Planner {
         effects
     }
 
-    /// The next things to do for one step run, if any.
+    /// Adds the next effects for one step run, if any.
     fn next(&self, step: StepRunId, effects: &mut Vec<Effect>) {
         let Some(state) = self.state.step_run(step) else { return };
         let planned = &self.state.plan.steps[step.index()];
@@ -157,11 +157,12 @@ impl Planner {
             StepStatus::Ready if whole && planned.for_each => effects.push(Effect::ResolveItems { step }),
             StepStatus::Ready => effects.push(Effect::Start {
                 step,
-                attempt: state.attempts.len() as u32 + 1,
+                attempt: state.next_attempt(),
                 not_before: state.retry_at,
             }),
             StepStatus::Running if whole && state.items.is_some() => self.next_items(step, state, effects),
-            StepStatus::Waiting => {
+            // A child run's question is answered in the child run.
+            StepStatus::Waiting if state.child_question.is_none() => {
                 let until = state.question.as_ref().and_then(|question| question.until);
                 effects.push(Effect::AwaitAnswer { step, until });
             }
@@ -169,7 +170,7 @@ impl Planner {
         }
     }
 
-    /// Makes as many items ready as may run at once; when all are settled, brings the step to its end.
+    /// Makes as many items ready as may run at once; when all have ended, ends the step.
     fn next_items(&self, step: StepRunId, state: &StepState, effects: &mut Vec<Effect>) {
         let Some(fan) = self.fans.get(&step.step) else { return };
         let runs = state.item_runs();
@@ -194,7 +195,7 @@ impl Planner {
         }));
     }
 
-    /// A step failed for good: nothing new starts, what is in flight finishes, then the run is failed.
+    /// A step failed finally: no new step starts, open attempts finish, then the run fails.
     fn wind_down(&mut self, failed: u32) -> Vec<Effect> {
         if self.state.open > 0 {
             return Vec::new();
@@ -228,7 +229,7 @@ impl Planner {
         }
     }
 
-    /// Keeps count of a step's items.
+    /// Updates the counts of a step's items.
     fn move_item(&mut self, step: StepRunId, was: StepStatus) {
         let (Some(run), Some(item)) = (self.state.step_run(step), step.item) else { return };
         let now = run.status;
@@ -246,7 +247,7 @@ impl Planner {
         }
     }
 
-    /// Called once per step, when it has come to its end: unblocks those that waited for it.
+    /// Called once per step, when it ends: unblocks the steps that depend on it.
     fn settle(&mut self, index: u32) {
         let status = self.state.steps[index as usize].status;
         let goes_on = match status {
@@ -254,7 +255,7 @@ impl Planner {
             StepStatus::Failed => {
                 let tolerated = self.state.plan.steps[index as usize].on_failure == OnFailure::Continue;
                 if !tolerated {
-                    self.failed.get_or_insert(index);
+                    self.failed = self.state.first_failed.or(Some(index));
                 }
                 tolerated
             }

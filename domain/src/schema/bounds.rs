@@ -1,12 +1,12 @@
 //! What a schema may cost. References can make a small schema do work without end, or work that doubles with every
-//! level of a value; validators follow them blindly. So references are looked at before a schema is accepted, and a
-//! value's visits are counted before it is judged.
+//! level of a value; validators follow them blindly. So references are looked at before a schema is accepted; `cost`
+//! counts what a value takes before it is judged.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use crate::template::place::shorten;
+use crate::problem::shorten;
 
 /// Different references in one schema.
 const MAX_REFERENCES: usize = 500;
@@ -14,8 +14,6 @@ const MAX_REFERENCES: usize = 500;
 const MAX_NESTING: usize = 16;
 /// Levels of a value that is judged. With [`MAX_NESTING`] it bounds the validator's recursion.
 pub(super) const MAX_LEVELS: usize = 64;
-/// Visits of a part of the value by a part of the schema.
-const MAX_VISITS: u64 = 5_000_000;
 
 /// Whether the schema refers to itself anywhere. Refuses references that lead outside, nowhere, or in a circle.
 pub(super) fn check_references(schema: &Value) -> Result<bool, String> {
@@ -104,18 +102,18 @@ fn collect<'s>(value: &'s Value, found: &mut BTreeSet<&'s str>) -> Result<(), St
     }
 }
 
-fn resolve<'s>(schema: &'s Value, reference: &str) -> Option<&'s Value> {
+pub(super) fn resolve<'s>(schema: &'s Value, reference: &str) -> Option<&'s Value> {
     schema.pointer(reference.strip_prefix('#')?)
 }
 
 /// A schema within a schema.
-enum Inner<'s> {
+pub(super) enum Inner<'s> {
     Reference(&'s str),
     Schema(&'s Value),
 }
 
 /// What applies to the same place of the value as the schema itself.
-fn same_place(part: &Value) -> Vec<Inner<'_>> {
+pub(super) fn same_place(part: &Value) -> Vec<Inner<'_>> {
     let mut inner = Vec::new();
     let Some(map) = part.as_object() else { return inner };
     for (word, value) in map {
@@ -132,73 +130,6 @@ fn same_place(part: &Value) -> Vec<Inner<'_>> {
         }
     }
     inner
-}
-
-/// Whether judging this value could take more visits than are allowed. Counts every branch, as if none decided early.
-pub(super) fn is_too_costly(schema: &Value, value: &Value) -> bool {
-    Visits { schema, known: HashMap::new() }.count(schema, value) > MAX_VISITS
-}
-
-/// Visits of each part of a value by each part of the schema, by their addresses; both stay where they are meanwhile.
-struct Visits<'s> {
-    schema: &'s Value,
-    known: HashMap<(*const Value, *const Value), u64>,
-}
-
-impl<'s> Visits<'s> {
-    fn count(&mut self, part: &'s Value, value: &Value) -> u64 {
-        let at = (std::ptr::from_ref(part), std::ptr::from_ref(value));
-        if let Some(visits) = self.known.get(&at) {
-            return *visits;
-        }
-        if self.known.len() as u64 > MAX_VISITS / 8 {
-            return MAX_VISITS + 1;
-        }
-        let mut visits: u64 = 1;
-        for inner in same_place(part) {
-            let inner = match inner {
-                Inner::Reference(reference) => resolve(self.schema, reference),
-                Inner::Schema(inner) => Some(inner),
-            };
-            visits = visits.saturating_add(inner.map_or(0, |inner| self.count(inner, value)));
-        }
-        for (word, inner) in part.as_object().into_iter().flatten() {
-            visits = visits.saturating_add(self.below(word, inner, value));
-        }
-        self.known.insert(at, visits);
-        visits
-    }
-
-    /// Visits of what the value contains, by one keyword.
-    fn below(&mut self, word: &str, inner: &'s Value, value: &Value) -> u64 {
-        let mut visits: u64 = 0;
-        match (word, inner, value) {
-            ("properties", Value::Object(inner), Value::Object(map)) => {
-                for (key, inner) in inner {
-                    visits = visits.saturating_add(map.get(key).map_or(0, |value| self.count(inner, value)));
-                }
-            }
-            ("patternProperties", Value::Object(inner), Value::Object(map)) => {
-                for inner in inner.values() {
-                    visits =
-                        map.values().fold(visits, |sum, value| sum.saturating_add(self.count(inner, value)));
-                }
-            }
-            ("additionalProperties" | "unevaluatedProperties", inner, Value::Object(map)) => {
-                visits = map.values().fold(visits, |sum, value| sum.saturating_add(self.count(inner, value)));
-            }
-            ("items" | "prefixItems", Value::Array(inner), Value::Array(items)) => {
-                for (inner, item) in inner.iter().zip(items) {
-                    visits = visits.saturating_add(self.count(inner, item));
-                }
-            }
-            ("items" | "additionalItems" | "contains" | "unevaluatedItems", inner, Value::Array(items)) => {
-                visits = items.iter().fold(visits, |sum, item| sum.saturating_add(self.count(inner, item)));
-            }
-            _ => {}
-        }
-        visits
-    }
 }
 
 /// Whether a value nests deeper than [`MAX_LEVELS`].

@@ -1,38 +1,39 @@
-//! Lists in an input form: a row per item, entered by one control, or by one per property where the items are objects.
+//! Lists in an input form: one row per item, with one control for plain values or one per property for objects.
 //!
-//! Always true: rows that were written of a value read as that value again. What rows cannot tell apart (an empty text and
-//! none at all, say) has no rows and is entered as JSON.
+//! Invariant: rows written from a value read back as that value. A value that rows cannot represent exactly (they
+//! cannot tell an empty text from none, say) is entered as JSON.
 
 use super::{FieldKind, FormField, form_fields, kind_of};
+use crate::json::{self, is_whole};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// A list of more items is entered as JSON.
+/// Maximum number of rows; a longer list is entered as JSON.
 pub const MOST_ROWS: usize = 200;
 
-/// The cells' texts of one row, in the order of the columns.
+/// The texts of one row's cells, in the order of the columns.
 pub type RowTexts = Vec<String>;
 
 /// How the rows of a list are entered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListField {
-    /// The properties of the items; for items that are plain values, one without a name.
+    /// The properties of the items; for items that are plain values, a single column without a name.
     pub columns: Vec<FormField>,
     /// Whether the items are objects.
     pub objects: bool,
 }
 
-/// A cell whose text is no value of its kind.
+/// A cell whose text is not a valid value of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misread {
-    /// The place of the item in the list that was read.
+    /// The item's index in the resulting list.
     pub item: usize,
     pub column: usize,
     pub message: String,
 }
 
-/// Why a value has no rows.
+/// Why a value cannot be shown as rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotInRows {
     #[error("it is no list")]
@@ -44,7 +45,7 @@ pub enum NotInRows {
 }
 
 impl ListField {
-    /// None: the items are such that only JSON says what they are.
+    /// `None` if the items can only be entered as JSON.
     pub(super) fn of(name: &str, property: &Value) -> Option<Self> {
         let items = property.get("items")?;
         if items.get("properties").is_some() {
@@ -55,7 +56,7 @@ impl ListField {
                 && columns.iter().all(plain);
             return shown.then_some(Self { columns, objects: true });
         }
-        // The list's name says how long its texts are: `text` and `code` are no names of short ones.
+        // The list's name determines whether its texts are long: `text` and `code` name long ones.
         let kind = match kind_of(name, items) {
             FieldKind::Json | FieldKind::List(_) => return None,
             kind => kind,
@@ -72,8 +73,8 @@ impl ListField {
         Some(Self { columns: vec![column], objects: false })
     }
 
-    /// The items that the rows stand for. Rows without any text stand for none; a text that is none of its kind is given
-    /// back as it is, and named.
+    /// The items that the rows represent. Rows without any text are skipped. A text that is not valid for its kind is
+    /// returned verbatim and reported.
     pub fn read<'a>(&self, rows: impl IntoIterator<Item = &'a RowTexts>) -> (Vec<Value>, Vec<Misread>) {
         let (mut items, mut misread) = (Vec::new(), Vec::new());
         for row in rows.into_iter().filter(|row| !is_blank(row)) {
@@ -99,7 +100,7 @@ impl ListField {
     /// The rows of a value.
     ///
     /// # Errors
-    /// Rows would not say the same.
+    /// Rows cannot represent the value exactly.
     pub fn rows(&self, value: &Value) -> Result<Vec<RowTexts>, NotInRows> {
         let items = value.as_array().ok_or(NotInRows::NoList)?;
         if items.len() > MOST_ROWS {
@@ -125,12 +126,30 @@ impl ListField {
         self.columns.iter().map(cell).collect()
     }
 
-    /// Where the problem with a cell is said, from the list's own place.
+    /// The path of a cell's problem, starting with the list's own path.
     pub fn path(&self, list: &str, item: usize, column: usize) -> String {
         match self.columns.get(column) {
             Some(column) if self.objects => format!("{list}[{item}].{}", column.name),
             _ => format!("{list}[{item}]"),
         }
+    }
+}
+
+/// Parses a whole number that a person typed.
+pub(super) fn read_integer(text: &str) -> Result<Number, &'static str> {
+    match json::whole(text) {
+        Some(number) => Ok(number),
+        None if is_whole(text) => Err("must be a whole number of at most 64 bits"),
+        None => Err("must be a whole number"),
+    }
+}
+
+/// Parses a number that a person typed: a whole number keeps all its digits, any other becomes a float.
+pub(super) fn read_number(text: &str) -> Result<Number, &'static str> {
+    match json::whole(text) {
+        Some(number) => Ok(number),
+        None if is_whole(text) => Err(json::TOO_LONG_TYPED),
+        None => text.parse().ok().and_then(Number::from_f64).ok_or("must be a number"),
     }
 }
 
@@ -140,10 +159,10 @@ pub fn is_blank(row: &RowTexts) -> bool {
 }
 
 impl FieldKind {
-    /// The value that a text stands for; none for an empty one.
+    /// Parses a text as a value of this kind; `None` for an empty text.
     ///
     /// # Errors
-    /// What it should have been.
+    /// The expected form of the value.
     pub fn read(&self, text: &str) -> Result<Option<Value>, String> {
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -151,34 +170,30 @@ impl FieldKind {
         }
         let value = match self {
             Self::Text | Self::LongText => Value::String(text.replace("\r\n", "\n")),
-            // What was pasted may be none of them.
+            // Pasted text may match none of the choices.
             Self::Choice(choices) => {
                 let meant = |words: &str| choices.iter().find(|choice| *choice == words);
                 let found = meant(text).or_else(|| meant(trimmed));
                 found.cloned().ok_or_else(|| format!("must be one of {}", choices.join(", ")))?.into()
             }
-            Self::Integer => trimmed.parse::<i64>().map_err(|_| "must be a whole number")?.into(),
-            Self::Number => {
-                let whole = trimmed.parse::<i64>().ok().map(Number::from);
-                let number = whole.or_else(|| Number::from_f64(trimmed.parse().ok()?));
-                number.ok_or("must be a number")?.into()
-            }
+            Self::Integer => read_integer(trimmed)?.into(),
+            Self::Number => read_number(trimmed)?.into(),
             Self::Boolean => trimmed.parse::<bool>().map_err(|_| "must be yes or no")?.into(),
             Self::List(_) | Self::Json => {
-                serde_json::from_str(trimmed).map_err(|error| format!("is no JSON: {error}"))?
+                json::read(trimmed.as_bytes(), "").map_err(|error| error.to_string())?
             }
         };
         Ok(Some(value))
     }
 
-    /// The text of a value in a cell; none where it would not be read as that value again.
+    /// The cell text of a value; `None` if it would not read back as that value.
     fn written(&self, value: &Value) -> Option<String> {
         let text = match (self, value) {
             (Self::Text, Value::String(text)) if !text.contains(['\n', '\r']) => text.clone(),
             (Self::LongText, Value::String(text)) if !text.contains('\r') => text.clone(),
             (Self::Choice(choices), Value::String(text)) if choices.contains(text) => text.clone(),
-            (Self::Integer, Value::Number(number)) if number.is_i64() => number.to_string(),
-            (Self::Number, Value::Number(number)) if number.is_i64() || number.is_f64() => number.to_string(),
+            (Self::Integer, Value::Number(number)) if !number.is_f64() => number.to_string(),
+            (Self::Number, Value::Number(number)) => number.to_string(),
             (Self::Boolean, Value::Bool(_)) => value.to_string(),
             _ => return None,
         };
@@ -239,6 +254,30 @@ mod tests {
         let one = Misread { item: 1, column: 3, message: "must be one of dry, warm".into() };
         assert_eq!(misread, [whole, one]);
         assert_eq!(people().path("input.people", 1, 1), "input.people[1].age");
+    }
+
+    #[test]
+    fn a_number_typed_keeps_its_digits_or_is_refused() {
+        for (kind, text, value) in [
+            (FieldKind::Integer, "18446744073709551615", json!(u64::MAX)),
+            (FieldKind::Integer, "-9223372036854775808", json!(i64::MIN)),
+            (FieldKind::Number, "9223372036854775808", json!(9_223_372_036_854_775_808_u64)),
+            (FieldKind::Number, "9007199254740993", json!(9_007_199_254_740_993_u64)),
+            (FieldKind::Number, "1.2e29", json!(1.2e29)),
+            (FieldKind::Json, "[18446744073709551615]", json!([u64::MAX])),
+        ] {
+            assert_eq!(kind.read(text), Ok(Some(value)), "{text}");
+            assert_eq!(kind.written(&kind.read(text).unwrap().unwrap()).is_some(), kind != FieldKind::Json);
+        }
+        for (kind, text) in [
+            (FieldKind::Integer, "18446744073709551616"),
+            (FieldKind::Number, "123456789012345678901234567890"),
+            (FieldKind::Number, "-9223372036854775809"),
+            (FieldKind::Json, "{\"a\": [123456789012345678901234567890]}"),
+        ] {
+            let message = kind.read(text).unwrap_err();
+            assert!(message.contains("64 bits"), "{text}: {message}");
+        }
     }
 
     #[test]

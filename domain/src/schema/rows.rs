@@ -1,12 +1,14 @@
-//! The schema of an object as rows, one per property, for whoever writes it by hand.
+//! The schema of an object as rows, one per property, for editing it by hand.
 //!
-//! Always true: a change touches the keywords that it is about. Everything else in the schema, the order of its keywords and
-//! what no row shows included, stays as its author wrote it.
+//! Invariant: a change touches only its own keywords. Everything else in the schema, including the order of its
+//! keywords and the keywords that no row shows, stays as its author wrote it.
 
+use super::list::{read_integer, read_number};
 use super::{FieldKind, kind_of, type_of};
+use crate::json::{self, ReadError};
 use serde_json::{Map, Value, json};
 
-/// What a property holds.
+/// The type of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowKind {
     Text,
@@ -15,7 +17,7 @@ pub enum RowKind {
     Number,
     Integer,
     Boolean,
-    /// One of some texts.
+    /// One of several texts.
     Choice,
     List(ItemKind),
     /// Entered as JSON.
@@ -24,7 +26,7 @@ pub enum RowKind {
     Any,
 }
 
-/// What a list holds.
+/// The type of a list's items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
     Text,
@@ -39,7 +41,7 @@ impl ItemKind {
     pub const ALL: [Self; 6] =
         [Self::Text, Self::Number, Self::Integer, Self::Boolean, Self::Object, Self::Any];
 
-    /// Its `type` in a schema; none for anything.
+    /// The `type` in a schema; `None` for any type.
     pub fn word(self) -> Option<&'static str> {
         match self {
             Self::Text => Some("string"),
@@ -52,7 +54,7 @@ impl ItemKind {
     }
 }
 
-/// A property as a row shows it.
+/// A property, as a row shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub name: String,
@@ -61,13 +63,13 @@ pub struct Row {
     pub description: String,
     pub default: Option<Value>,
     pub example: Option<Value>,
-    /// Of a choice.
+    /// The choices of a `Choice`.
     pub choices: Vec<String>,
-    /// Keywords of the property that the row has no place for; they stay.
+    /// Keywords of the property that the row does not show; changes keep them.
     pub more: Vec<String>,
 }
 
-/// Why a schema has no rows.
+/// Why a schema cannot be shown as rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRows {
     #[error("it is not the schema of an object with named fields")]
@@ -79,7 +81,7 @@ pub enum NoRows {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchemaRows {
     schema: Map<String, Value>,
-    /// There was no schema, or its last row was taken away: without rows there is none again.
+    /// The author wrote no schema, or removed its last row: without rows the result is no schema.
     slight: bool,
 }
 
@@ -101,7 +103,7 @@ impl SchemaRows {
         if sound { Ok(Self { schema: schema.clone(), slight: false }) } else { Err(NoRows::Malformed) }
     }
 
-    /// None: it would say nothing, and nobody wrote it.
+    /// `None` if the schema is empty and the author did not write it.
     pub fn into_schema(self) -> Option<Value> {
         let says = |(word, value): (&String, &Value)| match word.as_str() {
             "type" => false,
@@ -141,13 +143,13 @@ impl SchemaRows {
         self.properties().into_iter().flatten().map(row).collect()
     }
 
-    /// Keywords beside the fields, which no row shows.
-    pub fn beside(&self) -> Vec<String> {
+    /// The schema's keywords that no row shows.
+    pub fn other_keywords(&self) -> Vec<String> {
         let shown = ["type", "properties", "required"];
         self.schema.keys().filter(|word| !shown.contains(&word.as_str())).cloned().collect()
     }
 
-    /// Adds a text at the end and gives its place.
+    /// Adds a text property at the end and returns its index.
     pub fn add(&mut self) -> usize {
         self.slight = false;
         let properties = self.schema.entry("properties").or_insert_with(|| json!({}));
@@ -158,7 +160,7 @@ impl SchemaRows {
         properties.len() - 1
     }
 
-    /// False: there is one of this name already, or the name is empty.
+    /// Returns false if the name is empty or another property has it.
     pub fn rename(&mut self, at: usize, new: &str) -> bool {
         let Some(old) = self.name(at) else { return false };
         if new == old {
@@ -180,7 +182,7 @@ impl SchemaRows {
         true
     }
 
-    /// One place up or down; false at the end.
+    /// Moves the property one place up or down; false at either end.
     pub fn shift(&mut self, at: usize, down: bool) -> bool {
         let other = if down { Some(at + 1) } else { at.checked_sub(1) };
         let count = self.properties().map_or(0, Map::len);
@@ -216,7 +218,7 @@ impl SchemaRows {
         }
     }
 
-    /// Makes it another kind; what was said of the old one goes, but for its title, description and place.
+    /// Changes the kind. Keywords of the old kind are removed; title, description and position stay.
     pub fn set_kind(&mut self, at: usize, kind: RowKind) {
         let Some(name) = self.name(at) else { return };
         let mut schema = match kind {
@@ -233,7 +235,7 @@ impl SchemaRows {
             RowKind::Object => json!({"type": "object"}),
             RowKind::Any => json!({}),
         };
-        // A name such as 'code' makes a text long by itself: a limit says that one line is meant.
+        // A name such as 'code' makes a text multi-line by default; the limit marks it as a single line.
         if kind == RowKind::Text && kind_of(&name, &schema) == FieldKind::LongText {
             schema["maxLength"] = super::LONG_TEXT.into();
         }
@@ -254,7 +256,7 @@ impl SchemaRows {
         });
     }
 
-    /// Empty: none.
+    /// An empty text removes the description.
     pub fn describe(&mut self, at: usize, text: &str) {
         let text = (!text.is_empty()).then(|| text.into());
         self.change(at, |property| say(property, "description", text));
@@ -264,7 +266,7 @@ impl SchemaRows {
         self.change(at, |property| say(property, "default", value));
     }
 
-    /// In the place of the first example; the others stay.
+    /// Replaces the first example; the others stay.
     pub fn set_example(&mut self, at: usize, value: Option<Value>) {
         self.change(at, |property| {
             let mut examples = match property.get("examples") {
@@ -297,7 +299,7 @@ impl SchemaRows {
         }
     }
 
-    /// A property that is `true` or `false` becomes a schema that can be said more of.
+    /// Converts a property that is `true` or `false` to a schema object, so that it can hold keywords.
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Map<String, Value>)) {
         let Some(Value::Object(properties)) = self.schema.get_mut("properties") else { return };
         let Some(property) = properties.values_mut().nth(at) else { return };
@@ -358,10 +360,10 @@ fn more(kind: RowKind, property: &Value) -> Vec<String> {
 }
 
 impl RowKind {
-    /// The value that a person writes for a field of this kind; none for an empty text.
+    /// Parses a value of this kind that a person typed; `None` for an empty text.
     ///
     /// # Errors
-    /// What it should have been.
+    /// The expected form of the value.
     pub fn read(self, text: &str) -> Result<Option<Value>, &'static str> {
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -369,24 +371,24 @@ impl RowKind {
         }
         let value = match self {
             Self::Text | Self::LongText | Self::Choice => Ok(Value::from(text)),
-            Self::Integer => trimmed.parse::<i64>().map(Value::from).map_err(|_| "must be a whole number"),
-            Self::Number => match trimmed.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
-                Some(number) => Ok(number.into()),
-                None => Err("must be a number"),
-            },
+            Self::Integer => read_integer(trimmed).map(Value::from),
+            Self::Number => read_number(trimmed).map(Value::from),
             Self::Boolean => match trimmed {
                 "true" => Ok(true.into()),
                 "false" => Ok(false.into()),
                 _ => Err("must be yes or no"),
             },
             Self::List(_) | Self::Object | Self::Any => {
-                serde_json::from_slice(trimmed.as_bytes()).map_err(|_| "is no JSON yet")
+                json::read(trimmed.as_bytes(), "").map_err(|error| match error {
+                    ReadError::Syntax(_) => "is no JSON yet",
+                    ReadError::TooLong(_) => json::TOO_LONG,
+                })
             }
         };
         value.map(Some)
     }
 
-    /// How a person would write that value.
+    /// The text that a person would type for the value.
     pub fn written(self, value: &Value) -> String {
         match value {
             Value::String(text) if !matches!(self, Self::List(_) | Self::Object | Self::Any) => text.clone(),
@@ -434,7 +436,7 @@ mod tests {
                 ("level".to_owned(), RowKind::Any, vec!["enum".to_owned()]),
             ]
         );
-        assert_eq!(rows.beside(), ["additionalProperties"]);
+        assert_eq!(rows.other_keywords(), ["additionalProperties"]);
         let first = rows.rows().remove(0);
         assert_eq!((first.required, first.description.as_str()), (true, "What to read"));
         assert_eq!(first.example, Some(json!("fn main() {}")));
@@ -548,7 +550,7 @@ mod tests {
             let rows = rows(&schema);
             let _ = rows.rows();
             let back = rows.into_schema().unwrap();
-            // As texts: the order counts, too.
+            // Compared as texts, so that the order counts too.
             prop_assert_eq!(back.to_string(), schema.to_string());
         }
 

@@ -1,4 +1,4 @@
-//! A template to its plan: the flow, and every expression checked against it.
+//! Compilation of a template to its plan: checks the flow, and every expression against it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -6,33 +6,55 @@ use serde_json::Value;
 
 use super::document::{Step, StepType, Template, Uses};
 use super::flow::{self, Flow, RESERVED_NAMES, no_step};
-use super::place::{Path, Problems, shorten};
+use super::place::{Path, Problems};
 use crate::expression::{self, ExpressionError, Reads};
 use crate::plan::{Body, Plan, PlannedStep};
-use crate::problem::Problem;
-use crate::schema;
+use crate::problem::{Problem, shorten};
+use crate::schema::{self, Shelf};
 
-/// Makes the plan, or says all that is wrong: the flow (cycles, unknown and repeated names), expressions that do not
-/// parse or read what is not there, schemas that are none.
+/// Builds the plan, or returns all problems: in the flow (cycles, unknown and repeated names), in expressions (syntax
+/// errors and undefined names) and in schemas.
 pub fn compile(template: &Template) -> Result<Plan, Vec<Problem>> {
+    compile_with(template, &Shelf::default())
+}
+
+/// As [`compile`], but the patterns of schemas are compiled one document at a time among all that share the shelf.
+pub fn compile_with(template: &Template, shelf: &Shelf) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
-    match plan(template, &mut problems) {
+    match plan(template, shelf, &mut problems) {
         Some(plan) if problems.is_empty() => Ok(plan),
         _ => Err(problems.into_vec()),
     }
 }
 
+/// The plan of a template that was checked before. Only the flow is checked again.
+///
+/// # Errors
+/// The problems of a flow that today's rules refuse.
+pub fn outline(template: &Template) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::default();
+    match flow::flow(template, &mut problems) {
+        Some(flow) => Ok(planned(template, flow)),
+        None => Err(problems.into_vec()),
+    }
+}
+
 /// The plan, where the flow is sound; there may be problems all the same.
-pub(crate) fn plan(template: &Template, problems: &mut Problems<'_>) -> Option<Plan> {
+pub(crate) fn plan(template: &Template, shelf: &Shelf, problems: &mut Problems<'_>) -> Option<Plan> {
     let flow = flow::flow(template, problems);
     let root = Path::Root;
+    let mut patterns = shelf.pattern_budget();
     if let Some(input) = &template.input {
-        schema::check_input(input, &root.key("input"), problems);
+        schema::check_input(input, &root.key("input"), &mut patterns, problems);
     }
     let scope = Scope::of(template, flow.as_ref());
     let steps = root.key("steps");
     for (index, step) in template.steps.iter().enumerate() {
-        check_step(step, index, &scope, &steps.index(index), problems);
+        let path = steps.index(index);
+        check_step(step, index, &scope, &path, problems);
+        if let Some(output_schema) = &step.output_schema {
+            schema::check_schema(output_schema, &path.key("outputSchema"), &mut patterns, problems);
+        }
     }
     if let Some(output) = &template.output {
         let path = root.key("output");
@@ -41,11 +63,12 @@ pub(crate) fn plan(template: &Template, problems: &mut Problems<'_>) -> Option<P
             check_names(&reads, &["context"], "the run's output", &path, problems);
         }
     }
-    let flow = flow?;
+    flow.map(|flow| planned(template, flow))
+}
+
+fn planned(template: &Template, flow: Flow) -> Plan {
     let planned = template.steps.iter().zip(flow.depends_on).zip(flow.wave);
-    Some(Plan {
-        steps: planned.map(|((step, depends_on), wave)| planned_step(step, depends_on, wave)).collect(),
-    })
+    Plan { steps: planned.map(|((step, depends_on), wave)| planned_step(step, depends_on, wave)).collect() }
 }
 
 fn planned_step(step: &Step, depends_on: Vec<u32>, wave: u32) -> PlannedStep {
@@ -74,20 +97,20 @@ fn planned_step(step: &Step, depends_on: Vec<u32>, wave: u32) -> PlannedStep {
     }
 }
 
-/// Who reads: a step sees what is upstream of it, the run's output sees everything.
+/// The reader of an expression: a step sees the steps upstream of it, the run's output sees all steps.
 #[derive(Clone, Copy)]
 enum Reader {
     Step(usize),
     Run,
 }
 
-/// What `context` holds, and for whom.
+/// The contents of `context` for each reader.
 struct Scope<'t> {
     template: &'t Template,
     positions: HashMap<&'t str, usize>,
     /// The steps that write each key of an `outputMapping`.
     writers: HashMap<&'t str, Vec<usize>>,
-    /// Per step a set of bits: its ancestors. Absent where the flow is unsound; then nothing is said about "upstream".
+    /// The ancestors of each step as a bit set. `None` if the flow is invalid; then no problem mentions "upstream".
     upstream: Option<Vec<Vec<u64>>>,
     input_fields: Option<InputFields<'t>>,
 }
@@ -95,21 +118,22 @@ struct Scope<'t> {
 /// The fields that the input's schema names.
 struct InputFields<'t> {
     names: HashSet<&'t str>,
-    /// It allows no others: what reads one cannot work. Else it is likely a slip.
+    /// Whether the schema allows no other fields. If so, reading another field is an error; otherwise it is a probable
+    /// mistake.
     closed: bool,
 }
 
 impl<'t> InputFields<'t> {
-    /// None where the schema leaves open which fields there are.
+    /// `None` if the schema allows fields that it does not name.
     fn of(schema: &'t Value) -> Option<Self> {
-        // Combined and referred schemas may add fields of their own.
+        // Combined and referenced schemas may add fields.
         let plain = ["patternProperties", "allOf", "anyOf", "oneOf", "$ref"]
             .iter()
             .all(|word| schema.get(word).is_none());
         let fields = schema.get("properties").and_then(Value::as_object)?;
         let names: HashSet<_> = fields.keys().map(String::as_str).collect();
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-        // Who says something of other fields expects some.
+        // A schema with keywords for other fields expects some.
         let expects_others =
             ["additionalProperties", "if", "dependentSchemas"].iter().any(|word| schema.get(word).is_some());
         (plain && (closed || !expects_others && !names.is_empty())).then_some(Self { names, closed })
@@ -279,12 +303,9 @@ fn check_step(step: &Step, index: usize, scope: &Scope<'_>, path: &Path<'_>, pro
             check_names(&reads, &["output"], "an output mapping", &path, problems);
         }
     }
-    if let Some(output_schema) = &step.output_schema {
-        schema::check_schema(output_schema, &path.key("outputSchema"), problems);
-    }
 }
 
-/// The arguments of the bodies that have fixed ones. Those of a child run are its input, whatever they are.
+/// Checks the arguments of bodies with fixed ones. The arguments of a child run are its input and may be anything.
 fn check_arguments(step: &Step, path: &Path<'_>, problems: &mut Problems<'_>) {
     let (body, known): (&str, &[&str]) = match &step.uses {
         None => ("a prompt", &["files"]),
@@ -309,7 +330,7 @@ fn check_arguments(step: &Step, path: &Path<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// The text that is rendered as the step's prompt, with its field: prompt, else description, else nothing to render.
+/// Checks the text that is rendered as the step's prompt, under its field: the prompt, else the description.
 fn check_prompt(
     step: &Step,
     reader: Reader,
@@ -332,7 +353,7 @@ fn check_prompt(
     }
 }
 
-/// A model that is called gets something to do. An aggregate without a text of its own has its standing one.
+/// Checks that a step that calls a model has a task. An aggregate without its own text uses the built-in task.
 fn check_task(step: &Step, path: &Path<'_>, problems: &mut Problems<'_>) {
     let is_blank = |text: &String| text.trim().is_empty();
     let (field, message) = match (&step.uses, &step.prompt, &step.description) {
@@ -358,7 +379,7 @@ fn check_task(step: &Step, path: &Path<'_>, problems: &mut Problems<'_>) {
     problems.hint(&path.key(field), message);
 }
 
-/// Checks every text inside a value: lists and objects may hold expressions at any depth.
+/// Checks every text in a value: lists and objects may contain expressions at any depth.
 fn check_texts(
     value: &Value,
     reader: Reader,

@@ -1,20 +1,19 @@
-//! The template document as data: what JSON and YAML say, field for field, in the order they are written out.
+//! The template document as data: the fields of the JSON and YAML formats, in the order in which they are written.
 //!
-//! These types hold the shape alone. Whether a document makes sense (limits, names, flow, expressions) is said
-//! by `template::check`.
+//! These types describe only the shape. `template::check` validates limits, names, flow and expressions.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::Decision;
 use crate::key::{ComponentKey, TemplateKey};
+use crate::{decision::Decision, plan::OnFailure};
 
 /// The only version of the document format.
 pub const API_VERSION: &str = "troupe/v1";
 
-/// A workflow without roles.
+/// A workflow that names no roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Template {
@@ -33,7 +32,7 @@ pub struct Template {
     pub steps: Vec<Step>,
 }
 
-/// One node of a template. Its name is the key of role assignments and of `context[name]`.
+/// One node of a template. Role assignments and `context[name]` refer to it by its name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
@@ -46,7 +45,7 @@ pub struct Step {
     pub order: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_type: Option<StepType>,
-    /// `Some` of an empty list differs from `None`: it makes the template a graph.
+    /// An empty list differs from `None`: it makes the template a graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,13 +56,13 @@ pub struct Step {
     pub for_each: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
-    /// Name to expression; a value that is no text is a literal.
+    /// Name to expression; a value that is not a text is a literal.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub input_mapping: Map<String, Value>,
-    /// Context key to expression over `output`; a value that is no text is a literal.
+    /// Context key to expression over `output`; a value that is not a text is a literal.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub output_mapping: Map<String, Value>,
-    /// A JSON Schema of the step's output. Without it an output is text.
+    /// A JSON Schema of the step's output. Without it the output is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
     /// The step's body; a prompt when absent.
@@ -76,7 +75,7 @@ pub struct Step {
     pub tools: Vec<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_retries: u32,
-    /// Milliseconds per attempt.
+    /// Time limit per attempt in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -86,12 +85,13 @@ pub struct Step {
 }
 
 impl Step {
-    /// `with: {files: true}` on a prompt: the answer holds files and edits, and the prompt the files that are there.
+    /// `with: {files: true}` on a prompt: the prompt includes the current files, and the answer contains files and
+    /// edits.
     pub fn writes_files(&self) -> bool {
         self.uses.is_none() && self.argument("files") == Some(&Value::Bool(true))
     }
 
-    /// `with: {onTimeout: approve | reject}` on an approval: what its time limit decides; by default it rejects.
+    /// `with: {onTimeout: approve | reject}` on an approval: the decision of its time limit, reject by default.
     pub fn on_timeout(&self) -> Decision {
         match self.argument("onTimeout").and_then(Value::as_str) {
             Some("approve") => Decision::Approve,
@@ -99,7 +99,7 @@ impl Step {
         }
     }
 
-    /// An argument of the step's body, as it stands in the document.
+    /// An argument of the step's body, as written in the document.
     pub fn argument(&self, name: &str) -> Option<&Value> {
         self.with.as_ref()?.get(name)
     }
@@ -114,17 +114,7 @@ pub enum StepType {
     Conditional,
 }
 
-/// What a step's failure for good means to the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum OnFailure {
-    #[default]
-    Fail,
-    /// The step's output is null and the run goes on, with a warning.
-    Continue,
-}
-
-/// A step's body other than a prompt, written as `agent` or `component:KEY`.
+/// A step's body other than a prompt, serialised as `agent` or `component:KEY`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Uses {
@@ -137,13 +127,13 @@ pub enum Uses {
     Decompose,
 }
 
-/// Why a text is no body of a step.
+/// Why a text is not a valid body of a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsesError(String);
 
 impl Uses {
-    /// Reads the text of `uses`.
+    /// Parses the text of `uses`.
     pub fn parse(text: &str) -> Result<Self, UsesError> {
         let (word, argument) = match text.split_once(':') {
             Some((word, argument)) => (word, Some(argument.trim())),
@@ -172,7 +162,7 @@ impl Uses {
     }
 }
 
-/// Whether a text may name a tool.
+/// Whether a text is a valid tool name.
 pub fn is_tool_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     (1..=128).contains(&text.len()) && text.chars().all(allowed)

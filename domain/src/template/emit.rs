@@ -1,24 +1,24 @@
-//! A template as text: fields in the order of the design, defaults left out, prompts as literal blocks.
+//! Serialises a template as text: fields in the documented order, without defaults, with prompts as literal blocks.
 //!
-//! What is written reads back as the same template.
+//! The text reads back as the same template.
 
 use super::check::{Format, parse};
 use super::document::Template;
 
 impl Template {
-    /// The document as YAML. Texts of several lines stand as literal blocks, where YAML can hold them so.
+    /// The document as YAML. Multi-line texts are literal blocks wherever YAML allows it.
     pub fn to_yaml(&self) -> String {
         let options = serde_saphyr::ser_options! {
-            // Folding would break long lines of a prompt, which a person then reads as line breaks.
+            // Folding would wrap the long lines of a prompt, which look like line breaks to a reader.
             folded_wrap_chars: usize::MAX,
             compact_list_indent: false,
         };
         let Ok(yaml) = serde_saphyr::to_string_with_options(self, options) else {
-            // JSON is YAML: should the serialiser ever refuse a text, the document stays readable.
+            // JSON is valid YAML: if the serialiser ever rejects a text, the document stays readable.
             return self.to_json();
         };
-        // An empty line of a block is written with the block's indentation. It reads better without; only a text with
-        // lines of nothing but spaces needs them.
+        // The serialiser indents the empty lines of a block. They read better without indentation, unless a text has
+        // lines that consist of spaces only.
         let tidy: String =
             yaml.split_inclusive('\n').map(|line| if line.trim().is_empty() { "\n" } else { line }).collect();
         if tidy != yaml && parse(&tidy, Format::Yaml).as_ref() == Ok(self) { tidy } else { yaml }

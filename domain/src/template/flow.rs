@@ -1,32 +1,33 @@
-//! The flow of a template as a graph: who waits for whom.
+//! The flow of a template as a dependency graph.
 //!
-//! If any step has `dependsOn`, even an empty one, the document is the graph. Otherwise steps run by `order` (their
-//! position when absent); consecutive ones of one `parallelGroup`, or parallel ones of equal order, run together;
-//! the next waits for all before it.
+//! If any step has `dependsOn`, even an empty one, the document defines the graph. Otherwise steps run by `order`
+//! (their position if absent): consecutive steps of one `parallelGroup`, or parallel ones of equal order, run
+//! together, and the next step waits for all before it.
 
 use std::collections::HashMap;
 
 use super::document::Template;
-use super::place::{Path, Problems, shorten};
+use super::place::{Path, Problems};
 use super::waits::by_order;
+use crate::problem::shorten;
 
-/// Most edges of a graph. Two neighbouring groups of 500 steps make 250,000.
+/// Maximum number of edges. Two adjacent groups of 500 steps have 250,000.
 pub const MAX_EDGES: usize = 250_000;
 
-/// Names that `context` itself has.
+/// Names that `context` defines itself.
 pub(crate) const RESERVED_NAMES: [&str; 2] = ["input", "conversation"];
 
-/// For each step, by its index in the document.
+/// The graph of a template's steps; `depends_on` and `wave` are indexed by step.
 #[derive(Debug)]
 pub(crate) struct Flow {
     /// Ascending, without repetition.
     pub depends_on: Vec<Vec<u32>>,
     pub wave: Vec<u32>,
-    /// An order in which every step comes after those it depends on.
+    /// A topological order: every step comes after those it depends on.
     pub order: Vec<u32>,
 }
 
-/// The flow, unless something is wrong with it.
+/// The flow, if it is valid.
 pub(crate) fn flow(template: &Template, problems: &mut Problems<'_>) -> Option<Flow> {
     let root = Path::Root;
     let steps = root.key("steps");
@@ -70,7 +71,7 @@ pub(crate) fn flow(template: &Template, problems: &mut Problems<'_>) -> Option<F
     }
 }
 
-/// Where each name stands; repeated and reserved names are reported.
+/// The index of each name; repeated and reserved names are reported.
 fn positions<'t>(
     template: &'t Template,
     steps: &Path<'_>,
@@ -135,7 +136,7 @@ pub(crate) fn no_step(name: &str, near: Option<&str>) -> String {
     }
 }
 
-/// Every step after those it depends on, else one cycle.
+/// A topological order of the steps, or one cycle.
 fn sort(depends_on: &[Vec<u32>]) -> Result<Vec<u32>, Vec<u32>> {
     let mut missing: Vec<usize> = depends_on.iter().map(Vec::len).collect();
     let mut dependents = vec![Vec::new(); depends_on.len()];
@@ -159,14 +160,14 @@ fn sort(depends_on: &[Vec<u32>]) -> Result<Vec<u32>, Vec<u32>> {
     let Some(stuck) = missing.iter().position(|&n| n > 0) else {
         return Ok(order);
     };
-    // Every stuck step waits for a stuck one: following them must come back.
+    // Every remaining step depends on another remaining one, so following them leads to a cycle.
     let mut walked = Vec::new();
     let mut seen = vec![None; depends_on.len()];
     let mut current = u32::try_from(stuck).unwrap_or_default();
     loop {
         if let Some(start) = seen[current as usize] {
             let mut cycle: Vec<u32> = walked.split_off(start);
-            // Begin with the step that stands first in the document.
+            // Start with the step that comes first in the document.
             let least = cycle.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
             cycle.rotate_left(least);
             return Err(cycle);

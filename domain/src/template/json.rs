@@ -1,12 +1,13 @@
-//! JSON to a value with places. `serde_json` judges the syntax and reads the scalars; the walk here only finds where
-//! things stand, and refuses repeated keys and nesting deeper than a YAML document may have.
+//! Parses JSON to a value with places. `serde_json` checks the syntax and reads the scalars; the walk here finds the
+//! places, and rejects repeated keys and deeper nesting than a YAML document may have.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::place::{Located, Path, Place, shorten};
+use super::place::{Located, Path, Place};
 use super::yaml::MAX_DEPTH;
-use crate::problem::Problem;
+use crate::json::{self, is_whole};
+use crate::problem::{Problem, shorten};
 
 pub(crate) fn read(source: &str) -> Result<Located, Problem> {
     if source.trim().is_empty() {
@@ -20,7 +21,7 @@ pub(crate) fn read(source: &str) -> Result<Located, Problem> {
 
 fn syntax(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
-    // serde_json ends its messages with the place, which stands in fields of its own here.
+    // serde_json appends the place to its messages; here it has its own fields.
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
     Problem {
         line: Some(number(error.line())),
@@ -29,7 +30,7 @@ fn syntax(error: &serde_json::Error) -> Problem {
     }
 }
 
-/// Walks a text known to be valid JSON.
+/// Walks a text that is known to be valid JSON.
 struct Walk<'s> {
     source: &'s str,
     at: usize,
@@ -123,6 +124,9 @@ impl<'s> Walk<'s> {
                     self.at += 1;
                 }
                 let scalar = self.source.get(start..self.at).unwrap_or_default();
+                if is_whole(scalar) && json::whole(scalar).is_none() {
+                    return Err(at(&place, path, format!("{}: {}", shorten(scalar, 40), json::TOO_LONG)));
+                }
                 let value = serde_json::from_str(scalar).map_err(|_| {
                     at(&place, path, format!("'{}' is no number that can be kept", shorten(scalar, 40)))
                 })?;
@@ -131,7 +135,7 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// Guards the loops: text known to be valid cannot end inside a list or an object.
+    /// Guards the loops: a valid text cannot end inside a list or an object.
     fn more(&self, place: &Place) -> Result<(), Problem> {
         if self.at < self.source.len() {
             Ok(())

@@ -1,6 +1,6 @@
-//! Templates: the document, its checks, and the plan made of it.
+//! Templates: the document, its checks, and the plan made from it.
 //!
-//! The document's types always compile, for the browser too; reading and checking documents needs the feature
+//! The document's types are always compiled, for the browser too; reading and checking documents needs the feature
 //! `evaluate`.
 
 pub mod document;
@@ -8,7 +8,7 @@ pub mod shipped;
 mod support;
 mod waits;
 
-pub use document::{API_VERSION, OnFailure, Step, StepType, Template, Uses};
+pub use document::{API_VERSION, Step, StepType, Template, Uses};
 pub use support::unsupported;
 pub use waits::{upstream, waits, waves};
 
@@ -32,9 +32,9 @@ mod revise;
 mod yaml;
 
 #[cfg(feature = "evaluate")]
-pub use check::{Checked, Format, MAX_BYTES, check, parse};
+pub use check::{Checked, Format, MAX_BYTES, check, check_with, parse};
 #[cfg(feature = "evaluate")]
-pub use compile::compile;
+pub use compile::{compile, compile_with, outline};
 #[cfg(feature = "evaluate")]
 pub use flow::MAX_EDGES;
 #[cfg(feature = "evaluate")]

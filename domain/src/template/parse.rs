@@ -1,12 +1,12 @@
-//! A value to a [`Template`]: field by field, so that every wrong one is reported, not only the first.
+//! Converts a value to a [`Template`], field by field, so that every invalid field is reported, not only the first.
 
 use serde_json::{Map, Value};
 
-use super::document::{API_VERSION, OnFailure, Step, StepType, Template, Uses, is_tool_name};
-use super::place::{Path, Problems, shorten};
-use crate::key::TemplateKey;
+use super::document::{API_VERSION, Step, StepType, Template, Uses, is_tool_name};
+use super::place::{Path, Problems};
+use crate::{key::TemplateKey, plan::OnFailure, problem::shorten};
 
-/// Largest number of steps.
+/// Maximum number of steps.
 pub const MAX_STEPS: usize = 5_000;
 /// Longest name of a template or a step, in characters.
 pub const MAX_NAME: usize = 200;
@@ -39,7 +39,7 @@ const STEP_FIELDS: &[&str] = &[
     "idempotent",
 ];
 
-/// The template, where nothing was wrong with the shape of it.
+/// The template, if its shape is valid.
 pub(crate) fn template(value: &Value, problems: &mut Problems<'_>) -> Option<Template> {
     let root = Path::Root;
     let Some(map) = value.as_object() else {
@@ -104,7 +104,7 @@ fn steps(map: &Map<String, Value>, root: &Path<'_>, problems: &mut Problems<'_>)
     for (index, item) in items.iter().enumerate() {
         steps.extend(step(item, &path.index(index), problems));
     }
-    // Positions are identities: a list with a gap would give the later steps the wrong place.
+    // Steps are identified by position: if one is missing, the later steps would get the wrong place.
     (steps.len() == items.len()).then_some(steps)
 }
 
@@ -176,7 +176,7 @@ impl<'v> Fields<'v, '_, '_> {
         self.problem(field, format!("must be {wanted}, not {}{hint}", kind(value)));
     }
 
-    /// A field that is there and not null. An optional field left empty counts as absent.
+    /// A field that is present and not null. An optional field left empty counts as absent.
     fn present(&self, field: &str) -> Option<&'v Value> {
         self.map.get(field).filter(|value| !value.is_null())
     }
@@ -362,7 +362,7 @@ impl<'v> Fields<'v, '_, '_> {
     }
 }
 
-/// What a value is, in words.
+/// The name of a value's type, for messages.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

@@ -1,18 +1,19 @@
-//! Where things stand in a document: paths for people, and the lines and columns behind them.
+//! Places in a document: readable paths, and their lines and columns.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, write_key};
 
-/// More problems than this help nobody; the rest is counted.
+/// Maximum number of listed problems; further ones are only counted.
 const MAX_PROBLEMS: usize = 100;
-/// Names longer than this (bytes) are not compared with others, nor is one compared with more than so many.
+/// Longest name, in bytes, that is compared with others, and the maximum number of names to compare it with.
 const MAX_COMPARED: usize = 80;
 const MAX_CANDIDATES: usize = 500;
 
-/// A place in a document, as a chain back to its root. Made on the stack while walking, written only on trouble.
+/// A place in a document, as a chain back to its root. Built on the stack during the walk, and formatted only for a
+/// problem.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Path<'a> {
     Root,
@@ -43,37 +44,18 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// `.key`, or `["a key"]` where a bare one would be ambiguous. Very long keys are cut: a path is for reading.
-pub(crate) fn write_key(f: &mut impl fmt::Write, key: &str, first: bool) -> fmt::Result {
-    let bare = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    let shown = shorten(key, 80);
-    match (bare, first) {
-        (true, true) => f.write_str(&shown),
-        (true, false) => write!(f, ".{shown}"),
-        (false, _) => write!(f, "[{shown:?}]"),
-    }
-}
-
-/// The text, or its first characters and an ellipsis.
-pub(crate) fn shorten(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// Line and column of one node, both from 1, and of what it contains, in the order of the value's own children.
-/// A mapping's entry stands where its key stands.
+/// Line and column of a node, both from 1, and of its children, in the order of the value's children. The place of a
+/// mapping's entry is that of its key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     pub line: u32,
     pub column: u32,
-    /// The first line of the text itself, where the text stands as it is in the source (a YAML literal block).
+    /// The first line of the text itself, if the source contains the text verbatim (a YAML literal block).
     pub text_line: Option<u32>,
     pub children: Vec<Place>,
 }
 
-/// A document read: its value, and where each part of it stands.
+/// A parsed document: its value, and the place of each of its parts.
 #[derive(Debug, Clone)]
 pub(crate) struct Located {
     pub value: Value,
@@ -81,7 +63,7 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    /// The place at the path, or the nearest one above it that exists.
+    /// The place at the path, or of its nearest existing ancestor.
     fn find(&self, path: &Path<'_>) -> (&Value, &Place, bool) {
         let (value, place, exact) = match path {
             Path::Root => return (&self.value, &self.place, true),
@@ -101,8 +83,8 @@ impl Located {
     }
 }
 
-/// Collects what is wrong, each with its place where the document's text is known; and, apart from that, hints, which
-/// stand in nobody's way.
+/// Collects problems, each with its place if the document's text is known, and separately hints, which do not prevent
+/// anything.
 #[derive(Debug, Default)]
 pub(crate) struct Problems<'d> {
     document: Option<&'d Located>,
@@ -121,7 +103,7 @@ impl Listed {
         self.problems.len() >= MAX_PROBLEMS
     }
 
-    /// From top to bottom, where their lines are known. `kind`: what many of them are called.
+    /// Sorted by line, if the lines are known. `kind` is the plural noun for the count of unlisted ones.
     fn into_vec(mut self, kind: &str) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.line);
         if self.unlisted > 0 {
@@ -140,7 +122,7 @@ impl<'d> Problems<'d> {
         self.add_in_text(path, None, message);
     }
 
-    /// A problem inside a text, `line` counted from 1 within it.
+    /// Adds a problem inside a text; `line` counts from 1 within the text.
     pub fn add_in_text(&mut self, path: &Path<'_>, line: Option<u32>, message: impl Into<String>) {
         if self.found.is_full() {
             self.found.unlisted += 1;
@@ -150,7 +132,7 @@ impl<'d> Problems<'d> {
         self.found.problems.push(problem);
     }
 
-    /// A slip that the document works in spite of.
+    /// Adds a hint: a probable mistake that does not make the document invalid.
     pub fn hint(&mut self, path: &Path<'_>, message: impl Into<String>) {
         if self.hints.is_full() {
             self.hints.unlisted += 1;
@@ -160,7 +142,7 @@ impl<'d> Problems<'d> {
         self.hints.problems.push(hint);
     }
 
-    /// No more of them are listed.
+    /// Whether the maximum number of hints is reached.
     pub fn enough_hints(&self) -> bool {
         self.hints.is_full()
     }
@@ -179,13 +161,13 @@ impl<'d> Problems<'d> {
         problem
     }
 
-    /// Whether nothing is wrong, whatever hints there are.
+    /// Whether there are no problems; hints do not count.
     pub fn is_empty(&self) -> bool {
         self.found.problems.is_empty()
     }
 
-    /// The candidate that was probably meant: at most a third of its letters differ. `None`, too, once enough
-    /// problems are listed: comparing names is the dear part of reporting.
+    /// The candidate that was probably meant: at most a third of its letters differ. Also `None` once the maximum
+    /// number of problems is listed, because comparing names is the expensive part of reporting.
     pub fn nearest<'c>(&self, word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
         if self.found.is_full() || word.len() > MAX_COMPARED {
             return None;

@@ -1,8 +1,8 @@
-//! A changed template written into the text that its author wrote: lines of what did not change stay as they are, with
-//! their comments and their style; only what changed is written anew.
+//! Writes a changed template into its author's text: unchanged lines stay as they are, with their comments and their
+//! style; only the changed parts are rewritten.
 //!
-//! The text is cut at the lines where keys and steps stand. What cannot be cut so (a step on one line, say) is written anew
-//! as a whole. The result is read back: should it not be the same template, the whole document is written anew instead.
+//! The text is cut at the lines where keys and steps begin. A part that cannot be cut (a step on one line, say) is
+//! rewritten as a whole. The result is read back: if it is not the same template, the whole document is rewritten.
 
 use serde_json::{Map, Value};
 
@@ -15,11 +15,11 @@ use super::yaml;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revised {
     pub source: String,
-    /// Whether what did not change was left as it stood; else all of it was written anew, and comments are gone.
+    /// Whether unchanged parts were kept as written; otherwise the whole text was rewritten and comments are lost.
     pub kept: bool,
 }
 
-/// The text of `template`, as near to `source` as can be.
+/// The text of `template` with the fewest changes to `source`.
 pub fn revise(source: &str, template: &Template) -> Revised {
     for tidy in [true, false] {
         let revised = Reviser { tidy }.revise(source, template);
@@ -29,12 +29,12 @@ pub fn revise(source: &str, template: &Template) -> Revised {
             return Revised { source, kept: true };
         }
     }
-    // A text without a comment loses nothing but its style.
+    // A text without comments loses only its style.
     let said = source.lines().any(|line| line.trim_start().starts_with('#') || line.contains(" #"));
     Revised { source: template.to_yaml(), kept: !said }
 }
 
-/// The line of each step, from 1. Empty for a text that cannot be read.
+/// The line of each step, from 1. Empty if the text cannot be read.
 pub fn step_lines(source: &str) -> Vec<u32> {
     let Ok(Located { value: Value::Object(map), place }) = yaml::read(source) else { return Vec::new() };
     let Some(at) = map.keys().position(|key| key == "steps") else { return Vec::new() };
@@ -42,21 +42,21 @@ pub fn step_lines(source: &str) -> Vec<u32> {
     steps.unwrap_or_default()
 }
 
-/// Whole lines, each with its end.
+/// Whole lines, each with its line end.
 type Lines = Vec<String>;
 
 struct Reviser {
-    /// Whether empty lines of texts are written without their indentation.
+    /// Whether empty lines of texts are written without indentation.
     tidy: bool,
 }
 
-/// Writes the steps below their key, whose first line and the line after its end are given.
+/// Writes the steps below their key; the arguments are the first line of the key and the line after its end.
 type Steps<'s> = dyn Fn(&Block<'_>, (usize, usize), &Place) -> Option<Lines> + 's;
 
-/// A mapping as it stands in the text.
+/// A mapping in the text.
 struct Block<'b> {
     lines: &'b [String],
-    /// The number of its first line, from 0.
+    /// The index of the block's first line, from 0.
     first: usize,
     raw: &'b Map<String, Value>,
     place: &'b Place,
@@ -82,7 +82,7 @@ impl Reviser {
         Some(self.mapping(&block, &old, &new, Some(&steps))?.concat())
     }
 
-    /// `old` and `new` as they are written in full; `raw` may hold more, such as a default that is spelt out.
+    /// Writes a mapping. `old` and `new` are in their normal form; `raw` may have more, such as an explicit default.
     fn mapping(
         &self,
         block: &Block<'_>,
@@ -130,7 +130,7 @@ impl Reviser {
         Some(lines)
     }
 
-    /// What stands below the line `at`, which holds a key alone.
+    /// Writes the block below the line `at`, which holds only a key.
     fn nested(
         &self,
         block: &Block<'_>,
@@ -147,7 +147,7 @@ impl Reviser {
         self.mapping(&inner, raw, after, None)
     }
 
-    /// The key `steps` and all below it.
+    /// The key `steps` and everything below it.
     fn steps(
         &self,
         block: &Block<'_>,
@@ -194,7 +194,7 @@ impl Reviser {
                         };
                         let own = match self.mapping(&inner, &object(&old[index])?, &object(step)?, None) {
                             Some(mut own) => {
-                                let key = own.iter().position(|line| !is_aside(line))?;
+                                let key = own.iter().position(|line| !is_comment_or_blank(line))?;
                                 let text = own[key].strip_prefix(&" ".repeat(head.len()))?;
                                 own[key] = format!("{head}{text}");
                                 own
@@ -208,7 +208,8 @@ impl Reviser {
             let blank = written.iter().take_while(|line| line.trim().is_empty()).count();
             match (place_now, blank) {
                 (0, 1..) => drop(written.drain(..blank)),
-                // What stood where it stands keeps its distance; what is new, or was first, gets the usual one.
+                // A step that keeps its position keeps its spacing; a new step, or one that was first, gets the usual
+                // spacing.
                 (1.., 0) if spaced && known.is_none_or(|index| index == 0) => lines.push("\n".to_owned()),
                 _ => {}
             }
@@ -245,10 +246,10 @@ impl Reviser {
     }
 }
 
-/// The first line of a key with the comments above it, the line where it stands, and the line after its end.
+/// The first line of a key including the comments above it, the line of the key, and the line after its end.
 type Range = (usize, usize, usize);
 
-/// Where each key stands, and its indentation. None where keys share lines.
+/// The range of each key, and the keys' indentation. `None` if keys share lines.
 fn cut(block: &Block<'_>) -> Option<(Vec<Range>, usize)> {
     if block.place.children.len() != block.raw.len() {
         return None;
@@ -277,23 +278,23 @@ fn cut(block: &Block<'_>) -> Option<(Vec<Range>, usize)> {
     Some((ranges, indent))
 }
 
-/// The first of the comments and empty lines right above a line, no deeper than its own key.
+/// The first of the comments and empty lines directly above a line, indented no deeper than the key.
 fn comments_above(lines: &[String], least: usize, at: usize, indent: usize) -> usize {
     let shallow = |line: &str| line.len() - line.trim_start().len() <= indent || line.trim().is_empty();
     (least..at)
         .rev()
-        .take_while(|&above| is_aside(&lines[above]) && shallow(&lines[above]))
+        .take_while(|&above| is_comment_or_blank(&lines[above]) && shallow(&lines[above]))
         .last()
         .unwrap_or(at)
 }
 
-/// A comment, or nothing.
-fn is_aside(line: &str) -> bool {
+fn is_comment_or_blank(line: &str) -> bool {
     let text = line.trim();
     text.is_empty() || text.starts_with('#')
 }
 
-/// For each new step the old one that it was: the one of its name, else the one in its place if that has gone.
+/// For each new step, the old step that it corresponds to: the one with its name, else the one at its position if that
+/// name is gone.
 fn pairs(old: &[Step], new: &[Step]) -> Vec<Option<usize>> {
     let position = |steps: &[Step]| -> std::collections::HashMap<String, usize> {
         steps.iter().enumerate().rev().map(|(index, step)| (step.name.clone(), index)).collect()
@@ -316,12 +317,12 @@ fn pairs(old: &[Step], new: &[Step]) -> Vec<Option<usize>> {
     pairs
 }
 
-/// Equal, and written in the same order: fields stand in a form as they stand in its schema.
+/// Equal, including the order of fields: a form shows its fields in the order of its schema.
 fn same<T: serde::Serialize>(one: &T, other: &T) -> bool {
     matches!((serde_json::to_string(one), serde_json::to_string(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Whether the keys that both have stand in the same order.
+/// Whether the keys that both mappings have are in the same order.
 fn in_order(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
     one.keys().filter(|key| other.contains_key(*key)).eq(other.keys().filter(|key| one.contains_key(*key)))
 }

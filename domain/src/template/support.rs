@@ -1,8 +1,9 @@
-//! What this engine cannot execute yet. Such templates can be written, checked and kept; launching one says so.
+//! Features that this engine cannot execute yet. Templates with them can be written, checked and stored, but not
+//! launched.
 
 use super::document::{Step, Template, Uses};
 
-/// The first thing in the template that cannot be executed, in words for the person who launches it.
+/// The first feature of the template that cannot be executed, worded for the person who launches it.
 pub fn unsupported(template: &Template) -> Option<String> {
     template.steps.iter().find_map(|step| {
         let used = unsupported_field(step)?;

@@ -1,12 +1,12 @@
-//! Who waits for whom, as a document says it, without judging it: for drawing a document that may still be wrong, and as the
-//! rule that `template::flow` checks.
+//! The dependencies of steps as a document declares them, without validation: for drawing a document that may be
+//! invalid, and as the rule that `template::flow` checks.
 
 use std::collections::HashMap;
 
 use super::document::{Step, StepType, Template};
 
-/// For each step, by its index, the indexes of those it waits for, ascending. Names of no step are left out, and so is
-/// what would close a circle: the result is always a graph that can be drawn.
+/// For each step, by index, the indexes of the steps it depends on, ascending. Unknown names and dependencies that
+/// would close a cycle are dropped: the result is always a graph that can be drawn.
 pub fn waits(template: &Template) -> Vec<Vec<u32>> {
     if !template.steps.iter().any(|step| step.depends_on.is_some()) {
         return by_order(&template.steps);
@@ -27,7 +27,7 @@ pub fn waits(template: &Template) -> Vec<Vec<u32>> {
     waits
 }
 
-/// How deep each step stands: 0 without dependencies, else one more than the deepest of them. `waits` has no circles.
+/// The depth of each step: 0 without dependencies, else one more than the deepest dependency. `waits` must be acyclic.
 pub fn waves(waits: &[Vec<u32>]) -> Vec<u32> {
     let mut wave: Vec<Option<u32>> = vec![None; waits.len()];
     let mut open = Vec::new();
@@ -49,7 +49,7 @@ pub fn waves(waits: &[Vec<u32>]) -> Vec<u32> {
     wave.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-/// The steps that have run when `step` begins, ascending.
+/// The steps that have run before `step` starts, ascending.
 pub fn upstream(waits: &[Vec<u32>], step: u32) -> Vec<u32> {
     let mut seen = vec![false; waits.len()];
     let mut open = vec![step];
@@ -99,8 +99,8 @@ fn open_circles(waits: &mut [Vec<u32>]) {
     }
 }
 
-/// The flow of steps without `dependsOn`: by `order` (their position when absent); consecutive ones of one
-/// `parallelGroup`, or parallel ones of equal order, run together; the next waits for all before it.
+/// The dependencies of steps without `dependsOn`: steps run by `order` (their position if absent); consecutive steps
+/// of one `parallelGroup`, or parallel ones of equal order, run together; the next step waits for all before it.
 pub(crate) fn by_order(steps: &[Step]) -> Vec<Vec<u32>> {
     let order_of = |index: u32| steps[index as usize].order.unwrap_or(i64::from(index) + 1);
     let mut line: Vec<u32> = (0u32..).zip(steps).map(|(index, _)| index).collect();
@@ -119,7 +119,7 @@ pub(crate) fn by_order(steps: &[Step]) -> Vec<Vec<u32>> {
     let mut depends_on = vec![Vec::new(); steps.len()];
     let mut before: &[u32] = &[];
     for group in line.chunk_by(|&a, &b| together(a, b)) {
-        // Waiting for the group before is waiting for all before it.
+        // The previous group waits for all groups before it, so depending on it is sufficient.
         for &index in group {
             depends_on[index as usize] = before.to_vec();
             depends_on[index as usize].sort_unstable();

@@ -1,15 +1,16 @@
-//! YAML to a JSON value with places: YAML 1.2 with the core schema, one document.
+//! Parses YAML to a JSON value with places: YAML 1.2 with the core schema, one document.
 //!
-//! Refused, each with its place: anchors and aliases (so that no document grows when read), tags outside the core
-//! schema, repeated keys, keys that are no text, and nesting deeper than [`MAX_DEPTH`].
+//! Rejected, each with its place: anchors and aliases (so that a document does not expand when read), tags outside the
+//! core schema, repeated keys, keys that are not texts, and nesting deeper than [`MAX_DEPTH`].
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value};
 
-use super::place::{Located, Path, Place, shorten};
-use crate::problem::Problem;
+use super::place::{Located, Path, Place};
+use crate::json::{self, is_whole};
+use crate::problem::{Problem, shorten};
 
-/// How deep a document may nest, in YAML and in JSON.
+/// Maximum nesting of a document, in YAML and in JSON.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 pub(crate) fn read(source: &str) -> Result<Located, Problem> {
@@ -81,7 +82,7 @@ impl<'s> Reader<'s> {
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_anchor(anchor, &span, path)?;
                 if style == ScalarStyle::Literal {
-                    // The mark of a literal block is its first line that is not empty.
+                    // The parser marks a literal block at its first line that is not empty.
                     let empty = text.len() - text.trim_start_matches('\n').len();
                     place.text_line = Some(place.line.saturating_sub(number(empty)));
                 }
@@ -131,7 +132,7 @@ impl<'s> Reader<'s> {
                     }
                     let (event, value_span) = self.next()?;
                     let (value, mut child) = self.node(event, value_span, &path, depth + 1)?;
-                    // Where the value stands matters less than where the reader looks for it: at its key.
+                    // The place of an entry is its key, because readers look for it there.
                     child.line = number(span.start.line());
                     child.column = number(span.start.col()) + 1;
                     map.insert(key, value);
@@ -177,7 +178,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, St
                 _ => Err(no_tag(tag)),
             }
         }
-        // A lone '!' says "this is text".
+        // A lone '!' marks the value as text.
         Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Ok(Value::String(text.to_owned())),
         Some(tag) => Err(no_tag(tag)),
         None if style == ScalarStyle::Plain => plain(text),
@@ -200,12 +201,15 @@ fn plain(text: &str) -> Result<Value, String> {
 }
 
 fn no_number(text: &str) -> String {
+    if is_whole(text) || text.starts_with("0x") || text.starts_with("0o") {
+        return format!("{}: {}", shorten(text, 40), json::TOO_LONG);
+    }
     format!("'{}' has no place in JSON: numbers must be finite; a text needs quotes", shorten(text, 40))
 }
 
-/// `None`: not a number. `Some(None)`: a number that JSON cannot hold.
+/// `None`: not a number. `Some(None)`: a number that JSON cannot represent.
 fn core_number(text: &str) -> Option<Option<Number>> {
-    let digits_of = |text: &str, radix| i64::from_str_radix(text, radix).ok().map(Number::from);
+    let digits_of = |text: &str, radix| u64::from_str_radix(text, radix).ok().map(Number::from);
     if let Some(octal) = text.strip_prefix("0o") {
         return (!octal.is_empty() && octal.bytes().all(|b| matches!(b, b'0'..=b'7')))
             .then(|| digits_of(octal, 8));
@@ -233,14 +237,8 @@ fn core_number(text: &str) -> Option<Option<Number>> {
     if !well_formed {
         return None;
     }
-    let text = text.strip_prefix('+').unwrap_or(text);
-    if fraction.is_none() && exponent.is_none() {
-        if let Ok(integer) = text.parse::<i64>() {
-            return Some(Some(integer.into()));
-        }
-        if let Ok(integer) = text.parse::<u64>() {
-            return Some(Some(integer.into()));
-        }
+    if is_whole(text) {
+        return Some(json::whole(text));
     }
     Some(text.parse::<f64>().ok().and_then(Number::from_f64))
 }
@@ -302,7 +300,7 @@ mod tests {
         ] {
             assert_eq!(plain(text), Ok(value), "{text}");
         }
-        for text in [".inf", "-.inf", ".nan", "1e999", "0xfffffffffffffffff"] {
+        for text in [".inf", "-.inf", ".nan", "1e999", "0xfffffffffffffffff", "18446744073709551616"] {
             assert!(plain(text).is_err(), "{text}");
         }
     }

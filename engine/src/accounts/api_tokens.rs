@@ -1,4 +1,4 @@
-//! API tokens: a person's own keys for programs. Each is shown once.
+//! API tokens: personal keys for programs. Each is shown once.
 
 use super::rows;
 use crate::{Engine, Error, Result, User, pagination, secrets::TokenKind, store};
@@ -9,11 +9,11 @@ use domain::{
 use secrecy::SecretString;
 
 const MAX_NAME: usize = 100;
-/// How many a person may have at a time.
+/// The most tokens per user.
 const MOST: u32 = 100;
 
 impl Engine {
-    /// Whom an API token stands for; none when it is unknown or was revoked. Cached for a few seconds at most.
+    /// The owner of an API token; `None` if the token is unknown or revoked. Cached for a few seconds at most.
     pub async fn user_of_api_token(&self, token: &str) -> Result<Option<User>> {
         let Some(digest) = TokenKind::Api.digest(token) else { return Ok(None) };
         if let Some(user) = self.0.accounts.believed(&digest) {
@@ -26,10 +26,10 @@ impl Engine {
         Ok(user)
     }
 
-    /// For the command line: the plain token, shown once.
+    /// Creates a token for the command line and returns it in plain text, which is shown once.
     ///
     /// # Errors
-    /// `NotFound` without such a user, `Conflict` when the user has a token of this name.
+    /// `NotFound` without such a user, `Conflict` if the user has a token of this name.
     pub async fn create_api_token(&self, email: &str, name: &str) -> Result<SecretString> {
         let user = rows::user_by_email(self.0.store.read(), email.trim()).await?;
         let user = user.ok_or_else(|| Error::not_found("user", email.trim()))?;
@@ -41,12 +41,12 @@ impl Engine {
         rows::api_tokens(self.0.store.read(), user.id).await
     }
 
-    /// A token for the user's own programs, with its text, which is not to be had again.
+    /// Creates a token for the user's own programs. Its text cannot be retrieved again.
     pub async fn create_own_api_token(&self, user: &User, name: &str) -> Result<(ApiToken, SecretString)> {
         self.make_api_token(user.id, name).await
     }
 
-    /// Ends one of the user's own tokens.
+    /// Revokes one of the user's own tokens.
     pub async fn revoke_api_token(&self, user: &User, id: TokenId) -> Result<()> {
         let owner = user.id;
         let digest = self

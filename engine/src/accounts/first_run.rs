@@ -1,4 +1,4 @@
-//! The first-run link: whoever started the server may make the first admin with it, once.
+//! The first-run link: the person who started the server can use it once to create the first admin.
 
 use super::{Session, begin_session, insert_user, rows};
 use crate::{Engine, Error, Result, secrets::TokenKind, store};
@@ -9,7 +9,7 @@ const LINK_IS_DEAD: Error = Error::Unauthenticated(
 );
 
 impl Engine {
-    /// The token of the first-run link, fresh at every start, while no admin exists. It replaces the one before.
+    /// A new token for the first-run link at every start, while no admin exists. It replaces the previous one.
     pub async fn first_run_token(&self) -> Result<Option<SecretString>> {
         self.0
             .store
@@ -34,10 +34,10 @@ impl Engine {
         Ok(rows::is_first_run(db, &digest).await? && !rows::any_admin(db).await?)
     }
 
-    /// Makes the first admin, a member of every project, signs them in, and ends the link (in one transaction).
+    /// Creates the first admin as a member of every project, signs them in, and ends the link, in one transaction.
     ///
     /// # Errors
-    /// `Unauthenticated` when the link has ended; else as [`Engine::create_user`].
+    /// `Unauthenticated` if the link has ended; otherwise as [`Engine::create_user`].
     pub async fn complete_first_run(
         &self,
         token: &str,
@@ -45,7 +45,7 @@ impl Engine {
         name: &str,
         password: SecretString,
     ) -> Result<Session> {
-        // Looked at before, so that only those with the link may have passwords hashed.
+        // Checked first, so that passwords are hashed only for holders of the link.
         if !self.first_run_valid(token).await? {
             return Err(LINK_IS_DEAD);
         }

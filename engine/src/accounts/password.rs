@@ -1,4 +1,4 @@
-//! Passwords: what is accepted, and their Argon2id hashes.
+//! Passwords: the rules for new ones, and their Argon2id hashes.
 
 use crate::{Error, Result};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
@@ -8,10 +8,13 @@ use tokio::sync::Semaphore;
 
 const MIN_CHARACTERS: usize = 10;
 const MAX_BYTES: usize = 1_000;
-/// Each hash takes 19 MiB and a processor; more at once would let strangers exhaust both.
+/// Concurrent hashes. Each takes 19 MiB and a processor, so strangers could exhaust both.
 const AT_ONCE: usize = 2;
+/// How many more may wait, for some seconds at most; others are rejected, so that strangers cannot make users who know
+/// their passwords wait for long.
+const WAITING: usize = 100;
 
-/// Refuses what is too short to be safe or too long to be a password.
+/// Rejects a password that is too short to be safe or too long to be real.
 pub(super) fn check(path: &str, password: &SecretString) -> Result<()> {
     let password = password.expose_secret();
     if password.chars().count() < MIN_CHARACTERS {
@@ -23,12 +26,15 @@ pub(super) fn check(path: &str, password: &SecretString) -> Result<()> {
     Ok(())
 }
 
-/// Hashes and compares, a few at a time, away from the threads that serve.
-pub(super) struct Hasher(Arc<Semaphore>);
+/// Hashes and compares passwords on blocking threads, a few at a time.
+pub(super) struct Hasher {
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
 
 impl Hasher {
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), places: Arc::new(Semaphore::new(AT_ONCE + WAITING)) }
     }
 
     /// The hash in PHC form, with its salt and parameters.
@@ -36,7 +42,7 @@ impl Hasher {
         self.work(move || hash(&password)).await
     }
 
-    /// Whether the password belongs to the hash. Without a hash it takes as long, and says no.
+    /// Whether the password matches the hash. Without a hash it takes the same time and returns false.
     pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<bool> {
         self.work(move || {
             let Some(stored) = stored else {
@@ -51,10 +57,13 @@ impl Hasher {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let slot = self.0.clone().acquire_owned().await.map_err(Error::internal)?;
+        let place = self.places.clone().try_acquire_owned().map_err(|_| {
+            Error::Unavailable("too many people sign in just now; try again in a few seconds".to_owned())
+        })?;
+        let turn = self.turns.clone().acquire_owned().await.map_err(Error::internal)?;
         let done = tokio::task::spawn_blocking(move || {
-            // Held by the work, not by who waits for it: a caller that goes away must not make room too early.
-            let _slot = slot;
+            // The blocking work holds the permits, not the caller: a caller that disconnects must not free them early.
+            let _held = (place, turn);
             work()
         });
         done.await.map_err(Error::internal)?
@@ -88,6 +97,22 @@ mod tests {
         ] {
             assert_eq!(check("password", &password.into()).is_ok(), accepted, "{password}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_too_many_wait_is_turned_away() {
+        let hasher = Hasher::new();
+        let busy = hasher.turns.clone().acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let mut waiting =
+            (0..AT_ONCE + WAITING).map(|_| Box::pin(hasher.hash("x".into()))).collect::<Vec<_>>();
+        for one in &mut waiting {
+            assert!(futures::poll!(one).is_pending());
+        }
+        let refused = hasher.hash("one more".into()).await.unwrap_err();
+        assert!(matches!(refused, Error::Unavailable(_)), "{refused}");
+        // Callers that disconnect free their places.
+        drop((waiting, busy));
+        assert!(hasher.hash("one more".into()).await.is_ok());
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Users: made on the command line or by an admin, and listed for admins.
+//! Users: created on the command line or by an admin, and listed for admins.
 
 use super::{NewUser, insert_user, password, rows};
 use crate::{Engine, Error, Result, User, pagination, store};
@@ -7,16 +7,16 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 const PAGE: usize = 100;
-/// The longest address that mail knows (RFC 5321).
+/// The longest e-mail address (RFC 5321).
 const MAX_EMAIL: usize = 254;
 const MAX_NAME: usize = 100;
 
 impl Engine {
-    /// Makes a user. Command line only: pages go through [`Engine::add_user`]. A user without a name is named after the
-    /// e-mail. An admin ends the first-run link.
+    /// Creates a user. Command line only: pages use [`Engine::add_user`]. A user without a name is named after the
+    /// e-mail. A new admin ends the first-run link.
     ///
     /// # Errors
-    /// `Invalid` for a malformed e-mail or a password under 10 characters, `Conflict` when the e-mail is taken.
+    /// `Invalid` for a malformed e-mail or a password under 10 characters, `Conflict` if the e-mail is taken.
     pub async fn create_user(
         &self,
         email: &str,
@@ -28,7 +28,7 @@ impl Engine {
         self.0.store.write(move |tx| Box::pin(insert_user(tx, new))).await
     }
 
-    /// As [`create_user`](Self::create_user), by an admin of this installation.
+    /// Like [`create_user`](Self::create_user), for an installation admin.
     pub async fn add_user(
         &self,
         user: &User,
@@ -41,7 +41,12 @@ impl Engine {
         self.create_user(email, name, password, admin).await
     }
 
-    /// Everybody, in order of creation. Installation admins only. Page size 100.
+    /// Checks that the user is an admin, for callers that check it before they read a request's body.
+    pub fn permits_installation(&self, user: &User) -> Result<()> {
+        admins_only(user)
+    }
+
+    /// All users, in order of creation. Installation admins only. Page size 100.
     pub async fn users(&self, user: &User, cursor: Option<&str>) -> Result<Page<User>> {
         admins_only(user)?;
         let after = pagination::after(cursor, Uuid::nil())?;
@@ -49,7 +54,7 @@ impl Engine {
         pagination::page(users, PAGE, |user| user.id, Ok)
     }
 
-    /// Checks what was given and hashes the password; stores nothing.
+    /// Validates the fields and hashes the password; stores nothing.
     pub(super) async fn new_user(
         &self,
         email: &str,
@@ -73,7 +78,7 @@ pub(crate) fn admins_only(user: &User) -> Result<()> {
     if user.admin { Ok(()) } else { Err(Error::AdminsOnly) }
 }
 
-/// Something at something. Whether mail arrives there only mail can tell.
+/// Checks for the form `local@domain`. Only a mail can show whether the address exists.
 pub(super) fn email(text: &str) -> Result<String> {
     let text = text.trim();
     let malformed = || Error::invalid("email", "is not an e-mail address, such as ada@example.org");

@@ -1,5 +1,5 @@
-//! One viewer's stream: gives what the log has after its cursor whenever something woke it. Events go out at once; text
-//! is coalesced over [`PULSE`].
+//! One viewer's stream: on each wake-up it sends what the log has after the viewer's cursor. Events are sent at once;
+//! text is coalesced over [`PULSE`].
 
 use super::{
     Cursor, LiveStream,
@@ -32,27 +32,27 @@ use tokio_stream::{
     wrappers::{ReceiverStream, WatchStream},
 };
 
-/// Text is coalesced over this time: fast enough to look immediate, slow enough to cost little per token.
+/// Interval over which text is coalesced: short enough to look immediate, long enough to cost little per token.
 const PULSE: Duration = Duration::from_millis(50);
-/// Lists may lag behind a little more than text does.
+/// Lists may lag a little more than text.
 const LIST_PULSE: Duration = Duration::from_millis(200);
-/// How often the viewer's permission is checked again.
-const RECHECK: Duration = Duration::from_secs(10);
-/// Frames that wait for a slow reader; beyond it the follower waits, and memory stays flat.
+/// How often the viewer's permission is rechecked.
+pub(crate) const RECHECK: Duration = Duration::from_secs(10);
+/// Buffered frames per slow reader. When the buffer is full the follower waits, so memory stays bounded.
 const BUFFER: usize = 64;
 /// How many events are read from the log at once.
 const BATCH: u32 = 500;
-/// A tab shows some runs, not all of them.
+/// The most runs in one stream: a tab shows some runs, not all of them.
 const MOST_RUNS: usize = 100;
 
-/// The runs of a cursor, found and allowed.
+/// The runs of a cursor, found and authorised.
 pub(super) struct Found {
     project: ProjectId,
     runs: Vec<Followable>,
 }
 
 impl Found {
-    /// Whether none of them has, or will have, an event after this one.
+    /// Whether all runs have ended and none has an event after this one.
     pub fn have_ended(&self, after: u64) -> bool {
         self.runs.iter().all(|run| run.ended && run.last_seq <= after)
     }
@@ -113,7 +113,7 @@ struct Follower {
     frames: mpsc::Sender<Result<(Cursor, LiveFrame)>>,
 }
 
-/// The viewer has gone away.
+/// The viewer has disconnected.
 struct Gone;
 
 enum Stop {
@@ -136,7 +136,7 @@ impl From<Error> for Stop {
 impl Follower {
     async fn run(mut self) {
         if let Err(Stop::Failed(error)) = self.pump().await {
-            // If nobody listens any more, nobody needs to hear it.
+            // If the viewer is gone, nothing needs the error.
             drop(self.frames.send(Err(error)).await);
         }
     }
@@ -152,8 +152,8 @@ impl Follower {
         let mut lists_due = self.cursor.project.is_some();
         let mut text_at = Instant::now();
         let mut with_text = BTreeSet::new();
-        let mut present = self.engine.0.presence.subscribe();
-        // Who is there already, a tab learns when it says that it is.
+        let mut present = self.engine.0.presence.subscribe(self.project);
+        // A tab gets the people who are already present when it registers its own presence.
         let mut met = *present.borrow_and_update();
         let stopping = self.engine.0.runs.stopping();
         let numbers: Vec<_> = self.followed.keys().copied().collect();
@@ -196,7 +196,7 @@ impl Follower {
                     }
                 }
                 _ = recheck.tick() => {
-                    // Another process, such as the command line, wakes nobody here.
+                    // Other processes, such as the command line, cannot wake this stream.
                     lists_due = self.cursor.project.is_some();
                     self.engine.0.presence.sweep();
                     self.engine.authorise(&self.user, &self.project_key, Permission::Viewer).await?;
@@ -211,13 +211,13 @@ impl Follower {
         self.followed.get(&number).is_some_and(|followed| followed.channel.seq() > seen)
     }
 
-    /// Gives what is new in a run: an attempt's start before its text, and its last words before its end.
+    /// Sends what is new in a run: an attempt's start before its text, and its last text before its end.
     async fn flush(&mut self, number: RunNumber, first: bool) -> Result<(), Stop> {
         let Some(followed) = self.followed.get_mut(&number) else { return Ok(()) };
-        // Taken before the events are read, so each attempt's start is among them or was given before.
+        // Taken before the events are read, so each attempt's start is among them or was sent before.
         let mut deltas = followed.channel.unseen(&mut followed.seen);
         let id = followed.id;
-        // Of a run that nobody here works on the log alone knows.
+        // If no task of this process works on the run, only the log knows its events.
         let first = first && followed.channel.seq() == 0;
         if first || self.behind(number) {
             self.flush_events(number, id, &mut deltas).await?;
@@ -232,7 +232,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Gives the events after the cursor, and with each start and end of an attempt what `deltas` has of its text.
+    /// Sends the events after the cursor, and with each start and end of an attempt its text from `deltas`.
     async fn flush_events(
         &mut self,
         number: RunNumber,
@@ -253,7 +253,7 @@ impl Follower {
                     event.kind,
                     EventKind::Completed { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. }
                 );
-                let text = text_beside(&event.kind, deltas);
+                let text = take_attempts_text(&event.kind, deltas);
                 let starts = matches!(event.kind, EventKind::Started { .. });
                 let event = LiveFrame::Event { run: number, event };
                 if starts {
@@ -273,7 +273,7 @@ impl Follower {
         }
     }
 
-    /// Whether there are more.
+    /// Sends the project's next changes. Returns whether there are more.
     async fn flush_changes(&mut self) -> Result<bool, Stop> {
         let Some(after) = self.cursor.project else { return Ok(false) };
         let changes = changes::after(self.engine.0.store.read(), self.project, after).await?;
@@ -290,8 +290,8 @@ impl Follower {
     }
 }
 
-/// Takes out the text of the attempt that this event begins or ends.
-fn text_beside(kind: &EventKind, deltas: &mut Vec<Delta>) -> Vec<Delta> {
+/// Takes the text of the attempt that this event begins or ends.
+fn take_attempts_text(kind: &EventKind, deltas: &mut Vec<Delta>) -> Vec<Delta> {
     if deltas.is_empty() {
         return Vec::new();
     }
@@ -299,12 +299,13 @@ fn text_beside(kind: &EventKind, deltas: &mut Vec<Delta>) -> Vec<Delta> {
         EventKind::Started { step, attempt, .. }
         | EventKind::Finished { step, attempt, .. }
         | EventKind::StepFailed { step, attempt, .. }
+        | EventKind::Throttled { step, attempt, .. }
         | EventKind::TimedOut { step, attempt, .. }
         | EventKind::Interrupted { step, attempt, .. } => (*step, Some(*attempt)),
         EventKind::StepCancelled { step } => (*step, None),
         _ => return Vec::new(),
     };
-    let beside =
+    let is_of_attempt =
         |delta: &mut Delta| delta.step == of.0 && of.1.is_none_or(|attempt| delta.attempt == attempt);
-    deltas.extract_if(.., beside).collect()
+    deltas.extract_if(.., is_of_attempt).collect()
 }

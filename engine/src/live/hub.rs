@@ -1,8 +1,9 @@
-//! What is shared between the one who executes a run and those who watch it: a wake-up, and the text of open attempts.
+//! The channel between a run's actor and its watchers: a wake-up, and the text of open attempts.
 
 use domain::{
-    event::{Delta, Event, SAID_LIMIT, head},
+    event::{Delta, Event, PARTIAL_OUTPUT_LIMIT, head},
     id::{RunId, StepRunId},
+    run::RunState,
 };
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -11,30 +12,30 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-/// How many committed events are kept at hand for watchers; one who is further behind reads the log.
+/// How many committed events are cached for watchers; a watcher that is further behind reads the log.
 const RECENT: usize = 64;
-/// How many bytes of ended attempts' texts are kept of a run, for watchers who have not seen their last words; one who is
-/// further behind finds them as outputs.
+/// How many bytes of ended attempts' texts are kept per run, for watchers that have not received all of them. Watchers
+/// that are further behind read the outputs.
 const DONE_BYTES: usize = 256 * 1024;
-/// What a text takes beside its bytes, about.
+/// Approximate overhead of a text, in bytes.
 const ENTRY_BYTES: usize = 128;
 
-/// The channels of the runs that somebody executes or watches just now.
+/// The channels of the runs that have an actor or watchers.
 #[derive(Default)]
 pub(crate) struct Hub {
     channels: Mutex<HashMap<RunId, Weak<RunChannel>>>,
 }
 
 impl Hub {
-    /// The run's channel; it lives as long as somebody holds it.
+    /// The run's channel. It lives as long as it has a holder.
     pub fn channel(&self, run: RunId) -> Arc<RunChannel> {
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&run).and_then(Weak::upgrade) {
             return channel;
         }
-        // Dead entries go when the map would grow, so the cost is shared out over insertions.
+        // Dead entries are removed when the map would grow, which amortises the cost over insertions.
         if channels.len() == channels.capacity() {
             channels.retain(|_, channel| channel.strong_count() > 0);
         }
@@ -42,35 +43,72 @@ impl Hub {
         channels.insert(run, Arc::downgrade(&channel));
         channel
     }
+
+    /// The channels that have watchers.
+    pub fn watched(&self) -> HashMap<RunId, Arc<RunChannel>> {
+        let channels = lock(&self.channels);
+        let live = channels.iter().filter_map(|(run, channel)| Some((*run, channel.upgrade()?)));
+        live.filter(|(_, channel)| channel.wake.receiver_count() > 0).collect()
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct RunChannel {
     wake: watch::Sender<u64>,
-    /// The last event that was committed.
+    /// The last committed event.
     seq: AtomicU64,
-    /// The last committed events, while somebody watches: a watcher who keeps up need not read the log.
+    /// The last committed events, kept while there are watchers: a watcher that keeps up need not read the log.
     recent: Mutex<VecDeque<Event>>,
-    texts: Mutex<Texts>,
+    texts: Mutex<LiveTexts>,
+    /// Callers that wait for the run's end only; no earlier event wakes them.
+    waiting: Mutex<Vec<oneshot::Sender<Box<RunState>>>>,
 }
 
-/// The texts of open attempts and of a few that ended last.
+/// A subscription to a run's end. It keeps the run's channel alive, so that the end is noticed whichever actor reaches
+/// it.
+pub(crate) struct RunEnd {
+    _channel: Arc<RunChannel>,
+    state: oneshot::Receiver<Box<RunState>>,
+}
+
+impl RunEnd {
+    /// The state in which the run ends. It arrives only if this process ends the run after [`RunEnd::of`].
+    pub async fn state(&mut self) -> RunState {
+        match (&mut self.state).await {
+            Ok(state) => *state,
+            // This process does not work on the run any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    pub fn of(channel: Arc<RunChannel>) -> Self {
+        let (sender, state) = oneshot::channel();
+        let mut waiting = lock(&channel.waiting);
+        // Remove the callers that have given up.
+        waiting.retain(|waiting| !waiting.is_closed());
+        waiting.push(sender);
+        drop(waiting);
+        Self { _channel: channel, state }
+    }
+}
+
+/// The texts of open attempts and of the last ended ones.
 #[derive(Default)]
-struct Texts {
+struct LiveTexts {
     of: BTreeMap<StepRunId, LiveText>,
-    /// Ended attempts, the oldest first; some may have been followed by another attempt of their step.
+    /// Ended attempts, oldest first; some may have been followed by another attempt of their step.
     done: VecDeque<(StepRunId, u32)>,
-    /// What the ended ones in `of` take.
+    /// Bytes of the ended texts in `of`.
     done_bytes: usize,
 }
 
-impl Texts {
+impl LiveTexts {
     fn begin(&mut self, step: StepRunId, attempt: u32) {
         let before = self.of.insert(step, LiveText { attempt, text: String::new(), done: false });
         self.done_bytes -= before.filter(|text| text.done).map_or(0, |text| text.bytes());
     }
 
-    /// Keeps the text of an attempt that is over, and as many of those before it as there is room for.
+    /// Keeps the text of an ended attempt, and drops the oldest ended texts that exceed the limit.
     fn end(&mut self, step: StepRunId, attempt: u32) {
         let Some(live) = self.of.get_mut(&step).filter(|live| live.attempt == attempt && !live.done) else {
             return;
@@ -84,7 +122,7 @@ impl Texts {
         {
             self.forget(step, attempt);
         }
-        // Steps that were tried again many times leave places without a text.
+        // Many retries of a step leave entries without a text.
         if self.done.len() > 2 * self.of.len() {
             let Self { of, done, .. } = self;
             done.retain(|(step, attempt)| of.get(step).is_some_and(|live| live.is_end_of(*attempt)));
@@ -121,7 +159,7 @@ impl LiveText {
     }
 }
 
-/// How much of an attempt's text a watcher has.
+/// How much of an attempt's text a watcher has received.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     attempt: u32,
@@ -129,8 +167,8 @@ pub(super) struct Seen {
 }
 
 impl RunChannel {
-    /// What was committed just now.
-    pub fn committed(&self, events: &[Event]) {
+    /// Publishes the events of a commit, and the state after them.
+    pub fn committed(&self, events: &[Event], state: &RunState) {
         let Some(last) = events.last() else { return };
         if self.wake.receiver_count() > 0 {
             let mut recent = lock(&self.recent);
@@ -140,14 +178,27 @@ impl RunChannel {
         }
         self.seq.store(last.seq, Ordering::Release);
         self.wake();
+        if state.phase.is_end() {
+            for waiting in lock(&self.waiting).drain(..).filter(|waiting| !waiting.is_closed()) {
+                drop(waiting.send(Box::new(state.clone())));
+            }
+        }
     }
 
-    /// The events after `seq`, if they are at hand without a gap.
+    /// Another server has committed events up to `seq`.
+    pub fn reached(&self, seq: u64) {
+        if self.seq.fetch_max(seq, Ordering::AcqRel) < seq {
+            self.wake();
+        }
+    }
+
+    /// The events after `seq`, if they are cached without a gap.
     pub(super) fn recent(&self, seq: u64) -> Option<Vec<Event>> {
         let recent = lock(&self.recent);
-        let from = recent.iter().position(|event| event.seq == seq + 1)?;
+        let next = seq.checked_add(1)?;
+        let from = recent.iter().position(|event| event.seq == next)?;
         let events: Vec<_> = recent.iter().skip(from).cloned().collect();
-        // Events that nobody watched were not kept, so there may be a hole.
+        // Events were not kept while there were no watchers, so there may be a gap.
         events.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq).then_some(events)
     }
 
@@ -162,14 +213,14 @@ impl RunChannel {
         self.wake();
     }
 
-    /// What the attempt has said by now, as much of it as is kept.
-    pub fn said(&self, step: StepRunId, attempt: u32) -> String {
+    /// The attempt's answer so far, up to a limit.
+    pub fn partial_output(&self, step: StepRunId, attempt: u32) -> String {
         let texts = lock(&self.texts);
         let live = texts.of.get(&step).filter(|live| live.attempt == attempt);
-        live.map(|live| head(&live.text, SAID_LIMIT).to_owned()).unwrap_or_default()
+        live.map(|live| head(&live.text, PARTIAL_OUTPUT_LIMIT).to_owned()).unwrap_or_default()
     }
 
-    /// The attempt is over. Its text stays for those who are watching now; nobody else will be given it.
+    /// Ends the attempt. Its text is kept for the current watchers only.
     pub fn end(&self, step: StepRunId, attempt: u32) {
         let mut texts = lock(&self.texts);
         texts.end(step, attempt);
@@ -186,7 +237,7 @@ impl RunChannel {
         self.seq.load(Ordering::Acquire)
     }
 
-    /// The text that a watcher lacks, per step run; `seen` is brought up to it.
+    /// The text that a watcher lacks, per step run; updates `seen`.
     pub(super) fn unseen(&self, seen: &mut BTreeMap<StepRunId, Seen>) -> Vec<Delta> {
         let texts = lock(&self.texts);
         let mut deltas = Vec::new();
@@ -215,7 +266,7 @@ impl RunChannel {
     }
 }
 
-/// A panic while holding one of these locks leaves plain data behind, which the next holder may use.
+/// A panic while one of these locks is held leaves plain data, which the next holder may use.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -223,6 +274,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::{event::EventKind, id::Timestamp, run::Phase};
+    use futures::FutureExt;
 
     #[test]
     fn a_watcher_gets_each_byte_once_and_a_newcomer_the_text_so_far() {
@@ -248,7 +301,7 @@ mod tests {
         assert_eq!(channel.unseen(&mut seen)[0].offset, 0);
     }
 
-    /// What the channel keeps of ended attempts: how many texts, and their bytes.
+    /// How many texts of ended attempts the channel keeps, and their bytes.
     fn kept(channel: &RunChannel) -> (usize, usize) {
         let texts = lock(&channel.texts);
         let done = || texts.of.values().filter(|live| live.done);
@@ -273,7 +326,7 @@ mod tests {
             }
             let most = DONE_BYTES / (length + ENTRY_BYTES);
             assert_eq!(kept(&channel).0, most, "of {length} bytes each");
-            // The newest of them begins anew: it is no ended one any more.
+            // A new attempt of the newest one replaces its ended text.
             channel.begin(StepRunId::of(2999), 2);
             assert_eq!(kept(&channel).0, most.saturating_sub(1));
             drop(watching);
@@ -292,5 +345,25 @@ mod tests {
             channel.end(StepRunId::of(0), attempt);
             assert_eq!(kept(&channel), (1, ENTRY_BYTES + 4));
         }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_end_hears_of_nothing_else_and_leaves_nothing_behind() {
+        let channel = Arc::new(RunChannel::default());
+        for _ in 0..1000 {
+            drop(RunEnd::of(channel.clone()));
+        }
+        let mut end = RunEnd::of(channel.clone());
+        assert_eq!(lock(&channel.waiting).len(), 1, "those who gave up leave no places behind");
+        let event =
+            |seq| Event { seq, at: Timestamp(seq as i64), kind: EventKind::Ready { step: StepRunId::of(0) } };
+        let mut state = RunState { seq: 1, ..RunState::default() };
+        channel.committed(&[event(1)], &state);
+        assert!(end.state().now_or_never().is_none());
+        assert!(lock(&channel.recent).is_empty(), "events are kept for those who follow them");
+        state = RunState { seq: 2, phase: Phase::Complete, ..state };
+        channel.committed(&[event(2)], &state);
+        assert_eq!(end.state().now_or_never(), Some(state));
+        assert!(lock(&channel.waiting).is_empty());
     }
 }

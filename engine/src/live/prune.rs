@@ -1,9 +1,9 @@
-//! Throwing away what no tab needs any more.
+//! Pruning of old changes.
 
 use crate::{Engine, Result, store::changes};
 
 impl Engine {
-    /// Throws away the oldest changes of each project that has more than are kept, some at a time.
+    /// Deletes the oldest changes of each project that has more than are kept, some per commit.
     pub(crate) async fn forget_old_changes(&self) -> Result<()> {
         let store = &self.0.store;
         for (project, last) in changes::overdue(store.read()).await? {

@@ -1,6 +1,7 @@
-//! Colours for code: what its words are, as classes. The colours themselves are the style sheet's.
+//! Syntax highlighting: marks tokens with classes. The style sheet defines the colours.
 //!
-//! Bounded: long blocks, unknown languages and blocks that take too long are shown as they are, in whole or from there on.
+//! Bounded: long blocks and unknown languages are not highlighted, and a block that takes too long only up to that
+//! point.
 
 use pulldown_cmark_escape::escape_html_body_text;
 use std::{
@@ -17,15 +18,15 @@ use syntect::{
 const LONGEST: usize = 100 * 1024;
 /// Longer lines are data, not code.
 const LONGEST_LINE: usize = 2_000;
-/// For all the code of one text. Without optimisation it takes a hundred times as long.
+/// Time for all the code of one text. Without compiler optimisation, highlighting takes a hundred times as long.
 const TIME: Duration = Duration::from_millis(if cfg!(debug_assertions) { 60_000 } else { 250 });
 
-/// What begins all classes that are made here.
+/// The prefix of all classes of the highlighter.
 pub(super) const PREFIX: &str = "hl-";
 
 static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(two_face::syntax::extra_newlines);
 
-/// The kinds of words that are told apart, the more special before the more general.
+/// The kinds of tokens, special ones before general ones.
 static KINDS: LazyLock<Vec<(Scope, &'static str)>> = LazyLock::new(|| {
     let kinds = [
         ("comment", "comment"),
@@ -53,19 +54,19 @@ static KINDS: LazyLock<Vec<(Scope, &'static str)>> = LazyLock::new(|| {
     kinds.into_iter().filter_map(read).collect()
 });
 
-/// How much time is left for the code of one text.
+/// The deadline for highlighting the code of one text.
 pub(super) struct Highlighter {
     until: Instant,
 }
 
 impl Highlighter {
     pub fn new() -> Self {
-        // Reading the grammars is not the text's time.
+        // Loads the grammars before the text's time starts.
         LazyLock::force(&SYNTAXES);
         Self { until: Instant::now() + TIME }
     }
 
-    /// The code as HTML; none where it is to be shown as it is.
+    /// The code as HTML; `None` if it is not highlighted.
     pub fn html(&self, language: &str, code: &str) -> Option<String> {
         if code.len() > LONGEST {
             return None;
@@ -97,7 +98,7 @@ impl Highlighter {
 
 fn syntax(language: &str) -> Option<&'static SyntaxReference> {
     let language = language.split([',', ' ', '{']).next().filter(|language| !language.is_empty())?;
-    // Names that models use and grammars do not know.
+    // Language names that models use and grammars do not know.
     let known = match language.to_ascii_lowercase().as_str() {
         "text" | "plain" | "plaintext" | "txt" => return None,
         "shell" | "console" | "zsh" => "bash",
@@ -109,13 +110,13 @@ fn syntax(language: &str) -> Option<&'static SyntaxReference> {
     SYNTAXES.find_syntax_by_token(known).filter(|syntax| syntax.name != "Plain Text")
 }
 
-/// What the innermost scope that is known makes of a word.
+/// The kind of the innermost known scope.
 fn kind(stack: &ScopeStack) -> &'static str {
     let known = |scope: &Scope| KINDS.iter().find(|(known, _)| known.is_prefix_of(*scope));
     stack.as_slice().iter().rev().find_map(known).map_or("", |(_, kind)| kind)
 }
 
-/// Puts neighbours of one kind into one element.
+/// Merges adjacent tokens of one kind into one element.
 struct Writer {
     html: String,
     open: &'static str,
@@ -128,7 +129,7 @@ impl Writer {
         }
         if kind != self.open {
             self.close();
-            // Space has no colour.
+            // Whitespace has no colour.
             if !kind.is_empty() && !text.trim().is_empty() {
                 self.html.push_str("<span class=\"");
                 self.html.push_str(PREFIX);

@@ -1,9 +1,9 @@
-//! A text as one line of a list: what Markdown makes of it, without its marks. What is stored keeps them.
+//! A text as one line for a list, without its Markdown marks. The stored text keeps them.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::ops::Range;
 
-/// `text` may be the beginning of a longer one, so that a mark may stand in it without the one that ends it.
+/// `text` may be the beginning of a longer one, so it may contain a mark whose closing mark is missing.
 pub fn plain_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for (event, place) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
@@ -12,7 +12,7 @@ pub fn plain_line(text: &str) -> String {
             Event::Text(said) | Event::Code(said) | Event::Html(said) | Event::InlineHtml(said) => {
                 line.push_str(&said);
             }
-            // In a line of a list, `__init__` is a name rather than emphasis, and `2*3*4` a product.
+            // In a list, `__init__` is a name rather than emphasis, and `2*3*4` is a product.
             Event::Start(Tag::Strong) | Event::End(TagEnd::Strong) if is_of_a_word(text, &place) => {
                 let marks = place.start..place.start + 2;
                 line.push_str(&text[marks]);
@@ -23,7 +23,7 @@ pub fn plain_line(text: &str) -> String {
             }
             Event::Start(Tag::Item) => {
                 line.push(' ');
-                // A point has no meaning of its own, a number has.
+                // A bullet has no meaning of its own, but a number has.
                 let mark = text[place].split_whitespace().next().unwrap_or_default();
                 if mark.starts_with(|first: char| first.is_ascii_digit()) {
                     line.push_str(mark);
@@ -37,13 +37,13 @@ pub fn plain_line(text: &str) -> String {
     }
     let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     match joined(&line) {
-        // It was marks alone.
+        // The text consists of marks only.
         plain if plain.is_empty() => joined(text),
         plain => plain,
     }
 }
 
-/// Whether what begins and ends with marks stands within a word, or is a name.
+/// Whether a marked span is within a word, or is a name.
 fn is_of_a_word(text: &str, place: &Range<usize>) -> bool {
     let (before, after) = (&text[..place.start], &text[place.end..]);
     text[place.start..].starts_with('_')
@@ -51,7 +51,7 @@ fn is_of_a_word(text: &str, place: &Range<usize>) -> bool {
         || after.starts_with(char::is_alphanumeric)
 }
 
-/// Whether it is of the stars of something bold whose other stars are beyond the text. Not those of `2**10`.
+/// Whether the text is a bold mark whose counterpart is cut off. The stars of `2**10` do not count.
 fn is_half(text: &str, said: &str, place: &Range<usize>) -> bool {
     let is_star = said.bytes().all(|byte| byte == b'*');
     let (before, after) =
@@ -80,11 +80,11 @@ mod tests {
             ("```rust\nlet a = 1;", "let a = 1;"),
             ("See [the docs](https://example.org) and ![a chart](chart.png)", "See the docs and a chart"),
             ("| a | b |\n|---|---|\n| 1 | 2 |", "a b 1 2"),
-            // Cut off, or found in the middle.
+            // A text that is cut off, or an excerpt from the middle.
             ("**Cut off in the mid", "Cut off in the mid"),
             ("\u{2026}the end of it** and on", "\u{2026}the end of it and on"),
             ("## **\u{2}Marked\u{3}** words", "\u{2}Marked\u{3} words"),
-            // What only looks like marks.
+            // Text that only looks like marks.
             ("2 * 3 * 4 = 24, 2**10 = 1024", "2 * 3 * 4 = 24, 2**10 = 1024"),
             ("2*3*4, f(x*y, z*w) and a**b**c", "2*3*4, f(x*y, z*w) and a**b**c"),
             ("C#, #42 and 5 > 3", "C#, #42 and 5 > 3"),

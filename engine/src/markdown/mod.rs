@@ -1,13 +1,14 @@
-//! Markdown of models, made into HTML that is safe to put into a page.
+//! Renders models' Markdown as HTML that is safe to put into a page.
 //!
-//! Always true: the result has the elements listed below and no others, no style, no script, no image, and links to
-//! `http`, `https` and `mailto` only. HTML that a model writes is shown as the text that it is.
+//! Invariant: the result contains only the elements listed below, no style, no script, no image, and links to `http`,
+//! `https` and `mailto` only. HTML in a model's text is shown as text.
 
 mod highlight;
 mod line;
 
 pub use line::plain_line;
 
+use crate::fence::Fenced;
 use ammonia::{Builder, UrlRelative};
 use domain::id::MessageId;
 use highlight::Highlighter;
@@ -47,7 +48,7 @@ const ELEMENTS: [&str; 25] = [
     "sup",
 ];
 
-/// Deeper quotes and lists are cut off: nobody reads them, and parsers of HTML dislike them.
+/// Deeper quotes and lists are cut off: they are unreadable, and HTML parsers handle them badly.
 const MAX_DEPTH: usize = 32;
 
 static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
@@ -72,33 +73,36 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
-/// How much HTML is kept for who reads next, in bytes.
+/// Size of the HTML cache, in bytes.
 const KEPT: u64 = 16 * 1024 * 1024;
+/// Approximate overhead of a cache entry, in bytes.
+const ENTRY: usize = 256;
 
-/// HTML that was made before.
+/// A cache of rendered HTML.
 #[derive(Clone)]
 pub(crate) struct Rendered(Cache<(MessageId, usize), Arc<str>>);
 
 impl Rendered {
     pub fn new() -> Self {
-        let bytes = |_: &(MessageId, usize), html: &Arc<str>| html.len().try_into().unwrap_or(u32::MAX);
+        let bytes =
+            |_: &(MessageId, usize), html: &Arc<str>| (html.len() + ENTRY).try_into().unwrap_or(u32::MAX);
         Self(Cache::builder().weigher(bytes).max_capacity(KEPT).build())
     }
 
-    /// The message's text changes once, from nothing to what its run came to.
+    /// The answer's HTML, from the cache if possible. The cache key contains the length, because a message's text
+    /// changes once: from nothing to its run's output.
     pub fn of_answer(&self, message: MessageId, text: &str) -> String {
         self.0.get_with((message, text.len()), || of_answer(text).into()).to_string()
     }
 }
 
-/// What a run came to: JSON as code, all else as Markdown.
+/// A run's output: JSON as code, anything else as Markdown.
 fn of_answer(text: &str) -> String {
     let is_json = text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    // A fence of four: no JSON document has a line that begins with one.
-    if is_json { to_html(&format!("````json\n{text}\n````")) } else { to_html(text) }
+    if is_json { to_html(&Fenced { language: "json", text, whole: text }.to_string()) } else { to_html(text) }
 }
 
-/// Sanitised HTML. Headings begin at the third level: pages have the two above.
+/// Sanitised HTML. Headings start at level three; pages use the levels above.
 fn to_html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut depth = 0_usize;
@@ -118,10 +122,10 @@ fn to_html(markdown: &str) -> String {
     framed(&SANITISER.clean(&unsafe_html).to_string())
 }
 
-/// With colours in the code.
+/// Highlights code blocks.
 fn coloured<'e>(events: impl Iterator<Item = Event<'e>>) -> impl Iterator<Item = Event<'e>> {
     let highlighter = Highlighter::new();
-    // The block that is open: its language and its text so far.
+    // The open block: its language and its text so far.
     let mut open: Option<(String, String)> = None;
     events
         .filter_map(move |event| match event {
@@ -147,8 +151,8 @@ fn coloured<'e>(events: impl Iterator<Item = Event<'e>>) -> impl Iterator<Item =
         .flatten()
 }
 
-/// Each block of code in a frame, with a button that takes it along. Written after the cleaning, which leaves no `<pre>` but
-/// those that begin a block.
+/// Wraps each code block in a frame with a copy button. This runs after sanitising, which leaves `<pre>` only at the
+/// beginning of code blocks.
 fn framed(html: &str) -> String {
     html.replace(
         "<pre>",
@@ -158,7 +162,7 @@ fn framed(html: &str) -> String {
     .replace("</pre>", "</pre></div>")
 }
 
-/// Raw HTML becomes text, an image becomes a link to it, and a heading goes down two levels.
+/// Turns raw HTML into text and an image into a link, and lowers a heading by two levels.
 fn lowered(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
@@ -188,7 +192,7 @@ fn below(level: HeadingLevel) -> HeadingLevel {
     }
 }
 
-/// A class of the highlighter's.
+/// Whether the class is one of the highlighter's.
 fn is_kind(class: &str) -> bool {
     class
         .strip_prefix(highlight::PREFIX)

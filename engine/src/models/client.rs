@@ -17,28 +17,29 @@ use serde_json::Value;
 
 use super::error::{ModelError, Redactor};
 use super::event::ModelEvent;
+use super::frames::FrameWatch;
 use super::http::Http;
 use super::providers::{self, Defaults, Keyless};
 use super::request::{MessageAuthor, ModelRequest};
-use super::stream::{AnswerStream, FrameWatch};
+use super::stream::AnswerStream;
 use super::wire_error::Wire;
 
-/// An answer as it comes. Dropping it closes the connection, and with it the provider's work.
+/// A streaming answer. Dropping it closes the connection, and with it ends the provider's work.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, ModelError>>;
 
-/// Whoever serves models.
+/// A client that can call a provider's models.
 pub trait ModelClient: Send + Sync {
-    /// Asks for an answer. The request goes out when the stream is first polled; what goes wrong on the wire is an item of
-    /// the stream, and its last one. The future itself fails only when nothing can be sent.
+    /// Asks for an answer. The request is sent when the stream is first polled; an error on the wire is the last item
+    /// of the stream. The future itself fails only if nothing can be sent.
     ///
-    /// There is no time limit but the one for connecting: whoever polls decides how long a silence may last.
+    /// The only time limit is the one for connecting: the poller decides how long a silence may last.
     fn stream(&self, request: ModelRequest) -> BoxFuture<'static, Result<ModelStream, ModelError>>;
 
-    /// The names of the models that the provider offers to converse with, sorted.
+    /// The names of the provider's chat models, sorted.
     fn list_models(&self) -> BoxFuture<'static, Result<Vec<String>, ModelError>>;
 }
 
-/// A provider at an address, with its key. Cheap to clone.
+/// A client for a provider at an address, with its key. Cheap to clone.
 #[derive(Clone)]
 pub struct ProviderClient(Arc<Inner>);
 
@@ -47,9 +48,9 @@ struct Inner {
     defaults: &'static Defaults,
     client: genai::Client,
     endpoint: Endpoint,
-    /// For calls; says by which way a keyless call goes.
+    /// For calls; also selects how a call without a key is sent.
     auth: AuthData,
-    /// For lists, where every adapter does without a key.
+    /// For model lists, which every adapter can request without a key.
     list_auth: AuthData,
     options: ChatOptions,
     wire: Wire,
@@ -58,12 +59,11 @@ struct Inner {
 impl ProviderClient {
     /// Prepares calls; sends nothing.
     ///
-    /// `base_url` is the address up to and including its version (`http://host:8000/v1`), with or without a slash at its
-    /// end; none stands for the kind's own.
+    /// `base_url` is the address up to and including its version (`http://host:8000/v1`), with or without a trailing
+    /// slash; `None` means the kind's default.
     ///
-    /// # Errors
-    /// `badRequest` when the base URL is missing or none, `auth` when the kind needs a key and there is none, `network`
-    /// when this machine cannot make secure connections.
+    /// `badRequest` if the base URL is missing or invalid, `auth` if the kind needs a key and there is none, `network`
+    /// if this machine cannot make secure connections.
     pub fn new(
         kind: ProviderKind,
         base_url: Option<&str>,
@@ -122,7 +122,7 @@ impl ProviderClient {
     }
 }
 
-/// Says where, never with which key.
+/// Shows the address, never the key.
 impl fmt::Debug for ProviderClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderClient")
@@ -187,17 +187,17 @@ impl Inner {
     }
 }
 
-/// How the provider is made to answer in JSON. Schemas of anything but an object are refused by all of them.
+/// The provider's structured mode for a schema. All providers reject schemas of anything but an object.
 fn structured(kind: ProviderKind, schema: Value) -> Option<ChatResponseFormat> {
     let is_object = schema.get("type").and_then(Value::as_str) == Some("object");
     is_object.then(|| match kind {
-        // Its schemas are not spoken by `genai`.
+        // `genai` does not send schemas to Ollama.
         ProviderKind::Ollama => ChatResponseFormat::JsonMode,
         _ => JsonSpec::new("output", schema).into(),
     })
 }
 
-/// `genai` takes what stands before a `::` for its own and cuts it off; a name that holds one gets another before it.
+/// `genai` cuts off a namespace before `::`, so a name that contains `::` gets an extra one.
 fn wire_name(model: String) -> String {
     if model.contains("::") { format!("provider::{model}") } else { model }
 }
@@ -211,7 +211,7 @@ fn parse_base_url(kind: ProviderKind, text: Option<&str>) -> Result<Url, ModelEr
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad_base_url(kind, "it must not hold a user name or password"));
     }
-    // Adapters join or append to it; without the slash its last segment would be lost or run into the next.
+    // Adapters join paths to the base URL; without the slash its last segment would be lost or run into the next.
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);

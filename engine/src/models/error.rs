@@ -1,7 +1,7 @@
 //! Why a call to a model failed, for two audiences.
 //!
-//! The message is for whoever looks at the run. The source is for the operator's log. Neither ever holds an API key or
-//! a URL with credentials: both pass through a [`Redactor`] on the way in.
+//! The message is for readers of the run. The source is for the operator's log. Neither ever holds an API key or a URL
+//! with credentials: both pass through a [`Redactor`] first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::error::ErrorClass;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Longest text of a provider that a message repeats, in characters.
+/// The most characters of a provider's text that a message repeats.
 const LONGEST_QUOTE: usize = 300;
 
 /// A failed call, or a failed answer.
@@ -20,7 +20,7 @@ pub struct ModelError {
     pub class: ErrorClass,
     /// One sentence that a page may show.
     pub message: String,
-    /// How long the provider asks to be left alone.
+    /// How long the provider asks to wait before the next call.
     pub retry_after: Option<Duration>,
     source: Option<Detail>,
 }
@@ -30,19 +30,33 @@ impl ModelError {
         Self { class, message: message.into(), retry_after: None, source: None }
     }
 
+    /// Whether the provider would have accepted the call at a slower pace: 429, or an overload with a time to wait.
+    pub fn is_throttled(&self) -> bool {
+        is_throttled(self.class, self.retry_after)
+    }
+
     pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.retry_after = retry_after;
         self
     }
 
-    /// Keeps the original error's words for the log, without secrets.
+    /// Keeps the original error's text for the log, without secrets.
     pub(super) fn with_source(mut self, error: &dyn fmt::Display, redactor: &Redactor) -> Self {
         self.source = Some(Detail(redactor.clean(&error.to_string()).into()));
         self
     }
 }
 
-/// The words of the error behind. The error itself is not kept: its `Debug` form may hold a URL with a key.
+/// Whether a failure of this class, with this time to wait, means that calls are too frequent.
+pub fn is_throttled(class: ErrorClass, retry_after: Option<Duration>) -> bool {
+    match class {
+        ErrorClass::RateLimit => true,
+        ErrorClass::Overload => retry_after.is_some(),
+        _ => false,
+    }
+}
+
+/// The text of the underlying error. The error itself is not kept: its `Debug` form may hold a URL with a key.
 #[derive(Clone, Debug)]
 struct Detail(Arc<str>);
 
@@ -54,7 +68,7 @@ impl fmt::Display for Detail {
 
 impl std::error::Error for Detail {}
 
-/// Takes a key out of texts that come from elsewhere. Providers repeat keys in their errors, whole or in part.
+/// Removes a key from external texts. Providers repeat keys in their errors, completely or in part.
 #[derive(Clone, Default)]
 pub(super) struct Redactor {
     key: Option<SecretString>,
@@ -67,7 +81,7 @@ impl Redactor {
 
     /// The text without the key, and without words that begin like it (`sk-abcd****wxyz`).
     pub fn clean(&self, text: &str) -> String {
-        /// So many characters of a key give it away, or at least help to guess.
+        /// This many characters of a key reveal it, or help to guess it.
         const TELLING: usize = 6;
         let Some(key) = &self.key else { return text.to_owned() };
         let key = key.expose_secret();
@@ -86,7 +100,7 @@ impl Redactor {
         clean
     }
 
-    /// The text as a page may show it: clean, on one line, short.
+    /// The text in a form that a page may show: redacted, on one line, short.
     pub fn quote(&self, text: &str) -> String {
         let line = self.clean(text).split_whitespace().collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(LONGEST_QUOTE) {

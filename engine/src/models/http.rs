@@ -1,4 +1,4 @@
-//! The connections to providers, pooled and shared by all of them.
+//! The HTTP connections to providers, pooled and shared by all of them.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use reqwest::{Client, ClientBuilder, Url};
 
 use super::error::ModelError;
 
-/// Until a connection stands. Answers have no time limit here: a step's own limit says when enough is enough.
+/// Time limit for connecting. Answers have no time limit here; a step's own limit applies.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an unused connection is kept. Short, for a request on a connection that the server is just closing is lost,
+/// How long an idle connection is kept. Short, because a request on a connection that the server is just closing fails,
 /// and would count as an attempt.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Cheap to clone. Make one and give it to every [`ProviderClient`](super::ProviderClient).
+/// Cheap to clone. Create one and share it among all [`ProviderClient`](super::ProviderClient)s.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// By the system's proxy settings and certificates; or why there is none.
+    /// Uses the system's proxy settings and certificates; or the reason why it could not be built.
     outside: Result<Client, String>,
-    /// Straight, whatever the proxy settings say: no proxy reaches this machine's own loopback interface.
+    /// Ignores the proxy settings: no proxy reaches this machine's own loopback interface.
     loopback: Result<Client, String>,
 }
 
@@ -29,15 +29,15 @@ impl Http {
             |builder: ClientBuilder| builder.build().map_err(|error| super::wire_error::innermost(&error));
         Self {
             outside: build(builder()),
-            // No certificates are needed there, so none can be missing: the local model works on the barest machine.
+            // Loopback needs no certificates, so the local model works even on a machine without any.
             loopback: build(builder().no_proxy().tls_certs_only([])),
         }
     }
 
-    /// The connections for this base URL.
+    /// The HTTP client for this base URL.
     ///
     /// # Errors
-    /// `network` when the machine has no certificates to know servers by.
+    /// `network` if the machine has no root certificates.
     pub(super) fn client(&self, base_url: &Url) -> Result<Client, ModelError> {
         let client = if is_plain_loopback(base_url) { &self.loopback } else { &self.outside };
         client.clone().map_err(|reason| {
@@ -61,9 +61,9 @@ fn builder() -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
-        // A redirect would carry the key to wherever it points.
+        // A redirect would carry the key to another server.
         .redirect(reqwest::redirect::Policy::none())
-        // One attempt is one request; by default some protocol errors are tried again in silence.
+        // One attempt is one request; by default, some protocol errors are retried silently.
         .retry(reqwest::retry::never())
 }
 

@@ -1,100 +1,149 @@
-//! How much may be asked of a provider at once and per minute, and the queue of those who wait for it.
+//! The queue of one provider: how many calls may be in flight, when the next may start, and which is next.
 //!
-//! Slots are given in the order in which they were asked for. Those who wait know their position, so that a page can show
-//! it. Both limits may change at any time.
+//! Invariant: slots are granted in the order of requests, except that a rate-limited call goes before calls that the
+//! provider has not seen yet. Waiting callers know their position, so that a page can show it. The limits may change at
+//! any time. The [`Pacer`] decides how fast calls start; it learns about them through the client that [`Slot::watch`]
+//! wraps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-/// The span of `requestsPerMinute`.
-const WINDOW: Duration = Duration::from_secs(60);
+use super::client::ModelClient;
+use super::pacer::{Pacer, Wait};
+use super::watched::Watched;
 
-/// How often someone who waits hears of their position, at most. Each step of a long queue moves everyone in it.
+/// The shortest interval between reports of a waiter's position. Each step of a long queue moves every waiter.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A call that the provider has not refused within this time counts as accepted: models may think for minutes before
+/// their first word, but refusals come at once.
+const ACCEPTED_AFTER: Duration = Duration::from_secs(1);
 
 /// The limits of one provider, shared by all its callers. Cheap to clone.
 #[derive(Clone)]
 pub struct ProviderLimits(Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
-    /// Tells those who wait that the queue moved.
+    /// Notifies waiters that the queue moved.
     moved: watch::Sender<()>,
 }
 
 struct State {
     max_concurrent: u32,
-    requests_per_minute: Option<u32>,
     in_flight: u32,
-    /// When the slots of the last minute were given, oldest first. Kept only under a rate limit.
-    given: VecDeque<Instant>,
+    /// The start time of each call that the provider has neither answered nor refused, by slot number.
+    unanswered: BTreeMap<u64, Instant>,
+    pacer: Pacer,
+    /// Sorted by [`Waiter::place`].
     queue: VecDeque<Waiter>,
-    next_ticket: u64,
-    /// A task sleeps until the rate limit lets the next one through.
-    alarm_set: bool,
+    /// The number of the next slot, or of the next place in the queue.
+    next_number: u64,
+    /// When a task will serve the queue again.
+    alarm: Option<Instant>,
 }
 
 struct Waiter {
-    /// Tickets rise along the queue.
-    ticket: u64,
+    place: QueueRank,
     grant: oneshot::Sender<Slot>,
 }
 
-/// The right to one call. Dropping it gives it back.
-pub struct Slot(Arc<Shared>);
+/// Sorts by turn, then by the order of requests.
+type QueueRank = (Turn, u64);
+
+/// The priority of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// The provider has rate-limited the call: it has already waited for its turn once.
+    Again,
+    #[default]
+    New,
+}
+
+/// The state of a provider that is slowed down because it rate-limited calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slowdown {
+    /// How long no call starts yet; zero: calls start one after another.
+    pub resumes_in: Duration,
+    /// Calls that were refused since the slowdown began.
+    pub refused: u32,
+}
+
+/// The right to one call. Dropping it releases it.
+pub struct Slot {
+    shared: Arc<Shared>,
+    number: u64,
+    granted_at: Instant,
+}
+
+impl Slot {
+    /// Wraps the client for the one call of this slot, so that the queue learns whether the provider accepts or refuses
+    /// it.
+    pub fn watch(&self, client: Arc<dyn ModelClient>) -> Arc<dyn ModelClient> {
+        Arc::new(Watched {
+            client,
+            shared: self.shared.clone(),
+            number: self.number,
+            started: self.granted_at,
+        })
+    }
+}
 
 impl ProviderLimits {
-    /// At most `max_concurrent` calls at once (at least one), and so many begun within any minute.
+    /// At most `max_concurrent` calls in flight (at least one), evenly spaced so that at most `requests_per_minute`
+    /// start within a minute.
     pub fn new(max_concurrent: u32, requests_per_minute: Option<u32>) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 max_concurrent: max_concurrent.max(1),
-                requests_per_minute,
                 in_flight: 0,
-                given: VecDeque::new(),
+                unanswered: BTreeMap::new(),
+                pacer: Pacer::new(requests_per_minute),
                 queue: VecDeque::new(),
-                next_ticket: 0,
-                alarm_set: false,
+                next_number: 0,
+                alarm: None,
             }),
             moved: watch::Sender::new(()),
         }))
     }
 
-    /// Changes the limits. Calls under way go on even if they are now too many.
+    /// Changes the limits. Calls in flight continue even if they exceed the new limit.
     pub fn set(&self, max_concurrent: u32, requests_per_minute: Option<u32>) {
         let mut state = self.0.lock();
         state.max_concurrent = max_concurrent.max(1);
-        state.requests_per_minute = requests_per_minute;
+        state.pacer.set_pace(requests_per_minute);
         drop(state);
         self.0.serve_queue();
     }
 
-    /// A slot, if one is free and nobody waits for it.
+    /// A slot, if one is free and no call waits for it.
     pub fn try_acquire(&self) -> Option<Slot> {
         let mut state = self.0.lock();
-        let free = state.queue.is_empty() && state.wait_from(Instant::now()).is_none();
-        free.then(|| state.give(&self.0))
+        let now = Instant::now();
+        let free = state.queue.is_empty() && state.wait_from(now).is_none();
+        free.then(|| state.give(&self.0, now))
     }
 
-    /// A slot, when it is our turn. Dropping the future leaves the queue.
+    /// Waits for a slot. Dropping the future leaves the queue.
     pub async fn acquire(&self) -> Slot {
-        self.acquire_with(|_| ()).await
+        self.acquire_with(Turn::New, |_| ()).await
     }
 
-    /// Like [`acquire`](Self::acquire); `report` hears the position in the queue, from 1, first at once and then when it
-    /// has changed, a few times a second at most. It is not called when there is nothing to wait for.
-    pub async fn acquire_with(&self, mut report: impl FnMut(usize)) -> Slot {
+    /// Like [`acquire`](Self::acquire), for a call that may have been refused before. `report` gets the position in the
+    /// queue, from 1, at once and then after each change, a few times a second at most. It is not called if a slot is
+    /// free.
+    pub async fn acquire_with(&self, turn: Turn, mut report: impl FnMut(usize)) -> Slot {
         if let Some(slot) = self.try_acquire() {
             return slot;
         }
         let mut moved = self.0.moved.subscribe();
         let (grant, mut granted) = oneshot::channel();
-        let place = QueuePosition { shared: &self.0, ticket: self.0.enqueue(grant) };
-        // What was free may have become so between the two looks.
+        let place = QueuePosition { shared: &self.0, place: self.0.enqueue(turn, grant) };
+        // A slot may have become free between the two checks.
         self.0.serve_queue();
         let mut reported = None;
         loop {
@@ -124,48 +173,58 @@ impl ProviderLimits {
         }
     }
 
-    /// Where in the queue someone who asks now would stand, from 1; 0: there is a slot at once.
+    /// The position that a new call would get in the queue, from 1; 0 if a slot is free.
     pub fn next_position(&self) -> usize {
         let mut state = self.0.lock();
         let free = state.queue.is_empty() && state.wait_from(Instant::now()).is_none();
         if free { 0 } else { state.queue.len() + 1 }
     }
 
-    /// How many wait.
+    /// How many calls wait.
     pub fn queued(&self) -> usize {
         self.0.lock().queue.len()
     }
 
-    /// How many calls are under way.
+    /// How many calls are in flight.
     pub fn in_flight(&self) -> u32 {
         self.0.lock().in_flight
+    }
+
+    /// The slowdown of the provider, if there is one.
+    pub fn slowdown(&self) -> Option<Slowdown> {
+        let now = Instant::now();
+        let (until, refused) = self.0.lock().pacer.slowdown(now)?;
+        Some(Slowdown { resumes_in: until.saturating_duration_since(now), refused })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.lock().in_flight -= 1;
-        self.0.serve_queue();
+        let mut state = self.shared.lock();
+        state.in_flight -= 1;
+        state.unanswered.remove(&self.number);
+        drop(state);
+        self.shared.serve_queue();
     }
 }
 
-/// A place in the queue, left when dropped.
+/// A place in the queue; dropping it leaves the queue.
 struct QueuePosition<'a> {
     shared: &'a Arc<Shared>,
-    ticket: u64,
+    place: QueueRank,
 }
 
 impl QueuePosition<'_> {
-    /// From 1; none once the slot is given.
+    /// The position from 1; `None` once the slot is granted.
     fn position(&self) -> Option<usize> {
-        self.shared.lock().find(self.ticket).map(|index| index + 1)
+        self.shared.lock().find(self.place).map(|index| index + 1)
     }
 }
 
 impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if let Some(index) = state.find(self.ticket) {
+        if let Some(index) = state.find(self.place) {
             state.queue.remove(index);
             drop(state);
             self.shared.moved.send_replace(());
@@ -178,15 +237,33 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, grant: oneshot::Sender<Slot>) -> u64 {
+    /// The provider has begun to answer the call of this slot.
+    pub fn answered(self: &Arc<Self>, number: u64, started: Instant) {
         let mut state = self.lock();
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
-        state.queue.push_back(Waiter { ticket, grant });
-        ticket
+        state.unanswered.remove(&number);
+        state.pacer.answered(started);
+        drop(state);
+        self.serve_queue();
     }
 
-    /// Gives slots to the head of the queue while there are any.
+    /// The provider has rate-limited the call of this slot.
+    pub fn refused(&self, number: u64, started: Instant, asked: Option<Duration>) {
+        let mut state = self.lock();
+        state.unanswered.remove(&number);
+        // The refused call still holds its slot.
+        let accepted = state.in_flight.saturating_sub(1 + state.unanswered.len() as u32);
+        state.pacer.refused(Instant::now(), started, asked, accepted, rand::random());
+    }
+
+    fn enqueue(&self, turn: Turn, grant: oneshot::Sender<Slot>) -> QueueRank {
+        let mut state = self.lock();
+        let place = (turn, state.number());
+        let index = state.queue.partition_point(|waiter| waiter.place < place);
+        state.queue.insert(index, Waiter { place, grant });
+        place
+    }
+
+    /// Grants slots to the head of the queue while there are any.
     fn serve_queue(self: &Arc<Self>) {
         let mut grants = Vec::new();
         let mut state = self.lock();
@@ -194,15 +271,15 @@ impl Shared {
         while !state.queue.is_empty() {
             match state.wait_from(now) {
                 None => {
-                    let slot = state.give(self);
+                    let slot = state.give(self, now);
                     if let Some(waiter) = state.queue.pop_front() {
                         grants.push((waiter.grant, slot));
                     }
                 }
-                Some(Wait::ForSlot) => break,
+                Some(Wait::ForCall) => break,
                 Some(Wait::Until(at)) => {
-                    if !state.alarm_set {
-                        state.alarm_set = self.set_alarm(at);
+                    if state.alarm.is_none_or(|alarm| at < alarm) && self.set_alarm(at) {
+                        state.alarm = Some(at);
                     }
                     break;
                 }
@@ -213,20 +290,25 @@ impl Shared {
             return;
         }
         for (grant, slot) in grants {
-            // Who has just left the queue gives the slot back by dropping it, hence not under the lock.
+            // If the caller has just left the queue, the slot is released when it is dropped, which takes the lock.
             drop(grant.send(slot));
         }
         self.moved.send_replace(());
     }
 
-    /// Serves the queue again at that time. False outside a runtime, where nobody waits any more.
+    /// Serves the queue again at this time. False outside a runtime, where there can be no waiters.
     fn set_alarm(self: &Arc<Self>, at: Instant) -> bool {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return false };
         let shared = Arc::downgrade(self);
         runtime.spawn(async move {
             tokio::time::sleep_until(at).await;
             if let Some(shared) = shared.upgrade() {
-                shared.lock().alarm_set = false;
+                let mut state = shared.lock();
+                // An earlier alarm may have been set since.
+                if state.alarm.is_some_and(|alarm| alarm <= at) {
+                    state.alarm = None;
+                }
+                drop(state);
                 shared.serve_queue();
             }
         });
@@ -234,135 +316,42 @@ impl Shared {
     }
 }
 
-/// What the next one waits for.
-enum Wait {
-    ForSlot,
-    Until(Instant),
-}
-
 impl State {
-    fn find(&self, ticket: u64) -> Option<usize> {
-        self.queue.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 
-    /// Whether the next one must wait now.
+    fn find(&self, place: QueueRank) -> Option<usize> {
+        self.queue.binary_search_by_key(&place, |waiter| waiter.place).ok()
+    }
+
+    /// What the next call must wait for, if anything.
     fn wait_from(&mut self, now: Instant) -> Option<Wait> {
         if self.in_flight >= self.max_concurrent {
-            return Some(Wait::ForSlot);
+            return Some(Wait::ForCall);
         }
-        let allowed = self.requests_per_minute? as usize;
-        while self.given.front().is_some_and(|&given| now.duration_since(given) >= WINDOW) {
-            self.given.pop_front();
+        while let Some(oldest) = self.unanswered.first_entry()
+            && now.duration_since(*oldest.get()) >= ACCEPTED_AFTER
+        {
+            oldest.remove();
         }
-        // Of those given within the minute, the one that must grow old before the next may start.
-        let decisive = self.given.len().checked_sub(allowed.max(1))?;
-        self.given.get(decisive).map(|&given| Wait::Until(given + WINDOW))
+        let wait = self.pacer.wait(now, self.unanswered.len(), self.in_flight)?;
+        let oldest = self.unanswered.first_key_value().map(|(_, granted)| *granted + ACCEPTED_AFTER);
+        Some(match (wait, oldest) {
+            (Wait::ForCall, Some(accepted)) => Wait::Until(accepted),
+            (wait, _) => wait,
+        })
     }
 
-    fn give(&mut self, shared: &Arc<Shared>) -> Slot {
+    fn give(&mut self, shared: &Arc<Shared>, now: Instant) -> Slot {
+        let number = self.number();
         self.in_flight += 1;
-        if self.requests_per_minute.is_some() {
-            self.given.push_back(Instant::now());
-        }
-        Slot(shared.clone())
+        self.unanswered.insert(number, now);
+        self.pacer.started(now, rand::random());
+        Slot { shared: shared.clone(), number, granted_at: now }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::FutureExt;
-
-    #[tokio::test]
-    async fn slots_come_back_and_go_to_those_who_waited_longest() {
-        let limits = ProviderLimits::new(2, None);
-        let first = limits.try_acquire().unwrap();
-        let _second = limits.try_acquire().unwrap();
-        assert!(limits.try_acquire().is_none());
-
-        let mut third = Box::pin(limits.acquire());
-        let mut fourth = Box::pin(limits.acquire());
-        assert!(third.as_mut().now_or_never().is_none());
-        assert!(fourth.as_mut().now_or_never().is_none());
-        assert_eq!((limits.queued(), limits.in_flight()), (2, 2));
-
-        drop(first);
-        assert!(fourth.as_mut().now_or_never().is_none(), "the third was first");
-        assert!(limits.try_acquire().is_none(), "nobody jumps the queue");
-        let third = third.await;
-        assert_eq!((limits.queued(), limits.in_flight()), (1, 2));
-        drop(third);
-        fourth.await;
-        assert_eq!((limits.queued(), limits.in_flight()), (0, 1));
-    }
-
-    #[tokio::test]
-    async fn leaving_the_queue_leaves_no_gap() {
-        let limits = ProviderLimits::new(1, None);
-        let held = limits.try_acquire().unwrap();
-        let mut leaver = Box::pin(limits.acquire());
-        let mut stayer = Box::pin(limits.acquire());
-        assert!(leaver.as_mut().now_or_never().is_none());
-        assert!(stayer.as_mut().now_or_never().is_none());
-        drop(leaver);
-        assert_eq!(limits.queued(), 1);
-        drop(held);
-        stayer.await;
-
-        // A slot that was granted but never taken up comes back as well.
-        let held = limits.try_acquire().unwrap();
-        let mut leaver = Box::pin(limits.acquire());
-        assert!(leaver.as_mut().now_or_never().is_none());
-        drop(held);
-        drop(leaver);
-        assert_eq!((limits.queued(), limits.in_flight()), (0, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn those_who_wait_hear_their_position() {
-        let limits = ProviderLimits::new(1, None);
-        let first = limits.try_acquire().unwrap();
-        let mut second = Box::pin(limits.acquire());
-        assert!(second.as_mut().now_or_never().is_none());
-        let mut heard = Vec::new();
-        let mut third = Box::pin(limits.acquire_with(|position| heard.push(position)));
-        assert!(third.as_mut().now_or_never().is_none());
-        drop(first);
-        let second = second.await;
-        assert!(tokio::time::timeout(REPORT_INTERVAL * 2, third.as_mut()).await.is_err());
-        drop(second);
-        third.await;
-        assert_eq!(heard, [2, 1]);
-    }
-
-    #[tokio::test]
-    async fn limits_change_while_calls_run() {
-        let limits = ProviderLimits::new(1, None);
-        let first = limits.try_acquire().unwrap();
-        let mut second = Box::pin(limits.acquire());
-        assert!(second.as_mut().now_or_never().is_none());
-        limits.set(2, None);
-        let second = second.await;
-        limits.set(1, None);
-        drop(first);
-        assert!(limits.try_acquire().is_none());
-        drop(second);
-        assert!(limits.try_acquire().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_minute_holds_so_many_requests() {
-        let limits = ProviderLimits::new(100, Some(2));
-        let start = Instant::now();
-        drop(limits.acquire().await);
-        tokio::time::advance(Duration::from_secs(20)).await;
-        drop(limits.acquire().await);
-        assert!(limits.try_acquire().is_none());
-        drop(limits.acquire().await);
-        assert_eq!(start.elapsed().as_secs(), 60);
-        drop(limits.acquire().await);
-        assert_eq!(start.elapsed().as_secs(), 80);
-        limits.set(100, None);
-        assert!(limits.try_acquire().is_some());
-    }
-}
+mod tests;

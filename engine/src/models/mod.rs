@@ -1,28 +1,33 @@
-//! Models: one trait for all who serve them, and what may be asked of each at once.
+//! Models: one trait for all providers, and the limits of each.
 //!
-//! [`ModelClient`] is what executors call. [`ProviderClient`] implements it for every kind of provider by way of
-//! `genai`; what differs between kinds stands in one small file each under [`providers`]. One call is one request on the
-//! wire: whether to try again is the engine's decision, never a library's.
+//! Executors call [`ModelClient`]. [`ProviderClient`] implements it for every kind of provider by means of `genai`; the
+//! differences between kinds are in one small file each under [`providers`]. One call is one request on the wire: the
+//! engine decides about retries, never a library.
 //!
-//! An answer counts only when it says why it ended. A stream that merely stops, an answer with nothing in it, a web
-//! page in place of an answer: each is a [`ModelError`] with a class.
+//! An answer counts only if it says why it ended. A stream that merely stops, an empty answer, or a web page instead of
+//! an answer is a [`ModelError`] with a class.
 
 mod budget;
 mod client;
 mod error;
 mod event;
+mod finish;
+mod frames;
 mod http;
 pub mod limits;
 pub mod local;
+mod pacer;
 pub mod providers;
 mod request;
 mod stream;
+mod watched;
 mod wire_error;
 
 pub use budget::{PromptBudget, PromptPermit};
 pub use client::{ModelClient, ModelStream, ProviderClient};
-pub use error::ModelError;
-pub use event::{FinishReason, ModelEvent};
+pub use error::{ModelError, is_throttled};
+pub use event::ModelEvent;
+pub use finish::FinishReason;
 pub use http::Http;
-pub use limits::{ProviderLimits, Slot};
+pub use limits::{ProviderLimits, Slot, Slowdown, Turn};
 pub use request::{ChatMessage, MessageAuthor, ModelRequest};

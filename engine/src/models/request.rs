@@ -1,19 +1,19 @@
-//! What is asked of a model.
+//! The request to a model.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One request for an answer, the same for every provider. It is stored as the text of the prompt event, so that what
-/// was sent can be read later word by word.
+/// One request for an answer, the same for every provider. It is stored as the text of the prompt event, so that the
+/// exact request can be read later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelRequest {
-    /// The name that the provider knows, without the provider's key before it.
+    /// The name that the provider knows, without the provider's key as prefix.
     pub model: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// The conversation; providers want it to end with the user.
-    // Stored prompts have it under this name.
+    /// The conversation; providers expect it to end with a user message.
+    // Stored prompts use the name `turns`.
     #[serde(rename = "turns", alias = "messages")]
     pub messages: Vec<ChatMessage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,13 +21,13 @@ pub struct ModelRequest {
     /// Upper bound of the answer's length in tokens; by default the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
-    /// The JSON Schema that the answer has to meet, for the provider's structured mode where it has one.
+    /// The JSON Schema for the answer, for the provider's structured mode if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
 }
 
 impl ModelRequest {
-    /// A question to a model, with nothing else said.
+    /// A request with a question only.
     pub fn new(model: impl Into<String>, question: impl Into<String>) -> Self {
         Self {
             model: model.into(),
@@ -65,7 +65,7 @@ impl ChatMessage {
     }
 }
 
-/// Who speaks. A system prompt is no message of the conversation; see [`ModelRequest::system`].
+/// The author of a message. A system prompt is not a message of the conversation; see [`ModelRequest::system`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageAuthor {

@@ -1,49 +1,27 @@
-//! An answer on its way: `genai`'s events made into ours, and an ending that means something.
+//! A streaming answer: translates `genai`'s events into ours, and determines its true end.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use domain::error::ErrorClass;
 use domain::usage::Usage;
 use futures::Stream;
-use genai::chat::{ChatFrameSink, ChatStream, ChatStreamEvent, FrameCtx, RawFrameRef, StopReason, StreamEnd};
+use genai::chat::{ChatStream, ChatStreamEvent, StreamEnd};
+use serde_json::Value;
+use tokio::time::Sleep;
 use tracing::dispatcher::{self, Dispatch};
 
 use super::error::ModelError;
-use super::event::{FinishReason, ModelEvent};
+use super::event::ModelEvent;
+use super::frames::FrameWatch;
 use super::wire_error::Wire;
 
-/// Sees every frame of an answer before `genai` interprets it, for `genai` passes over some things in silence: comments
-/// that keep a stream alive, Ollama's error lines, and all of a web page.
-#[derive(Default)]
-pub(super) struct FrameWatch {
-    frames: AtomicU32,
-    /// Those that could be a model's: JSON, or the mark at the end of OpenAI's streams.
-    plausible: AtomicU32,
-    error: Mutex<Option<String>>,
-}
-
-impl ChatFrameSink for FrameWatch {
-    fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
-        self.frames.fetch_add(1, Ordering::Relaxed);
-        if frame.data.starts_with(['{', '[']) {
-            self.plausible.fetch_add(1, Ordering::Relaxed);
-        }
-        if frame.data.starts_with("{\"error\"") {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame.data.to_owned());
-        }
-    }
-}
-
-impl FrameWatch {
-    /// Whether things came, and none of them was from a model.
-    fn is_another_document(&self) -> bool {
-        self.frames.load(Ordering::Relaxed) > 0 && self.plausible.load(Ordering::Relaxed) == 0
-    }
-}
+/// How long the stream may stay open after the provider has reported the end. Token counts and the end mark arrive in
+/// that time; a server that forgets to close the connection must not turn a complete answer into a timeout.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// The stream that callers poll. Its last item is a finish or an error.
 pub(super) struct AnswerStream {
@@ -51,20 +29,26 @@ pub(super) struct AnswerStream {
     frames: Arc<FrameWatch>,
     frames_seen: u32,
     wire: Wire,
-    /// The ending: at most usage and one more.
+    /// The last items: at most the usage and one more.
     ending: VecDeque<Result<ModelEvent, ModelError>>,
     ended: bool,
     has_text: bool,
+    /// Set once the provider has reported why the answer ended.
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl AnswerStream {
     pub fn new(inner: ChatStream, frames: Arc<FrameWatch>, wire: Wire) -> Self {
-        Self { inner, frames, frames_seen: 0, wire, ending: VecDeque::new(), ended: false, has_text: false }
-    }
-
-    fn end_with(&mut self, item: Result<ModelEvent, ModelError>) {
-        self.ended = true;
-        self.ending.push_back(item);
+        Self {
+            inner,
+            frames,
+            frames_seen: 0,
+            wire,
+            ending: VecDeque::new(),
+            ended: false,
+            has_text: false,
+            closing: None,
+        }
     }
 
     fn event(&mut self, event: ChatStreamEvent) -> Option<ModelEvent> {
@@ -80,43 +64,54 @@ impl AnswerStream {
             | ChatStreamEvent::ToolCallChunk(_)
             | ChatStreamEvent::Heartbeat => Some(ModelEvent::Alive),
             ChatStreamEvent::End(end) => {
-                self.end(end);
+                self.end(usage_of(end));
                 None
             }
         }
     }
 
-    /// What the provider says at the end. Some adapters make up such an end when the connection closes; theirs has no
-    /// reason in it.
-    fn end(&mut self, end: StreamEnd) {
-        let Some(reason) = end.captured_stop_reason.map(finish_reason) else { return self.break_off() };
-        if let Some(usage) = end.captured_usage {
-            let tokens = |count: Option<i32>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
-            let usage = Usage::new(tokens(usage.prompt_tokens), tokens(usage.completion_tokens));
+    /// Ends the stream. `usage` is `genai`'s count, which is missing if the stream has no end mark.
+    fn end(&mut self, usage: Option<Usage>) {
+        if let Some(usage) = usage.or_else(|| self.frames.usage()) {
             self.ending.push_back(Ok(ModelEvent::Usage(usage)));
         }
-        let is_empty = !self.has_text && matches!(reason, FinishReason::Stop | FinishReason::Other(_));
-        self.end_with(if is_empty {
-            Err(ModelError::new(
-                ErrorClass::Empty,
-                format!("The model's answer is empty (it ended with: {reason})"),
-            ))
+        let reported = self.frames.take_error();
+        self.end_with(if let Some(body) = reported {
+            Err(self.wire.reported(&serde_json::from_str(&body).unwrap_or(Value::String(body))))
+        } else if self.frames.is_another_document() {
+            Err(self.wire.not_a_model())
         } else {
-            Ok(ModelEvent::Finish(reason))
+            self.frames.ending().judge(self.has_text, self.wire.redactor()).map(ModelEvent::Finish)
         });
     }
 
-    /// The stream stopped without having said why.
-    fn break_off(&mut self) {
-        let reported = self.frames.error.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let error = if let Some(body) = reported {
-            self.wire.reported(&serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body)))
-        } else if self.frames.is_another_document() {
-            self.wire.not_a_model()
-        } else {
-            ModelError::new(ErrorClass::Truncated, "The answer broke off before its end")
+    fn end_with(&mut self, item: Result<ModelEvent, ModelError>) {
+        self.ended = true;
+        self.ending.push_back(item);
+    }
+
+    /// Handles a broken stream. If the provider has reported the end before, the answer is complete.
+    fn fail(&mut self, error: &genai::Error) {
+        use genai::Error as E;
+        let has_ended = self.frames.has_ended() && matches!(error, E::WebStream { .. });
+        // `genai` treats an answer without a candidate as an error and drops the reason that it contains.
+        let is_blocked = self.frames.ending().refusal.is_some() && matches!(error, E::ChatResponse { .. });
+        if has_ended || is_blocked {
+            return self.end(None);
+        }
+        let error = match error {
+            E::StreamParse { .. } if self.frames.is_another_document() => self.wire.not_a_model(),
+            other => self.wire.classify(other),
         };
         self.end_with(Err(error));
+    }
+
+    /// Whether [`CLOSING`] has passed since the provider reported why the answer ended.
+    fn has_lingered(&mut self, context: &mut Context<'_>) -> bool {
+        if self.closing.is_none() && self.frames.has_ended() {
+            self.closing = Some(Box::pin(tokio::time::sleep(CLOSING)));
+        }
+        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
     }
 }
 
@@ -132,47 +127,38 @@ impl Stream for AnswerStream {
             if this.ended {
                 return Poll::Ready(None);
             }
-            // `genai` logs what providers answer, errors in full; a provider's error may repeat the key. We log failures
-            // ourselves, without it.
+            // `genai` logs providers' answers, and errors in full; a provider's error may repeat the key. The engine
+            // logs failures itself, without the key.
             let polled =
                 dispatcher::with_default(&Dispatch::none(), || Pin::new(&mut this.inner).poll_next(context));
             match polled {
                 Poll::Ready(Some(Ok(event))) => {
                     if let Some(event) = this.event(event) {
-                        this.frames_seen = this.frames.frames.load(Ordering::Relaxed);
+                        this.frames_seen = this.frames.count();
                         return Poll::Ready(Some(Ok(event)));
                     }
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    let error = match &error {
-                        genai::Error::StreamParse { .. } if this.frames.is_another_document() => {
-                            this.wire.not_a_model()
-                        }
-                        other => this.wire.classify(other),
-                    };
-                    this.end_with(Err(error));
-                }
-                Poll::Ready(None) => this.break_off(),
+                Poll::Ready(Some(Err(error))) => this.fail(&error),
+                Poll::Ready(None) => this.end(None),
                 Poll::Pending => {
-                    // Something came that made no event; that too ends a silence.
-                    let frames = this.frames.frames.load(Ordering::Relaxed);
-                    if frames == this.frames_seen {
+                    // A frame for which `genai` has no event also ends a silence.
+                    let frames = this.frames.count();
+                    if frames != this.frames_seen {
+                        this.frames_seen = frames;
+                        return Poll::Ready(Some(Ok(ModelEvent::Alive)));
+                    }
+                    if !this.has_lingered(context) {
                         return Poll::Pending;
                     }
-                    this.frames_seen = frames;
-                    return Poll::Ready(Some(Ok(ModelEvent::Alive)));
+                    this.end(None);
                 }
             }
         }
     }
 }
 
-fn finish_reason(reason: StopReason) -> FinishReason {
-    match reason {
-        StopReason::Completed(_) | StopReason::StopSequence(_) => FinishReason::Stop,
-        StopReason::MaxTokens(_) => FinishReason::Length,
-        StopReason::ToolCall(_) => FinishReason::ToolCalls,
-        StopReason::ContentFilter(_) => FinishReason::ContentFilter,
-        StopReason::Other(word) => FinishReason::Other(word),
-    }
+fn usage_of(end: StreamEnd) -> Option<Usage> {
+    let usage = end.captured_usage?;
+    let tokens = |count: Option<i32>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+    Some(Usage::new(tokens(usage.prompt_tokens), tokens(usage.completion_tokens)))
 }

@@ -1,8 +1,8 @@
-//! What went wrong on the wire, as a class and a sentence.
+//! Errors on the wire, as a class and a sentence.
 //!
 //! | on the wire | class |
 //! |---|---|
-//! | 429 | `rateLimit`, with `Retry-After` |
+//! | 429 | `rateLimit`, with `Retry-After`; `auth` where the account's quota is used up |
 //! | 408 | `timeout` |
 //! | 5xx | `overload`, with `Retry-After` |
 //! | 401, 402, 403 | `auth` |
@@ -25,7 +25,10 @@ use serde_json::Value;
 use super::error::{ModelError, Redactor};
 use super::http::CONNECT_TIMEOUT;
 
-/// What messages about a provider need to know of it.
+/// OpenAI's error codes, in a 429, for an account that has no money left: waiting does not help.
+const QUOTA: [&str; 2] = ["\"insufficient_quota\"", "\"billing_hard_limit_reached\""];
+
+/// What messages about a provider need to know about it.
 #[derive(Clone)]
 pub(super) struct Wire {
     place: Arc<str>,
@@ -33,7 +36,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// `place` is scheme, host and port: where to look when something is wrong.
+    /// `place` is scheme, host and port: where to look for the cause.
     pub fn new(place: String, redactor: Redactor) -> Self {
         Self { place: place.into(), redactor }
     }
@@ -42,7 +45,11 @@ impl Wire {
         &self.place
     }
 
-    /// An error of a call that never left.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Classifies an error of a call that was not sent.
     pub fn before_sending(&self, error: &genai::Error) -> ModelError {
         use genai::Error::{NoAuthData, NoAuthResolver, RequiresApiKey, Resolver};
         let (class, message) = match error {
@@ -54,7 +61,7 @@ impl Wire {
         ModelError::new(class, message).with_source(error, &self.redactor)
     }
 
-    /// An error of a call that did, or should have.
+    /// Classifies an error of a call that was sent, or should have been.
     pub fn classify(&self, error: &genai::Error) -> ModelError {
         use genai::Error as E;
         let classified = match error {
@@ -87,7 +94,7 @@ impl Wire {
         classified.with_source(error, &self.redactor)
     }
 
-    /// An error that the provider reports in place of, or within, an answer.
+    /// Classifies an error that the provider reports instead of, or within, an answer.
     pub fn reported(&self, body: &Value) -> ModelError {
         let error = body.get("error").unwrap_or(body);
         let kind = ["type", "status", "code"]
@@ -114,7 +121,7 @@ impl Wire {
         ModelError::new(class, format!("The provider broke off with an error{said}"))
     }
 
-    /// Something answered, but not as a model does.
+    /// The error for a response that is not a model's.
     pub fn not_a_model(&self) -> ModelError {
         let message = format!(
             "What {} answered is not a model's answer but another document, perhaps an HTML page; is the base URL right?",
@@ -129,8 +136,11 @@ impl Wire {
     }
 
     fn refused(&self, status: StatusCode, body: &str, headers: &HeaderMap) -> ModelError {
-        let class = class_of(status);
+        let is_used_up =
+            status == StatusCode::TOO_MANY_REQUESTS && QUOTA.iter().any(|code| body.contains(code));
+        let class = if is_used_up { ErrorClass::Auth } else { class_of(status) };
         let what = match class {
+            _ if is_used_up => "The account's quota at the provider is used up",
             ErrorClass::RateLimit => "The provider asks us to slow down",
             ErrorClass::Overload => "The provider is unwell",
             ErrorClass::Auth => "The provider does not accept the API key",
@@ -138,13 +148,13 @@ impl Wire {
             _ if status.is_redirection() => "The provider points elsewhere, and redirects are not followed",
             _ => "The provider refused the request",
         };
-        // What a provider says about a wrong key is mostly the key.
+        // A provider's message about a wrong key mostly repeats the key.
         let said = if status == StatusCode::UNAUTHORIZED { String::new() } else { self.said(body) };
         ModelError::new(class, format!("{what} (HTTP {}){said}", status.as_u16()))
-            .with_retry_after(retry_after(headers, SystemTime::now()))
+            .with_retry_after(retry_after(headers, SystemTime::now()).or_else(|| retry_delay(body)))
     }
 
-    /// A connection that did not come about, or broke.
+    /// Classifies a connection that could not be made, or broke.
     fn broken(&self, error: &reqwest::Error) -> ModelError {
         let place = &self.place;
         let (class, message) = if error.is_connect() && error.is_timeout() {
@@ -162,7 +172,7 @@ impl Wire {
         ModelError::new(class, capitalised(message))
     }
 
-    /// The provider's own words from an error's body, after a colon; nothing if it has none.
+    /// The provider's own message from an error's body, after a colon; empty if there is none.
     fn said(&self, body: &str) -> String {
         let words = match serde_json::from_str::<Value>(body) {
             Ok(body) => ["/error/message", "/message", "/error", "/detail"]
@@ -186,7 +196,7 @@ fn class_of(status: StatusCode) -> ErrorClass {
     }
 }
 
-/// `Retry-After` in seconds or as a date, or its more exact cousin that some providers send.
+/// `Retry-After` in seconds or as a date, or the more exact `retry-after-ms` of some providers.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse().ok()) {
@@ -200,7 +210,15 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// The first cause, which names the matter; what wraps it names only our own layers.
+/// Gemini's time to wait, from the body: `error.details[].retryDelay`, as `34.07s`.
+fn retry_delay(body: &str) -> Option<Duration> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let details = body.pointer("/error/details")?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    Duration::try_from_secs_f64(delay.trim_end_matches('s').parse().ok()?).ok()
+}
+
+/// The innermost cause, which names the problem; the errors around it name only layers of our own stack.
 pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     loop {
@@ -245,6 +263,23 @@ mod tests {
         assert_eq!(read("retry-after", "soon"), None);
         assert_eq!(read("retry-after-ms", "250"), Some(250));
         assert_eq!(read("x-other", "7"), None);
+    }
+
+    #[test]
+    fn a_wait_may_stand_in_the_body_and_a_used_up_quota_is_no_pace() {
+        let wire = Wire::new("http://h".to_owned(), Redactor::default());
+        let refused = |body: &str| wire.refused(StatusCode::TOO_MANY_REQUESTS, body, &HeaderMap::new());
+        let error = refused(
+            r#"{"error": {"code": 429, "details": [{"@type": "x"}, {"@type": "RetryInfo", "retryDelay": "34.5s"}]}}"#,
+        );
+        assert_eq!(
+            (error.class, error.retry_after),
+            (ErrorClass::RateLimit, Some(Duration::from_millis(34_500)))
+        );
+        assert!(error.is_throttled());
+        let error = refused(r#"{"error": {"code": "insufficient_quota", "message": "Check your plan."}}"#);
+        assert_eq!((error.class, error.is_throttled()), (ErrorClass::Auth, false), "{error}");
+        assert!(error.message.ends_with("Check your plan."), "{error}");
     }
 
     #[test]

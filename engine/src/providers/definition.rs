@@ -1,11 +1,11 @@
-//! A provider as it was defined: stored by an admin, named by the environment, or built in.
+//! The definition of a provider: stored by an admin, from the environment, or built in.
 
 use crate::{Environment, models::providers::defaults, secrets::Vault, store::providers::ProviderRow};
 use domain::{key::ProviderKey, provider::ProviderKind, view::ProviderOrigin};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Where Ollama listens when its `OLLAMA_HOST` names no port.
+/// Ollama's port, if `OLLAMA_HOST` names none.
 const OLLAMA_PORT: u16 = 11434;
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Definition {
 pub(super) enum ApiKey {
     None,
     Known(SecretString),
-    /// Stored, but sealed with another installation's key.
+    /// Stored, but encrypted with another installation's key.
     Unreadable,
 }
 
@@ -46,7 +46,7 @@ impl Definition {
         }
     }
 
-    /// The local model, and one for each variable by which providers are usually named.
+    /// The local model, and one provider for each of the usual environment variables that is set.
     pub fn given(environment: &Environment) -> Vec<Self> {
         let plain = |kind: ProviderKind, origin| {
             let key = ProviderKey::parse(kind.as_str()).ok()?;
@@ -79,8 +79,8 @@ impl Definition {
     }
 }
 
-/// `OLLAMA_HOST` as Ollama reads it: scheme and port may be missing, and the address to listen at all interfaces means
-/// this machine.
+/// `OLLAMA_HOST` as Ollama reads it: scheme and port may be missing, and the address that listens on all interfaces
+/// means this machine.
 fn ollama_url(host: &str) -> Option<String> {
     let host = host.trim();
     let has_scheme = host.contains("://");

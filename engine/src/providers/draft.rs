@@ -1,4 +1,4 @@
-//! What an admin gives to make or change a provider, and what of it is accepted.
+//! An admin's draft of a provider, and its validation.
 
 use super::definition::origin_of;
 use crate::{
@@ -11,13 +11,13 @@ use domain::{error::ErrorClass, id::ProviderId, key::ProviderKey, problem::Probl
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-/// Calls at once, and calls begun per minute.
+/// Limit of concurrent calls, and of calls per minute.
 const MAX_LIMIT: u32 = 1_000_000;
-/// Bytes of a base URL, and of an API key.
+/// The longest base URL and the longest API key, in bytes.
 const MAX_URL: usize = 2_000;
 const MAX_KEY: usize = 10_000;
 
-/// What an admin gives to make or change a provider.
+/// An admin's input to create or change a provider.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProviderDraft {
@@ -25,7 +25,7 @@ pub struct ProviderDraft {
     pub kind: ProviderKind,
     #[serde(default)]
     pub base_url: Option<String>,
-    /// None keeps the stored key on a change; an empty one removes it.
+    /// On a change, `None` keeps the stored key and an empty text removes it.
     #[serde(default)]
     pub api_key: Option<SecretString>,
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct ProviderDraft {
 }
 
 impl ProviderDraft {
-    /// The draft with its texts trimmed, or everything that is wrong with it.
+    /// The draft with its texts trimmed, or all its problems.
     pub(super) fn checked(mut self) -> Result<Self> {
         let mut problems = Vec::new();
         let mut wrong = |path: &str, message: String| problems.push(Problem::new(path, message));
@@ -67,7 +67,7 @@ impl ProviderDraft {
         if problems.is_empty() { Ok(self) } else { Err(Error::Invalid(problems)) }
     }
 
-    /// Makes a client of it, which looks at the address and whether a key is needed. Sends nothing.
+    /// Builds a client from the draft, which checks the address and whether a key is needed. Sends nothing.
     pub(super) fn try_out(&self, api_key: Option<SecretString>, http: &Http) -> Result<()> {
         match ProviderClient::new(self.kind, self.base_url.as_deref(), api_key, http) {
             Ok(_) => Ok(()),
@@ -76,8 +76,8 @@ impl ProviderDraft {
         }
     }
 
-    /// The key that the provider has after this change: the one given, or the stored one as long as it goes to the
-    /// server for which it was given.
+    /// The API key of the provider after this change: the given one, or the stored one as long as the provider stays on
+    /// the server for which it was entered.
     pub(super) fn key_after(&self, stored: &ProviderRow, vault: &Vault) -> Result<Option<SecretString>> {
         let (None, Some(sealed)) = (&self.api_key, &stored.sealed_key) else {
             return Ok(self.api_key.clone());
@@ -96,7 +96,7 @@ impl ProviderDraft {
         }
     }
 
-    /// What is stored of it. `kept` is the sealed key from before.
+    /// The row to store. `kept` is the stored encrypted key.
     pub(super) fn row(&self, id: ProviderId, kept: Option<Vec<u8>>, vault: &Vault) -> Result<ProviderRow> {
         let sealed_key = match &self.api_key {
             None => kept,

@@ -1,4 +1,4 @@
-//! The local model as a provider: woken by its first call.
+//! The local model as a provider, started by its first call.
 
 use crate::models::{
     Http, ModelClient, ModelError, ModelRequest, ModelStream, ProviderClient,
@@ -25,7 +25,8 @@ impl ModelClient for LocalClient {
             if let Some(name) = model.model_name()
                 && name != request.model
             {
-                // Its server would answer to any name, and the record would say what never was.
+                // The local server would answer to any name, and the run's record would name a model that was never
+                // used.
                 let message = format!(
                     "The local model here is '{name}', not '{}'; change the role's model",
                     request.model
@@ -56,7 +57,7 @@ fn asleep(error: LocalModelError) -> ModelError {
     failed
 }
 
-/// How it is, without waking it.
+/// The local model's state, without starting it.
 pub(super) fn status(model: &LocalModel) -> ProviderStatus {
     let models = Vec::from_iter(model.model_name());
     match model.status() {

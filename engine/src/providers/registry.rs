@@ -1,7 +1,7 @@
 //! The clients and limits of all providers, in memory, by key.
 //!
-//! Always true: what is here is what is stored, over what the environment and the product define; a changed provider
-//! keeps its limits' queue, so those who wait go on waiting.
+//! Invariant: the registry matches the stored providers, which override those of the environment and the product. A
+//! changed provider keeps its queue, so waiting calls keep waiting.
 
 use super::{
     definition::{ApiKey, Definition},
@@ -21,7 +21,7 @@ use domain::{
     event::Failure,
     key::{ModelName, ProviderKey},
     provider::ProviderKind,
-    view::{Provider, ProviderStatus},
+    view::{Provider, ProviderSlowdown, ProviderStatus},
 };
 use futures::future::join_all;
 use secrecy::ExposeSecret;
@@ -32,9 +32,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a person who asks for a provider's state waits.
+/// How long a request for a provider's state waits.
 const STATUS_LIMIT: Duration = Duration::from_secs(10);
-/// How long a list of all models waits for each provider, and how long it is kept.
+/// How long a list of all models waits for each provider, and how long it is cached.
 const OFFER_LIMIT: Duration = Duration::from_secs(3);
 const OFFER_KEPT: Duration = Duration::from_secs(30);
 
@@ -44,14 +44,14 @@ const SHIPPED_MODEL: &str = "smollm2-135m-instruct";
 pub(crate) struct Models {
     http: Http,
     local: LocalModel,
-    /// Built in or from the environment; a stored one of the same key hides it.
+    /// Built in or from the environment; a stored provider with the same key overrides it.
     given: BTreeMap<ProviderKey, Definition>,
     served: RwLock<BTreeMap<ProviderKey, Arc<Served>>>,
-    /// One re-reads at a time, so that the last one to finish has read last.
+    /// Serialises re-reads, so that the last one to finish has read last.
     rereading: tokio::sync::Mutex<()>,
 }
 
-/// Where a model's calls go.
+/// The destination of a model's calls.
 pub(crate) struct Resolved {
     pub client: Arc<dyn ModelClient>,
     pub limits: Arc<ProviderLimits>,
@@ -61,13 +61,13 @@ pub(crate) struct Resolved {
 
 struct Served {
     definition: Definition,
-    /// Or why nothing can be sent.
+    /// The error: why nothing can be sent.
     client: Result<Arc<dyn ModelClient>, Failure>,
     limits: Arc<ProviderLimits>,
     offer: tokio::sync::Mutex<Option<(Instant, Offer)>>,
 }
 
-/// The names of models, or why there are none just now.
+/// The names of models, or why there are none now.
 type Offer = Result<Vec<String>, String>;
 
 impl Models {
@@ -94,7 +94,7 @@ impl Models {
     }
 
     /// # Errors
-    /// What the attempt that wanted to call fails with: the provider does not exist, or nothing can be sent to it.
+    /// The failure of the attempt: the provider does not exist, or nothing can be sent to it.
     pub async fn resolve(&self, model: &ModelName) -> Result<Resolved, Failure> {
         let key = model.provider();
         let Some(served) = self.get(&key) else {
@@ -113,7 +113,7 @@ impl Models {
         self.local.model_name().unwrap_or_else(|| SHIPPED_MODEL.to_owned())
     }
 
-    /// Ends the local model's process and waits for it.
+    /// Stops the local model's process and waits for its exit.
     pub async fn stop(&self) {
         self.local.stop().await;
     }
@@ -126,7 +126,7 @@ impl Models {
         self.read().values().map(|served| served.view()).collect()
     }
 
-    /// Takes over how the provider is stored now. None when it is gone.
+    /// Reloads the provider from the store. `None` if it is gone.
     pub(super) async fn reread(
         &self,
         store: &Store,
@@ -144,7 +144,7 @@ impl Models {
         }
     }
 
-    /// Why a provider that is not stored cannot be changed.
+    /// The error for changing a provider that is not stored.
     pub(super) fn not_stored(&self, key: &ProviderKey) -> Error {
         match self.given.get(key) {
             Some(given) if given.kind == ProviderKind::Local => {
@@ -168,7 +168,7 @@ impl Models {
         })
     }
 
-    /// The models of all providers, and the providers that named none, with why.
+    /// The models of all providers, and the providers whose models could not be listed, with the reasons.
     pub async fn offered(&self) -> (Vec<ModelName>, Vec<(ProviderKey, String)>) {
         let all: Vec<_> = self.read().values().cloned().collect();
         let offers = join_all(all.iter().map(|served| served.offer())).await;
@@ -176,7 +176,7 @@ impl Models {
         for (served, offer) in all.iter().zip(offers) {
             let key = &served.definition.key;
             match offer {
-                // A name that no role could hold is not offered.
+                // Names that no role could use are not offered.
                 Ok(names) => {
                     models.extend(names.iter().filter_map(|name| ModelName::new(key.clone(), name).ok()))
                 }
@@ -245,6 +245,10 @@ impl Served {
             requests_per_minute: self.definition.requests_per_minute,
             active: self.limits.in_flight(),
             queued: self.limits.queued() as u32,
+            slowdown: self.limits.slowdown().map(|slowdown| ProviderSlowdown {
+                resumes_in_ms: slowdown.resumes_in.as_millis() as u64,
+                refused: slowdown.refused,
+            }),
         }
     }
 
@@ -256,7 +260,7 @@ impl Served {
         }
     }
 
-    /// Its models, asked for once in a while. Those who ask together wait for the same answer.
+    /// The provider's models, cached for a while. Concurrent callers wait for the same answer.
     async fn offer(&self) -> Offer {
         let mut kept = self.offer.lock().await;
         if let Some((at, offer)) = &*kept

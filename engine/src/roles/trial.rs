@@ -1,4 +1,4 @@
-//! Trying a role: one message to its model, streamed, and nothing recorded.
+//! Trying a role: sends one message to its model and streams the answer. Nothing is recorded.
 
 use crate::{
     Engine, Error, Result, User,
@@ -18,22 +18,24 @@ use futures::{
 };
 use std::time::Duration;
 
-/// Bytes of the message to a role on trial.
+/// The longest message to a tried role, in bytes.
 const MAX_MESSAGE: usize = 100_000;
-/// A model that says nothing for so long has gone, as in runs.
+/// A model that sends nothing for this long has stalled, as in runs.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// What trying a role streams. The last one is `Finished` or `Failed`.
+/// The events of a trial. The last one is `Finished` or `Failed`; a `Warning` comes before `Finished`.
 #[derive(Clone, Debug)]
 pub enum TrialEvent {
     Text(String),
+    /// What a person should know about a successful answer.
+    Warning(String),
     Finished(Usage),
     Failed(Failure),
 }
 
 impl Engine {
-    /// Sends one message to a role as drafted, stored or not; nothing is recorded. Dropping the stream ends the call.
-    /// Editors, because it costs.
+    /// Sends one message to a role as drafted, whether stored or not; nothing is recorded. Dropping the stream ends the
+    /// call. Requires editor permission, because the call costs money.
     pub async fn try_role(
         &self,
         user: &User,
@@ -53,8 +55,10 @@ impl Engine {
         Ok(stream::once(engine.trial(draft, message)).flatten().boxed())
     }
 
-    /// Every model that the providers offer just now, as `provider/model`, with the providers that failed to answer.
-    pub async fn offered_models(&self, _user: &User) -> Result<(Vec<ModelName>, Vec<(ProviderKey, String)>)> {
+    /// Every model that the providers currently offer, as `provider/model`, and the providers that failed to answer.
+    /// Requires editor permission in a project.
+    pub async fn offered_models(&self, user: &User) -> Result<(Vec<ModelName>, Vec<(ProviderKey, String)>)> {
+        self.permits_calls(user).await?;
         Ok(self.0.models.offered().await)
     }
 
@@ -71,12 +75,11 @@ impl Engine {
             ..ModelRequest::new(resolved.model, message)
         };
         let slot = resolved.limits.acquire().await;
-        match resolved.client.stream(request).await {
+        match slot.watch(resolved.client).stream(request).await {
             Err(error) => failed(failure(error)),
             Ok(answer) => {
                 let mut usage = Usage::default();
-                let mut wrote = false;
-                // Silence is an item of its own, and the last one.
+                // A timeout is an item of its own, and the last one.
                 tokio_stream::StreamExt::timeout(answer, SILENCE)
                     .map(|item| {
                         item.unwrap_or_else(|_| {
@@ -84,26 +87,23 @@ impl Engine {
                             Err(ModelError::new(ErrorClass::Timeout, message))
                         })
                     })
-                    .filter_map(move |item| {
-                        // The slot goes back when the stream is dropped.
+                    .flat_map(move |item| {
+                        // The slot is released when the stream is dropped.
                         let _held = &slot;
-                        std::future::ready(match item {
-                            Ok(ModelEvent::Text(text)) => {
-                                wrote = true;
-                                Some(TrialEvent::Text(text))
-                            }
+                        stream::iter(match item {
+                            Ok(ModelEvent::Text(text)) => vec![TrialEvent::Text(text)],
                             Ok(ModelEvent::Usage(used)) => {
                                 usage = used;
-                                None
+                                Vec::new()
                             }
-                            Ok(ModelEvent::Finish(reason)) => Some(ended(&reason, wrote, usage)),
-                            Ok(ModelEvent::Reasoning(_) | ModelEvent::Alive) => None,
-                            Err(error) => Some(TrialEvent::Failed(failure(error))),
+                            Ok(ModelEvent::Finish(reason)) => ended(reason, usage),
+                            Ok(ModelEvent::Reasoning(_) | ModelEvent::Alive) => Vec::new(),
+                            Err(error) => vec![TrialEvent::Failed(failure(error))],
                         })
                     })
                     .scan(false, |ended, event| {
                         let event = (!*ended).then_some(event);
-                        *ended = !matches!(event, Some(TrialEvent::Text(_)));
+                        *ended = !matches!(event, Some(TrialEvent::Text(_) | TrialEvent::Warning(_)));
                         std::future::ready(event)
                     })
                     .boxed()
@@ -112,18 +112,21 @@ impl Engine {
     }
 }
 
-/// A trial that was cut off by its limit on tokens has shown what it was to show.
-fn ended(reason: &FinishReason, wrote: bool, usage: Usage) -> TrialEvent {
-    match reason {
-        FinishReason::ContentFilter => {
-            TrialEvent::Failed(Failure::new(ErrorClass::Refused, "The provider withheld the answer"))
-        }
-        FinishReason::ToolCalls if !wrote => TrialEvent::Failed(Failure::new(
-            ErrorClass::InvalidOutput,
-            "The model asked for tools instead of answering",
+/// The last events of a trial. Finish reasons mean the same as in a run (see `models/finish.rs`).
+fn ended(reason: FinishReason, usage: Usage) -> Vec<TrialEvent> {
+    let warning = match reason {
+        FinishReason::Stop => None,
+        FinishReason::Length => Some("The answer stopped at its token limit and may be cut off".to_owned()),
+        FinishReason::Unknown(word) => Some(format!(
+            "The answer ended with the unknown finish reason '{word}' and was taken as complete"
         )),
-        _ => TrialEvent::Finished(usage),
-    }
+        FinishReason::ToolCalls => {
+            let message = "The model asked for tools instead of answering";
+            return vec![TrialEvent::Failed(Failure::new(ErrorClass::InvalidOutput, message))];
+        }
+    };
+    let warning = warning.map(TrialEvent::Warning);
+    warning.into_iter().chain([TrialEvent::Finished(usage)]).collect()
 }
 
 fn failure(error: ModelError) -> Failure {

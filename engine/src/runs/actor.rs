@@ -1,14 +1,14 @@
 //! The actor of a live run: a task per run that owns the run's state and takes commands from a mailbox.
 //!
-//! Commands that arrive while a commit is under way share the next one. Events are applied to the state first and shown
-//! to others only after their commit; when the fence rejects a batch, the state is thrown away and read again.
+//! Commands that arrive during a commit share the next one. Events are applied to the state first and shown to others
+//! only after their commit; when the fence rejects a batch, the in-memory state is dropped and read again.
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Start},
     commit::CommitError,
     compiled::CompiledTemplate,
     facts::RunFacts,
-    mailbox::{Command, Mailbox, MailboxSender, has_ended},
+    mailbox::{Command, Mailbox, MailboxSender},
     plan::Queue,
     values::Values,
 };
@@ -35,11 +35,11 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How often at most a running run's message is brought up to date while its phase stays (DESIGN section 2).
+/// The shortest interval between updates of a running run's message while its phase stays the same (DESIGN section 2).
 pub(super) const METADATA_EVERY: Duration = Duration::from_secs(1);
-/// How many commands share a batch.
+/// The most commands in one batch.
 const COMMANDS: usize = 256;
-/// How long a run whose child runs are under way stays in memory: they often end one soon after the other.
+/// How long a run that only waits for child runs stays in memory: child runs often end in quick succession.
 const LINGER: Duration = Duration::from_secs(10);
 
 pub(super) struct RunActor {
@@ -49,49 +49,55 @@ pub(super) struct RunActor {
     pub roles: BTreeMap<u32, Arc<RoleVersion>>,
     pub values: Values,
     pub planner: Planner,
-    /// What was decided and is still to be done.
+    /// Decided effects that are still to be carried out.
     pub queue: Queue,
     pub channel: Arc<RunChannel>,
     pub mail: MailboxSender,
-    /// Calls under way.
+    /// Claimed attempts whose model calls start when their delivery arrives.
+    pub claimed: HashMap<StepRunId, Start>,
+    /// When the delivery of claimed attempts was last requested.
+    pub delivered_at: Instant,
+    /// Model calls in progress.
     pub open: HashMap<StepRunId, OpenCall>,
-    /// Other things that will send a command: waits for a slot or for room, timers, launches of child runs.
+    /// Number of other tasks that will send a command: waits for a slot or for prompt room, timers, launches of child
+    /// runs.
     pub pending: usize,
-    /// When the message was last brought up to date.
+    /// When the message was last updated.
     pub metadata_at: Instant,
-    /// Events came since: the message follows within [`METADATA_EVERY`], also when nothing else happens.
+    /// Events have occurred since the last update; the message is updated within [`METADATA_EVERY`], even if nothing
+    /// else happens.
     pub metadata_stale: bool,
-    /// The log's end when its fold was last kept.
+    /// The sequence number at which the state was last stored as a snapshot.
     pub snapshot_at: u64,
-    /// The time limit that the server waits for.
+    /// The time limit that is set in the server's timers.
     pub limit: Option<Timestamp>,
-    /// It got further since it was taken up.
+    /// Whether the run has advanced since this actor took it.
     pub progressed: bool,
     pub ended: CancellationToken,
 }
 
-/// A call under way.
+/// A model call in progress.
 pub(super) struct OpenCall {
     pub abort: CancellationToken,
-    /// Which content of each file the model is shown.
+    /// The content of each file that the model was shown.
     pub shown: BTreeMap<FilePath, ContentId>,
 }
 
-/// How working on a run came to its end.
+/// Why an actor stopped working on its run.
 pub(super) enum End {
     /// The run has ended.
     Ended,
-    /// The server stops; the run goes on at the next start.
+    /// The server stops; the run resumes at the next start.
     Stopped,
-    /// Only a person, a time limit or a child run can move it on: until then nothing of it is in memory.
+    /// Only a person, a time limit or a child run can advance the run; until then it is not kept in memory.
     Parked,
-    /// The log moved on without this process: another one works on the run.
+    /// The log was extended by another process, which works on the run.
     Fenced,
-    /// What the run wants to store can never be stored.
+    /// A batch of the run can never be stored.
     Broken(String),
 }
 
-/// Whatever ends an actor, a panic included: nothing that it began goes on without it.
+/// Whatever ends an actor, a panic included, cancels everything that it started.
 impl Drop for RunActor {
     fn drop(&mut self) {
         self.ended.cancel();
@@ -103,7 +109,8 @@ impl RunActor {
         self.planner.state()
     }
 
-    /// Works until the run has ended, the server stops, or the fence says that somebody else works on it.
+    /// Works until the run has ended or is parked, the server stops, or the fence shows that another process works on
+    /// the run.
     pub async fn work(mut self, mut mailbox: Mailbox) -> End {
         let end = self.work_on(&mut mailbox).await;
         if let End::Parked = end
@@ -114,18 +121,18 @@ impl RunActor {
         self.ended.cancel();
         self.engine.0.runs.forget(self.facts.run, &self.mail);
         if !matches!(end, End::Ended | End::Parked) {
-            // Who asked for something hears that nobody is here; what is in memory may not be committed.
+            // Unanswered commands are dropped, which their senders notice. The in-memory state may contain uncommitted
+            // events.
             return end;
         }
         mailbox.close();
         while let Some(command) = mailbox.recv().await {
             match (command, &end) {
                 (Command::Show { reply }, _) => drop(reply.send(Box::new(self.state().clone()))),
-                // It came between the last look and the parking: the run is taken up again for it.
+                // The command arrived after the last look at the mailbox: deliver it again, which resumes the run.
                 (command, End::Parked) => self.engine.deliver(self.facts.run, command),
-                (Command::Cancel { reply, .. } | Command::Answer { reply, .. }, _) => {
-                    drop(reply.send(Err(has_ended(self.facts.number))));
-                }
+                // The run may have requests that no batch has taken.
+                (Command::Wake, End::Ended) => self.engine.refuse_requests(self.facts.run, self.facts.number),
                 _ => {}
             }
         }
@@ -137,7 +144,7 @@ impl RunActor {
     }
 
     async fn work_on(&mut self, mailbox: &mut Mailbox) -> End {
-        let stopping = self.engine.0.runs.stopping();
+        let (stopping, again) = (self.engine.0.runs.stopping(), self.engine.0.runs.pace().sweep);
         let mut commands = Vec::new();
         while !self.state().phase.is_end() {
             let parks = mailbox.is_empty() && self.may_park();
@@ -150,12 +157,14 @@ impl RunActor {
                     biased;
                     () = stopping.cancelled() => return End::Stopped,
                     _ = mailbox.recv_many(&mut commands, COMMANDS) => {
-                        // Attempts that end together share a batch, and its commit.
+                        // Attempts that end at the same time share a batch and its commit.
                         if self.open.len() > 1 {
                             tokio::task::yield_now().await;
                         }
                     }
                     () = sleep_until(self.metadata_at + METADATA_EVERY), if self.metadata_stale => {}
+                    // The delivery may have been lost.
+                    () = sleep_until(self.delivered_at + again), if !self.claimed.is_empty() => self.deliver_claimed(),
                     () = sleep(LINGER), if parks => return End::Parked,
                 }
             } else if stopping.is_cancelled() {
@@ -166,7 +175,7 @@ impl RunActor {
             {
                 commands.push(command);
             }
-            // In a box, for a run that waits needs no room for it.
+            // Boxed, so that a waiting run does not reserve memory for the batch's future.
             match Box::pin(self.batch(&mut commands)).await {
                 Ok(()) => {}
                 Err(_) if stopping.is_cancelled() => return End::Stopped,
@@ -177,7 +186,7 @@ impl RunActor {
         End::Ended
     }
 
-    /// It was taken up for nothing, and the server is well: that does not count.
+    /// Resets the run's take counter: this take did no work and the server is well.
     fn forget_take(&self) {
         let (engine, run) = (self.engine.clone(), self.facts.run);
         self.engine.0.runs.spawn_background(async move {
@@ -188,10 +197,11 @@ impl RunActor {
         });
     }
 
-    /// Whether everything that is under way lies elsewhere: with people, time limits and child runs.
+    /// Whether the run waits only for people, time limits and child runs.
     fn may_park(&self) -> bool {
         let state = self.state();
         self.open.is_empty()
+            && self.claimed.is_empty()
             && self.pending == 0
             && self.queue.is_empty()
             && !self.metadata_stale
@@ -202,25 +212,16 @@ impl RunActor {
     async fn batch(&mut self, commands: &mut Vec<Command>) -> Result<(), CommitError> {
         let (expected, phase) = (self.state().seq, self.state().phase);
         let mut batch = Batch::new(store::now().max(self.state().last_at));
-        let (mut replies, mut shows) = (Vec::new(), Vec::new());
-        // Stop goes first: nothing starts in the batch that stops the run.
-        commands.sort_by_key(|command| !matches!(command, Command::Cancel { .. }));
+        let mut shows = Vec::new();
+        // Requests go first, so that nothing starts in the batch that stops the run. One look replaces several
+        // wake-ups.
+        if commands.iter().any(|command| matches!(command, Command::Wake)) {
+            commands.retain(|command| !matches!(command, Command::Wake));
+            self.look(&mut batch).await;
+        }
         for command in commands.drain(..) {
             match command {
-                Command::Answer { step, decided, reply } => {
-                    match self.answer(step, decided, &mut batch).await {
-                        Ok(()) => replies.push(reply),
-                        Err(error) => drop(reply.send(Err(error))),
-                    }
-                }
-                Command::Cancel { reply, .. } if self.state().phase.is_end() => {
-                    drop(reply.send(Err(has_ended(self.facts.number))));
-                }
-                Command::Cancel { by, reply } => {
-                    self.cancel(by, &mut batch);
-                    replies.push(reply);
-                }
-                // Nobody waits for an old one: commits may have been long in coming.
+                // Commits may have taken so long that the reader has given up.
                 Command::Show { reply } if reply.is_closed() => {}
                 Command::Show { reply } => shows.push(reply),
                 command => self.handle(command, &mut batch).await,
@@ -228,20 +229,25 @@ impl RunActor {
         }
         self.plan(&mut batch).await;
         self.commit_batch(expected, phase, batch).await?;
-        for reply in replies {
-            drop(reply.send(Ok(())));
-        }
         for reply in shows {
             drop(reply.send(Box::new(self.state().clone())));
         }
         Ok(())
     }
 
-    /// A command that nobody waits for.
+    /// Handles a wake-up. It carries no data, so the actor checks everything that may have changed.
+    async fn look(&mut self, batch: &mut Batch) {
+        self.take_requests(batch).await;
+        self.expire(batch.at, batch).await;
+        self.look_at_children(batch).await;
+        self.deliver_claimed();
+    }
+
+    /// Handles a command that needs no reply.
     async fn handle(&mut self, command: Command, batch: &mut Batch) {
         match command {
-            Command::Wake => self.expire(batch.at, batch).await,
             Command::LimitDue { at } => self.expire(at.max(batch.at), batch).await,
+            Command::Execute { step, attempt } => self.execute_claimed(step, attempt),
             Command::Ended { step, attempt, outcome } => self.take(step, attempt, outcome, batch).await,
             Command::Slot { step, attempt, slot, permit } => {
                 self.pending -= 1;
@@ -267,9 +273,7 @@ impl RunActor {
                     self.record(batch, EventKind::FileRequested { step, attempt, path });
                 }
             }
-            Command::Answer { .. } | Command::Cancel { .. } | Command::Show { .. } => {
-                debug_assert!(false, "somebody waits for an answer to it");
-            }
+            Command::Wake | Command::Show { .. } => debug_assert!(false, "the batch has taken it"),
         }
     }
 
@@ -292,3 +296,6 @@ impl RunActor {
         TextRef { json: true, ..self.keep(batch, json) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! A person's answer to a step that waits for them.
 
-use super::mailbox::{Command, Decided, has_ended};
+use super::{
+    mailbox::{Decided, has_ended},
+    requests::Request,
+};
 use crate::{Engine, Error, Result, User};
 use domain::{
     access::Permission,
@@ -11,12 +14,8 @@ use domain::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use std::time::Duration;
-use tokio::{sync::oneshot, time::timeout};
 
-/// How long an answer may take until it is stored.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-/// How long a note may be, in bytes.
+/// The longest note, in bytes.
 const NOTE_LIMIT: usize = 10_000;
 
 /// A person's answer to a step that waits.
@@ -25,20 +24,20 @@ const NOTE_LIMIT: usize = 10_000;
 pub struct AnswerDraft {
     pub step_run: String,
     pub decision: Decision,
-    /// With `edit`: what the step's output is to be.
+    /// With `edit`: the step's output.
     #[serde(default)]
     pub output: Option<Value>,
-    /// A note, for whoever reads the run.
+    /// A note for readers of the run.
     #[serde(default)]
     pub text: Option<String>,
 }
 
 impl Engine {
-    /// Decides about a step that waits. Editors.
+    /// Decides a step that waits for a person. Requires editor permission.
     ///
     /// # Errors
-    /// `Conflict` when it does not wait (any more): the first answer counts. `Invalid` when an edit has no output, or one
-    /// that does not meet the step's schema: the step goes on waiting.
+    /// `Conflict` if the step does not wait: the first answer counts. `Invalid` if an edit has no output, or one that
+    /// does not meet the step's schema: the step keeps waiting.
     pub async fn answer(
         &self,
         user: &User,
@@ -60,19 +59,19 @@ impl Engine {
         if row.summary()?.status.is_end() {
             return Err(has_ended(run));
         }
+        // A step that waits with its child run is answered in the child run.
+        let state = self.state_of(&row).await?;
+        let asked = state.step_run(step).and_then(|run| run.child_question.as_ref());
+        let (asking, number, step) = match asked {
+            Some(asked) => {
+                let child = self.run_row(user, project, asked.run, Permission::Editor).await?;
+                (child.id(), asked.run, asked.step)
+            }
+            None => (row.id(), run, step),
+        };
         let decided = Decided { decision: draft.decision, by: user.name.clone(), note, output: draft.output };
-        let (reply, answer) = oneshot::channel();
-        self.deliver(row.id(), Command::Answer { step, decided, reply });
-        match timeout(ANSWER_LIMIT, answer).await {
-            Ok(Ok(answered)) => answered?,
-            Ok(Err(_)) => {
-                return Err(Error::Unavailable("the run could not be reached; try again".to_owned()));
-            }
-            Err(_) => {
-                let why = "the answer could not be stored yet; look again in a while";
-                return Err(Error::Unavailable(why.to_owned()));
-            }
-        }
+        let late = "the answer could not be stored yet; look again in a while";
+        self.ask(asking, number, &Request::Answer { step, decided }, late).await?;
         self.run(user, project, run).await
     }
 }

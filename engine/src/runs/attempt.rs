@@ -1,6 +1,6 @@
-//! One attempt: the model call from the first byte to a truthful end.
+//! One attempt: the model call from its first byte to its end.
 //!
-//! Always true: success needs a finish reason and some text; every other end is a failure with a class.
+//! Invariant: success requires a finish reason and some text; every other end is a failure with a class.
 
 use super::paths::Paths;
 use crate::{
@@ -12,21 +12,29 @@ use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// An attempt without a `timeout` of its own ends after this (DESIGN section 5).
+/// Time limit of an attempt whose step has no `timeout` (DESIGN section 5).
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// A model that says nothing for this long has stalled.
+/// A model that sends nothing for this long has stalled.
 const SILENCE: Duration = Duration::from_secs(120);
-/// How long to wait before a call that panicked is tried again.
+/// Delay before a call that panicked is retried.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
-/// The longest answer that is kept, in bytes.
+/// The longest answer that is accepted, in bytes.
 const LONGEST: usize = 50 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Answer {
     pub text: String,
     pub usage: Usage,
-    /// The token limit cut it off.
+    pub end: AnswerEnd,
+}
+
+/// What a person should know about the end of a successful answer; usually nothing.
+#[derive(Debug, Default)]
+pub(super) struct AnswerEnd {
+    /// The answer was cut off at the token limit.
     pub cut: bool,
+    /// The provider's finish reason, if it is not a known one (see `models/finish.rs`).
+    pub unknown_finish: Option<String>,
 }
 
 #[derive(Debug)]
@@ -34,7 +42,7 @@ pub(super) struct CallFailure {
     pub failure: Failure,
     pub retry_after: Option<Duration>,
     pub timed_out: bool,
-    /// What the provider says that it cost nevertheless.
+    /// Usage that the provider reports in spite of the failure.
     pub usage: Usage,
 }
 
@@ -50,7 +58,8 @@ impl From<ModelError> for CallFailure {
 }
 
 impl CallFailure {
-    /// The server's own fault, so it is treated like an interruption: tried again after a while, but not for ever.
+    /// A panic is the server's own fault, so it is treated like an interruption: retried after a delay, a limited
+    /// number of times.
     pub fn panicked() -> Self {
         let failure = Self::new(ErrorClass::Interrupted, "the server failed while this attempt ran");
         Self { retry_after: Some(AFTER_PANIC), ..failure }
@@ -66,8 +75,8 @@ impl CallFailure {
     }
 }
 
-/// Calls the model and hands on its text as it comes, and the paths of the files that it comes to. Dropping the future
-/// ends the call on the wire.
+/// Calls the model and streams its text, and the paths of the files in it, to the channel. Dropping the future aborts
+/// the request.
 pub(super) async fn call(
     client: Arc<dyn ModelClient>,
     request: ModelRequest,
@@ -89,7 +98,7 @@ pub(super) async fn call(
     };
     let next = || end.min(Instant::now() + SILENCE);
     let mut stream = timeout_at(next(), client.stream(request)).await.map_err(|_| too_long())??;
-    let mut answer = Answer { text: String::new(), usage: Usage::default(), cut: false };
+    let mut answer = Answer { text: String::new(), usage: Usage::default(), end: AnswerEnd::default() };
     let mut finish = None;
     let mut paths = Paths::default();
     while let Some(event) = timeout_at(next(), stream.next()).await.map_err(|_| too_long())? {
@@ -111,18 +120,20 @@ pub(super) async fn call(
             ModelEvent::Reasoning(_) | ModelEvent::Alive => {}
         }
     }
-    let in_vain = |class, why: &str| Err(CallFailure { usage: answer.usage, ..CallFailure::new(class, why) });
+    let failed = |class, why: &str| Err(CallFailure { usage: answer.usage, ..CallFailure::new(class, why) });
     match finish {
-        None => in_vain(ErrorClass::Truncated, "the answer broke off before its end"),
-        Some(FinishReason::ContentFilter) => {
-            in_vain(ErrorClass::Refused, "the provider's filter withheld the answer")
-        }
+        None => failed(ErrorClass::Truncated, "the answer broke off before its end"),
         Some(FinishReason::ToolCalls) => {
-            in_vain(ErrorClass::InvalidOutput, "the model asked for a tool that it was not given")
+            failed(ErrorClass::InvalidOutput, "the model asked for a tool that it was not given")
         }
-        Some(_) if answer.text.trim().is_empty() => in_vain(ErrorClass::Empty, "the model answered nothing"),
-        Some(FinishReason::Length) => Ok(Answer { cut: true, ..answer }),
-        Some(FinishReason::Stop | FinishReason::Other(_)) => Ok(answer),
+        Some(_) if answer.text.trim().is_empty() => failed(ErrorClass::Empty, "the model answered nothing"),
+        Some(FinishReason::Length) => {
+            Ok(Answer { end: AnswerEnd { cut: true, unknown_finish: None }, ..answer })
+        }
+        Some(FinishReason::Unknown(word)) => {
+            Ok(Answer { end: AnswerEnd { cut: false, unknown_finish: Some(word) }, ..answer })
+        }
+        Some(FinishReason::Stop) => Ok(answer),
     }
 }
 

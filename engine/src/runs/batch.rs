@@ -1,7 +1,8 @@
-//! What one batch adds to a run's log, and what is to be done once that is committed.
+//! What one batch adds to a run's log, and the work to start after its commit.
 
+use super::requests::Settled;
 use crate::{
-    models::{ModelClient, ModelRequest, PromptPermit, ProviderLimits, Slot},
+    models::{ModelClient, ModelRequest, PromptPermit, ProviderLimits, Slot, Turn},
     store::runs::Derived,
 };
 use domain::{
@@ -19,18 +20,18 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-/// A batch that has started so many calls is committed before the next is planned, and
+/// A batch is committed before more is planned once it has started this many calls,
 const MOST_STARTS: usize = 64;
-/// one that has rendered so much text (bytes), and
+/// rendered this much text (bytes),
 const MOST_TEXT: usize = 8 * 1024 * 1024;
-/// one that has been planned for so long: other runs wait for their commits, and people for Stop.
+/// or been planned for this long: other runs wait for their commits, and people for Stop.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// Everything that happened to a run between two commits.
+/// Everything that happens to a run between two commits.
 pub(super) struct Batch {
     pub at: Timestamp,
     began: Instant,
-    /// Bytes of the contents.
+    /// Total bytes of the contents.
     text: usize,
     pub events: Vec<Event>,
     pub contents: Vec<(ContentId, String)>,
@@ -38,17 +39,21 @@ pub(super) struct Batch {
     pub waits: Vec<Wait>,
     pub timers: Vec<(StepRunId, u32, Timestamp)>,
     pub children: Vec<ChildStart>,
-    /// Attempts whose child runs are to be stopped.
+    /// Requests to the run that this batch carries out or refuses.
+    pub settled: Vec<Settled>,
+    /// Attempts whose child runs are to stop.
     pub stops: Vec<(StepRunId, u32)>,
-    /// Contents of the files that it wrote, which the store does not have yet.
+    /// Contents of the files that the batch writes, which are not stored yet.
     pub written: BTreeMap<FilePath, ContentId>,
-    /// Held from reading the conversation's files until what was made of them is committed.
+    /// The stored content of each file that the batch changes, as it was read; none if the file did not exist.
+    pub bases: BTreeMap<FilePath, Option<ContentId>>,
+    /// Held from reading the conversation's files until the commit of the changes based on them.
     pub files_guard: Option<OwnedMutexGuard<()>>,
-    /// The run's output in full, when this batch ends it.
+    /// The run's complete output, if this batch ends the run.
     pub output: Option<String>,
 }
 
-/// A claimed attempt, to be executed after the commit.
+/// A claimed attempt; its model call starts after the commit.
 pub(super) struct Start {
     pub step: StepRunId,
     pub attempt: u32,
@@ -57,11 +62,11 @@ pub(super) struct Start {
     pub slot: Slot,
     pub permit: PromptPermit,
     pub limit: Duration,
-    /// Which content of each file the model is shown.
+    /// The content of each file that the model is shown.
     pub shown: BTreeMap<FilePath, ContentId>,
 }
 
-/// A claimed attempt that is a run of its own.
+/// A claimed attempt whose child run is launched after the commit.
 pub(super) struct ChildStart {
     pub step: StepRunId,
     pub attempt: u32,
@@ -75,6 +80,7 @@ pub(super) struct Wait {
     pub step: StepRunId,
     pub attempt: u32,
     pub limits: Arc<ProviderLimits>,
+    pub turn: Turn,
     pub permit: Option<PromptPermit>,
 }
 
@@ -90,14 +96,16 @@ impl Batch {
             waits: Vec::new(),
             timers: Vec::new(),
             children: Vec::new(),
+            settled: Vec::new(),
             stops: Vec::new(),
             written: BTreeMap::new(),
+            bases: BTreeMap::new(),
             files_guard: None,
             output: None,
         }
     }
 
-    /// Whether it is to be committed before anything more is planned.
+    /// Whether the batch must be committed before more is planned.
     pub fn is_full(&self) -> bool {
         self.starts.len() + self.children.len() >= MOST_STARTS
             || self.text >= MOST_TEXT
@@ -109,12 +117,12 @@ impl Batch {
         self.contents.push((id, text));
     }
 
-    /// A text that is not stored yet.
+    /// A text of this batch, which is not stored yet.
     pub fn content(&self, id: ContentId) -> Option<&str> {
         self.contents.iter().rev().find(|(content, _)| *content == id).map(|(_, text)| text.as_str())
     }
 
-    /// Whether the run got any further: claims and interruptions alone may be the beginning of the same end.
+    /// Whether the run advances. Claims and interruptions alone do not count: they may lead to the same crash again.
     pub fn makes_progress(&self) -> bool {
         self.events.iter().any(|event| {
             matches!(
@@ -149,14 +157,13 @@ pub(super) fn derived(state: &RunState) -> Derived {
     }
 }
 
-/// When the newest open question was asked: what puts the run into people's inboxes.
+/// When the newest open question was asked; it places the run in people's inboxes.
 fn newest_question(state: &RunState) -> Option<Timestamp> {
     let asked = state.waiting.iter().filter_map(|id| state.step_run(*id)?.question.as_ref());
     asked.map(|question| question.asked_at).max()
 }
 
-/// When the next time limit comes of a step that nothing in memory waits for, a question's or a child run's; and since
-/// when it runs.
+/// The next time limit that no task in memory waits for, of a question or a child run, and the time when it started.
 fn next_limit(state: &RunState) -> Option<(Timestamp, Timestamp)> {
     let asked = state.waiting.iter().filter_map(|id| {
         let question = state.step_run(*id)?.question.as_ref()?;

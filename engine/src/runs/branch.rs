@@ -1,4 +1,4 @@
-//! Where in its conversation a launch stands: at the end of a branch, or in the place of an earlier message.
+//! The position of a launch in its conversation: at the end of a branch, or in place of an earlier message.
 
 use super::Launch;
 use crate::{
@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 /// The end of a branch, or the beginning of a new one.
 pub(super) struct LaunchPosition {
-    /// What stands before the launch.
+    /// The path to the messages before the launch.
     pub path: Vec<BranchSegment>,
     branch: Option<MessageId>,
     pub replaces: Option<MessageId>,
 }
 
 impl LaunchPosition {
-    /// Where a conversation begins.
+    /// The beginning of a conversation.
     fn trunk() -> Self {
         let whole = BranchSegment { branch: None, below: Uuid::max() };
         Self { path: vec![whole], branch: None, replaces: None }
@@ -31,7 +31,7 @@ impl LaunchPosition {
         if self.replaces.is_some() { Some(message) } else { self.branch }
     }
 
-    /// To the end of that branch.
+    /// The path to the end of the launch's branch; `message` is the launch's first message.
     pub fn path_of(self, message: MessageId) -> Vec<BranchSegment> {
         let own = self.replaces.map(|_| BranchSegment { branch: Some(message.0), below: Uuid::max() });
         own.into_iter().chain(self.path).collect()
@@ -40,7 +40,7 @@ impl LaunchPosition {
 
 impl Engine {
     /// # Errors
-    /// `Invalid` for a message to replace or a branch that the conversation does not have.
+    /// `Invalid` if the conversation does not have the message to replace or the branch.
     pub(super) async fn place(&self, task: Option<TaskId>, launch: &Launch) -> Result<LaunchPosition> {
         let db = self.0.store.read();
         let Some(task) = task else {
@@ -57,7 +57,7 @@ impl Engine {
                 Error::invalid("replaces", "is no message of a person in this conversation")
             })?;
             let original = MessageId(stand.original());
-            // A version of a version stands beside both, not below them.
+            // All versions of a message replace the same original, so versions do not nest.
             let trunk = match stand.replaces {
                 None => Some(stand),
                 Some(_) => branches::position(db, task, original).await?,
@@ -88,7 +88,7 @@ impl Engine {
         Err(Error::invalid("branch", "is no branch of this conversation"))
     }
 
-    /// The branch that a message stands on.
+    /// The branch of a message.
     pub(super) async fn branch_of(&self, task: TaskId, message: MessageId) -> Result<Branch> {
         let stand = branches::position(self.0.store.read(), task, message).await?;
         Ok(Branch::of(stand.and_then(|stand| stand.branch).map(MessageId)))

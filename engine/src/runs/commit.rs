@@ -1,20 +1,23 @@
-//! How a batch becomes true: one fenced commit, then what it decided is done.
+//! The end of a batch: one fenced commit, then the work that the batch decided.
 
 use super::{
     actor::{METADATA_EVERY, OpenCall, RunActor},
     attempt::{self, CallFailure},
     batch::{Batch, Start, Wait, derived},
     mailbox::Command,
+    requests::{Request, Settled},
 };
 use crate::{
     Error, Result,
     store::{
-        log::{self, LogAppend},
+        files::FileBase,
+        log::{self, ChildStop, LogAppend},
         snapshots,
     },
 };
 use domain::{
     event::{Event, EventKind},
+    id::StepRunId,
     run::{MessageMetadata, Phase},
     view::Subject,
 };
@@ -22,42 +25,58 @@ use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long to wait before a commit that the database does not take now is tried again.
+/// Delay before a commit that the database refused for the moment is retried.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
-/// A log that has grown by so many events gets its fold kept; when it ends, by so many.
+/// How many new events a log needs before its state is stored as a snapshot: while the run is live, and at its end.
 const SNAPSHOT_EVERY: u64 = 2_000;
 const SNAPSHOT_AT_END: u64 = 500;
 
 /// Why a batch was not committed.
 pub(super) enum CommitError {
-    /// The log moved on without this process: another one works on the run.
+    /// The log was extended by another process, which works on the run.
     Fenced,
     /// The server stops.
     Stopping,
-    /// The database will never take it: why, in words for the run's page.
+    /// The database will never accept the batch. The reason is shown on the run's page.
     Never(String),
 }
 
+impl From<Error> for CommitError {
+    fn from(error: Error) -> Self {
+        match error {
+            // Reads are retried until the server stops, so this error means that it stops.
+            Error::Unavailable(_) => Self::Stopping,
+            error => {
+                tracing::error!(%error, source = ?error, "a batch cannot be made");
+                let why = "the server could not write down what the run wants to store; its log says why";
+                Self::Never(why.to_owned())
+            }
+        }
+    }
+}
+
 impl RunActor {
-    /// Commits what the batch recorded since `expected`, then does what it decided.
+    /// Commits the events that the batch recorded after `expected`, then starts the work that it decided.
     pub async fn commit_batch(
         &mut self,
         expected: u64,
         phase: Phase,
         mut batch: Batch,
     ) -> Result<(), CommitError> {
-        if !batch.events.is_empty() || self.metadata_is_due() {
+        if !batch.events.is_empty() || !batch.settled.is_empty() || self.metadata_is_due() {
             let moved = self.state().phase != phase;
-            let append = self.append(expected, moved, &mut batch);
+            let append = self.append(expected, moved, &mut batch)?;
             let events = append.events.clone();
             let (at, limit, progress) = (append.at, append.derived.wake_at, append.progress);
             self.commit(append).await?;
             self.progressed |= progress;
             if self.limit != limit {
                 self.limit = limit;
-                self.engine.0.runs.timers.set(self.facts.run, at, limit);
+                self.engine.0.delivery.wake_at(&self.engine, self.facts.run, at, limit);
             }
-            self.channel.committed(&events);
+            self.engine.0.runs.askers.tell(std::mem::take(&mut batch.settled));
+            self.channel.committed(&events, self.state());
+            self.tell_caller(phase, &events);
             self.keep_snapshot();
         }
         self.trim_values();
@@ -65,13 +84,14 @@ impl RunActor {
         Ok(())
     }
 
-    /// What the batch writes. The message follows when the phase changed, else at most once a second.
-    pub fn append(&mut self, expected: u64, moved: bool, batch: &mut Batch) -> LogAppend {
+    /// The rows that the batch writes. The message's metadata is included if the phase changed, otherwise at most once
+    /// a second.
+    pub fn append(&mut self, expected: u64, moved: bool, batch: &mut Batch) -> Result<LogAppend> {
         let state = self.planner.state();
         let due = moved || self.metadata_at.elapsed() >= METADATA_EVERY;
         let metadata = due.then(|| Arc::new(MessageMetadata::from(state)));
         self.metadata_stale = !due;
-        // A run may ask, or be answered, while its phase stays: inboxes want to know of that, too.
+        // A question can be asked or answered without a change of the phase; inboxes must be updated then, too.
         let asks =
             |event: &Event| matches!(event.kind, EventKind::Waiting { .. } | EventKind::Answered { .. });
         let told = moved || batch.events.iter().any(asks);
@@ -79,7 +99,11 @@ impl RunActor {
             self.metadata_at = Instant::now();
         }
         let progress = batch.makes_progress();
-        LogAppend {
+        let base =
+            |(path, content)| FileBase { task: self.facts.task, on: self.facts.path.clone(), path, content };
+        let bases = std::mem::take(&mut batch.bases).into_iter().map(base).collect();
+        let settled: Result<Vec<_>> = batch.settled.iter().map(Settled::row).collect();
+        Ok(LogAppend {
             run: self.facts.run,
             project: self.facts.project,
             task: self.facts.task,
@@ -97,10 +121,26 @@ impl RunActor {
                 task: self.facts.task,
                 status: state.status(),
             }),
-        }
+            owner: self.engine.0.runs.owner(),
+            settled: Arc::new(settled?),
+            stops: Arc::new(self.child_stops(batch)?),
+            bases: Arc::new(bases),
+        })
     }
 
-    /// Off the run's way: nothing waits for it, and nothing is lost without it.
+    /// The child runs that stop with the batch: all of them if the run ends, otherwise those of attempts that are over.
+    fn child_stops(&self, batch: &Batch) -> Result<Vec<ChildStop>> {
+        if !self.compiled.has_children {
+            return Ok(Vec::new());
+        }
+        let ends = self.state().phase.is_end();
+        let all = ends.then_some(None).into_iter();
+        let some = batch.stops.iter().filter(|_| !ends).map(|attempt| Some(*attempt));
+        let request = Request::stop_of(self.facts.number);
+        all.chain(some).map(|of| Ok(ChildStop { of, request: request.json()? })).collect()
+    }
+
+    /// Stores a snapshot in the background. Nothing waits for it or depends on it.
     fn keep_snapshot(&mut self) {
         let state = self.state();
         let (seq, grown) = (state.seq, state.seq - self.snapshot_at);
@@ -129,8 +169,8 @@ impl RunActor {
         self.metadata_stale && self.metadata_at.elapsed() >= METADATA_EVERY
     }
 
-    /// Commits, again and again while the database does not take writes: what a model answered must not be lost. What it
-    /// refuses for another reason than its own state it will refuse for ever.
+    /// Commits, and retries while the database takes no writes, because a model's answer must not be lost. Any other
+    /// refusal is permanent.
     async fn commit(&self, append: LogAppend) -> Result<(), CommitError> {
         let (run, stopping) = (self.facts.run, self.engine.0.runs.stopping());
         loop {
@@ -154,22 +194,25 @@ impl RunActor {
         }
     }
 
-    /// Does what the committed batch decided: executes attempts, waits for slots and room, sets timers.
+    /// Starts the work that the committed batch decided: calls, waits for slots and prompt room, timers, child runs.
     pub fn carry_out(&mut self, batch: Batch) {
         if self.state().phase.is_end() {
             self.ended.cancel();
             if self.compiled.has_children {
-                self.stop_children(None);
+                self.engine.wake_children(self.facts.run, None);
             }
             return;
         }
-        for start in batch.starts {
-            self.execute(start);
+        if self.engine.0.delivery.keeps() {
+            batch.starts.into_iter().for_each(|start| self.execute(start));
+        } else {
+            self.claimed.extend(batch.starts.into_iter().map(|start| (start.step, start)));
+            self.deliver_claimed();
         }
         self.pending += batch.waits.len() + batch.timers.len() + batch.children.len();
-        for Wait { step, attempt, limits, permit } in batch.waits {
+        for Wait { step, attempt, limits, turn, permit } in batch.waits {
             self.send_when_ready(async move {
-                let slot = limits.acquire().await;
+                let slot = limits.acquire_with(turn, |_| ()).await;
                 Command::Slot { step, attempt, slot, permit }
             });
         }
@@ -179,7 +222,7 @@ impl RunActor {
             self.send_when_ready(async move { Command::Budget { permit: prompts.acquire(bytes).await } });
         }
         for (step, attempt, at) in batch.timers {
-            // Not from the clock: it may have gone back since, and the wait would be as much longer.
+            // Computed from the batch's time, not the clock: if the clock was set back since, the wait would be longer.
             let wait = Duration::from_millis(at.since(batch.at));
             self.send_when_ready(async move {
                 sleep(wait).await;
@@ -190,11 +233,29 @@ impl RunActor {
             self.launch_child(child);
         }
         for attempt in batch.stops {
-            self.stop_children(Some(attempt));
+            self.engine.wake_children(self.facts.run, Some(attempt));
         }
     }
 
-    /// Sends the command to this actor once it is there, unless the actor has gone.
+    /// Requests the delivery of the claimed attempts, including those whose delivery was lost.
+    pub(super) fn deliver_claimed(&mut self) {
+        self.delivered_at = Instant::now();
+        for start in self.claimed.values() {
+            self.engine.0.delivery.execute(&self.engine, self.facts.run, start.step, start.attempt);
+        }
+    }
+
+    /// Starts the call of a claimed attempt. A delivery may arrive twice, or after its attempt was stopped.
+    pub(super) fn execute_claimed(&mut self, step: StepRunId, attempt: u32) {
+        if self.claimed.get(&step).is_some_and(|start| start.attempt == attempt)
+            && let Some(start) = self.claimed.remove(&step)
+            && self.is_open(step, attempt)
+        {
+            self.execute(start);
+        }
+    }
+
+    /// Sends the command to this actor when it is ready, unless the actor has ended.
     pub(super) fn send_when_ready(&self, command: impl Future<Output = Command> + Send + 'static) {
         let (mail, ended) = (self.mail.clone(), self.ended.clone());
         tokio::spawn(async move {
@@ -220,14 +281,14 @@ impl RunActor {
             };
             let call = attempt::call(client, request, limit, &channel, step, attempt, requested);
             let outcome = tokio::select! {
-                // An attempt that never reported would keep its run waiting for ever.
+                // A panic is reported as a failure; otherwise the run would wait for the attempt forever.
                 outcome = AssertUnwindSafe(call).catch_unwind() => {
                     outcome.unwrap_or_else(|_| Err(CallFailure::panicked()))
                 }
                 () = abort.cancelled() => return,
             };
             drop((slot, permit));
-            // Nobody to hear it: the run was forgotten, and its log says what is to be done.
+            // The send fails if the run has no actor any more. The next actor reads the log.
             drop(mail.send(Command::Ended { step, attempt, outcome }));
         });
     }

@@ -1,52 +1,78 @@
-//! What a run executes: a template version, compiled, and shared by all runs of it.
+//! A compiled template version, shared by all runs that execute it.
 
 use super::{output::OutputForm, values::StepReads};
-use crate::{Engine, Error, Result, store::versions};
+use crate::{
+    Engine, Error, Result,
+    store::{runs::RunRow, versions},
+};
 use domain::{
     expression::{Evaluator, Reads},
     id::TemplateId,
     plan::{Body, Plan},
-    schema::{Schema, SchemaError},
+    problem::Problem,
+    schema::{Schema, SchemaError, Shelf},
     template::{self, Format, Template},
 };
 use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// The key of the built-in template that free text runs as.
+/// The key of the built-in template that executes free text.
 pub(crate) const ASK: &str = "ask";
 
-/// Expressions that can read more than this, in bytes, are evaluated aside.
+/// Expressions that may read more than this, in bytes, are evaluated on a thread for blocking work.
 const LARGE: usize = 256 * 1024;
+
+/// Approximate memory of a compiled template: bytes per byte of its document, and bytes per step.
+const BYTES_PER_BYTE: usize = 6;
+const BYTES_PER_STEP: usize = 2 * 1024;
 
 pub(super) struct CompiledTemplate {
     pub template: Template,
     pub plan: Arc<Plan>,
     /// Per step: the form of its answers.
     pub outputs: Vec<OutputForm>,
-    /// Knows the template's expressions.
+    /// Holds the template's compiled expressions.
     pub evaluator: Evaluator,
-    /// What the input has to be, where the template says so; or why nothing can be it.
+    /// The schema of the input, if the template has one; or the reason why it cannot be satisfied.
     pub input: Option<Result<Schema, SchemaError>>,
-    /// Free text: its prompt carries the conversation.
+    /// The built-in template for free text: its prompt includes the conversation.
     pub is_ask: bool,
-    /// Some step of it is a run of its own.
+    /// Whether some step launches a child run.
     pub has_children: bool,
-    /// Per step, and of the output: what they read.
+    /// What each step's expressions read, and what the output expression reads.
     pub reads: Vec<StepReads>,
     pub output_reads: StepReads,
-    /// Some expression of it may loop: then even a small input can keep it busy up to its limit, about a second.
+    /// Whether some expression may loop: then even a small input can keep it busy up to its limit, about a second.
     loops: bool,
+    /// Approximate size in memory, in bytes. Compiled patterns are kept on the shelf and not counted here.
+    pub bytes: usize,
 }
 
 impl CompiledTemplate {
-    pub fn new(template: Template) -> Result<Self> {
-        let plan = template::compile(&template).map_err(Error::Invalid)?;
-        Self::with_plan(template, Arc::new(plan))
+    pub fn new(template: Template, shelf: &Arc<Shelf>) -> Result<Self> {
+        let plan = template::compile_with(&template, shelf).map_err(Error::Invalid)?;
+        let (outputs, input) = (
+            OutputForm::all(&template, shelf)?,
+            template.input.as_ref().map(|schema| Schema::shelved(schema, shelf)),
+        );
+        Ok(Self::of(template, Arc::new(plan), outputs, input))
     }
 
-    /// What a run goes on with whose plan was made before: today's compiler may be stricter.
-    pub fn with_plan(template: Template, plan: Arc<Plan>) -> Result<Self> {
-        let outputs = OutputForm::all(&template)?;
+    /// Compiles a template that was stored under other rules. Today's rules may be stricter, but runs that have begun,
+    /// and their child runs, must still reach their end. `plan`: the plan with which the run began.
+    pub fn stored(template: Template, plan: Arc<Plan>, shelf: &Arc<Shelf>) -> Result<Self> {
+        let outputs = OutputForm::all_stored(&template, shelf)?;
+        let input =
+            template.input.as_ref().map(|schema| Schema::shelved(schema, shelf)).filter(Result::is_ok);
+        Ok(Self::of(template, plan, outputs, input))
+    }
+
+    fn of(
+        template: Template,
+        plan: Arc<Plan>,
+        outputs: Vec<OutputForm>,
+        input: Option<Result<Schema, SchemaError>>,
+    ) -> Self {
         let is_ask = template.key.as_ref() == ASK;
         let text = template.to_json();
         let loops = text.contains("{%") || text.contains("range");
@@ -57,8 +83,8 @@ impl CompiledTemplate {
             template.steps.iter().map(|step| step_reads(&template, &names, Reads::of_step(step, &plan)));
         let reads = reads.collect();
         let output_reads = step_reads(&template, &names, Reads::of_output(&template, &plan));
-        let input = template.input.as_ref().map(Schema::new);
-        Ok(Self {
+        let bytes = text.len() * BYTES_PER_BYTE + plan.steps.len() * BYTES_PER_STEP;
+        Self {
             template,
             plan,
             outputs,
@@ -69,14 +95,15 @@ impl CompiledTemplate {
             reads,
             output_reads,
             loops,
-        })
+            bytes,
+        }
     }
 
-    /// Evaluates. What may take long is kept from holding up other runs; anything else is done at once, which is cheaper.
-    /// `bytes`: about how much there is to read.
+    /// Evaluates an expression. Slow evaluations must not block other runs; all others run inline, which is cheaper.
+    /// `bytes`: approximately how much the expression may read.
     pub fn evaluate<T>(&self, bytes: usize, evaluate: impl FnOnce() -> T) -> T {
         let slow = self.loops || bytes > LARGE;
-        // On a runtime of one thread there is nowhere to go.
+        // A single-threaded runtime has no other thread.
         if slow && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
             tokio::task::block_in_place(evaluate)
         } else {
@@ -84,18 +111,23 @@ impl CompiledTemplate {
         }
     }
 
-    pub fn ask() -> Result<Self> {
+    pub fn ask(shelf: &Arc<Shelf>) -> Result<Self> {
         let template = template::parse(template::shipped::ASK, Format::Yaml)
             .map_err(|problems| Error::internal(Error::Invalid(problems)))?;
-        Self::new(template)
+        Self::new(template, shelf)
     }
 }
 
-/// The indexes of the steps, by name.
+/// Step indexes by name.
 type Names<'p> = HashMap<&'p str, u32>;
 
 fn step_reads(template: &Template, names: &Names<'_>, reads: Reads) -> StepReads {
-    let mut found = StepReads { conversation: reads.conversation(), ..StepReads::default() };
+    let mut found = StepReads {
+        conversation: reads.conversation(),
+        input_fields: reads.input_fields,
+        whole_input: reads.whole_input,
+        ..StepReads::default()
+    };
     let maps = template.steps.iter().any(|step| !step.output_mapping.is_empty());
     for key in reads.context_keys {
         found.outputs.extend(names.get(key.as_str()));
@@ -107,7 +139,7 @@ fn step_reads(template: &Template, names: &Names<'_>, reads: Reads) -> StepReads
 }
 
 impl Engine {
-    /// A stored version, or the built-in template when `id` is none. Versions are immutable, so they are cached.
+    /// A stored version, or the built-in template if `id` is `None`. Versions are immutable, so they are cached.
     pub(super) async fn compiled(
         &self,
         id: Option<TemplateId>,
@@ -117,27 +149,69 @@ impl Engine {
         if let Some(compiled) = self.0.runs.compiled_templates.get(&(id, version)) {
             return Ok(compiled);
         }
-        let template = versions::template(self.0.store.read(), id, version).await?;
-        let template =
-            template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
-        // A large template takes a while to compile.
-        let compiled = tokio::task::spawn_blocking(move || CompiledTemplate::new(template));
+        let template = self.template_version(id, version).await?;
+        // Compiling a large template takes a while, so it runs on a thread for blocking work.
+        let shelf = self.0.runs.shelf.clone();
+        let compiled = tokio::task::spawn_blocking(move || CompiledTemplate::new(template, &shelf));
         let compiled = Arc::new(compiled.await.map_err(Error::internal)??);
         self.0.runs.compiled_templates.insert((id, version), compiled.clone());
         Ok(compiled)
     }
 
-    /// As [`compiled`](Self::compiled), by a plan that was made before.
-    pub(super) async fn compiled_as_planned(
+    /// The template of a run that was launched earlier. If today's compiler refuses a template that an earlier one
+    /// accepted, the run keeps the plan with which it began.
+    pub(super) async fn compiled_of_run(
         &self,
-        id: Option<TemplateId>,
-        version: u32,
+        row: &RunRow,
         plan: &Arc<Plan>,
     ) -> Result<Arc<CompiledTemplate>> {
-        let Some(id) = id else { return Ok(self.0.runs.ask.clone()) };
+        let (id, version) = (row.template_id.map(TemplateId), row.summary()?.template.version);
+        let Some(id) = id else { return self.compiled(None, version).await };
+        self.compiled_or_stored(id, version, |_| Ok(plan.clone())).await
+    }
+
+    /// A version that was pinned when the top run was launched: it was valid then, so it is executed now.
+    pub(super) async fn compiled_as_pinned(
+        &self,
+        id: TemplateId,
+        version: u32,
+    ) -> Result<Arc<CompiledTemplate>> {
+        self.compiled_or_stored(id, version, |template| template::outline(template).map(Arc::new)).await
+    }
+
+    /// The version compiled by today's rules; if these refuse it, as it is stored, with the plan that `plan` returns.
+    async fn compiled_or_stored(
+        &self,
+        id: TemplateId,
+        version: u32,
+        plan: impl FnOnce(&Template) -> Result<Arc<Plan>, Vec<Problem>>,
+    ) -> Result<Arc<CompiledTemplate>> {
+        let refused = &self.0.runs.refused_templates;
+        let known = refused.get(&(id, version));
+        let template = match &known {
+            Some(known) => known.template.clone(),
+            None => match self.compiled(Some(id), version).await {
+                Err(Error::Invalid(problems)) => {
+                    tracing::warn!(%id, version, ?problems, "the template of an earlier launch is not valid any more");
+                    self.template_version(id, version).await?
+                }
+                compiled => return compiled,
+            },
+        };
+        let plan = plan(&template).map_err(Error::Invalid)?;
+        // Runs of one version have the same plan, unless different builds compiled it.
+        if let Some(known) = known.filter(|known| known.plan == plan) {
+            return Ok(known);
+        }
+        let shelf = self.0.runs.shelf.clone();
+        let compiled = tokio::task::spawn_blocking(move || CompiledTemplate::stored(template, plan, &shelf));
+        let compiled = Arc::new(compiled.await.map_err(Error::internal)??);
+        refused.insert((id, version), compiled.clone());
+        Ok(compiled)
+    }
+
+    async fn template_version(&self, id: TemplateId, version: u32) -> Result<Template> {
         let template = versions::template(self.0.store.read(), id, version).await?;
-        let template =
-            template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))?;
-        CompiledTemplate::with_plan(template, plan.clone()).map(Arc::new)
+        template.ok_or_else(|| Error::internal(format!("template {id} has no version {version}")))
     }
 }

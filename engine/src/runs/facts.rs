@@ -1,11 +1,12 @@
-//! What never changes about a run while it lives.
+//! The properties of a run that never change.
 
+use super::child_templates::PinnedVersions;
 use crate::store::{branches::BranchSegment, runs::CallerKey};
 use domain::{
     id::{MessageId, ProjectId, RunId, RunNumber, TaskId, UserId},
     key::RoleKey,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Clone)]
 pub(super) struct RunFacts {
@@ -14,18 +15,20 @@ pub(super) struct RunFacts {
     pub number: RunNumber,
     pub project: ProjectId,
     pub task: TaskId,
-    /// The assistant's message that carries the run.
+    /// The assistant's message that shows the run.
     pub message: MessageId,
-    /// The user's message that began it: what stands before it is the run's conversation.
+    /// The user's message that started the run; the messages before it are the run's conversation.
     pub question: MessageId,
-    /// Who started it: child runs are started in their name.
+    /// The user who started it. Child runs are started in this user's name.
     pub user: Option<UserId>,
     pub by: String,
     /// The parent's attempt that launched this run.
     pub caller: Option<CallerKey>,
-    /// How many runs stand above it.
+    /// How many runs are above it in its tree.
     pub depth: u32,
     pub role_assignments: BTreeMap<String, RoleKey>,
-    /// To the end of the branch on which the run's messages stand.
+    /// The pinned versions of the templates that its steps call.
+    pub templates: Arc<PinnedVersions>,
+    /// The path to the end of the branch that has the run's messages.
     pub path: Vec<BranchSegment>,
 }

@@ -1,4 +1,4 @@
-//! Files that runs wrote, for those who look at them.
+//! Files that runs wrote, for readers.
 
 use crate::{
     Engine, Error, Result, User,
@@ -14,7 +14,7 @@ use domain::{
 };
 
 impl Engine {
-    /// What the run wrote: the last version of each file, by path.
+    /// The files that the run wrote: the last version of each, by path.
     pub async fn run_files(
         &self,
         user: &User,
@@ -24,7 +24,7 @@ impl Engine {
         self.run_files_after(user, project, run, None).await
     }
 
-    /// What the run had written when it had written so often; none: in all.
+    /// The files after the run's first `writes` writes; without a number, after all of them.
     pub async fn run_files_after(
         &self,
         user: &User,
@@ -36,10 +36,10 @@ impl Engine {
         files::of_run(self.0.store.read(), row.id(), writes).await
     }
 
-    /// How the files of a conversation stand at the end of a branch; none: of the one that moved last.
+    /// The files of a conversation at the end of a branch; without a branch, of the one with the newest message.
     ///
     /// # Errors
-    /// `Invalid` when the conversation has no such branch.
+    /// `Invalid` if the conversation has no such branch.
     pub async fn conversation_files(
         &self,
         user: &User,
@@ -51,11 +51,11 @@ impl Engine {
         files::newest(self.0.store.read(), task, &path).await
     }
 
-    /// A file of the run's conversation: one version of it, or the last that the run wrote. The versions around it are
+    /// A file of the run's conversation: the given version, or the last that the run wrote. The listed versions are
     /// those on the run's branch.
     ///
     /// # Errors
-    /// `NotFound` when the run wrote no such file, or its conversation has no such version.
+    /// `NotFound` if the run wrote no such file, or if its conversation has no such version.
     pub async fn file(
         &self,
         user: &User,

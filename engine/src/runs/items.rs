@@ -1,4 +1,4 @@
-//! A step under forEach: its list, and what its items come to.
+//! Steps with forEach: evaluating the list, and gathering the items' outputs.
 
 use super::{actor::RunActor, batch::Batch, steps::flatten};
 use crate::store::runs;
@@ -10,7 +10,7 @@ use domain::{
 use serde_json::Value;
 use std::{collections::HashMap, fmt::Write};
 
-/// The most that the outputs of a step's items may come to, in bytes.
+/// The most bytes that the outputs of a step's items may have in total.
 const MOST_GATHERED: u64 = 64 * 1024 * 1024;
 
 impl RunActor {
@@ -27,7 +27,7 @@ impl RunActor {
         }
     }
 
-    /// The step's list is known: each item is a step run of its own from here on.
+    /// Records the step's list: each item becomes a step run of its own.
     pub(super) fn set_list(&mut self, step: StepRunId, list: Vec<Value>, batch: &mut Batch) {
         let count = list.len() as u32;
         let list = Value::Array(list);
@@ -38,7 +38,7 @@ impl RunActor {
         self.record(batch, EventKind::ItemsResolved { step, count, items });
     }
 
-    /// All items are settled: their outputs become the step's.
+    /// Gathers the outputs of a step's items, which have all ended, as the step's output.
     pub(super) async fn gather(&mut self, step: StepRunId, failed: u32, batch: &mut Batch) {
         let gathered = match self.gathered(step, batch).await {
             Ok(gathered) => gathered,
@@ -58,7 +58,7 @@ impl RunActor {
         self.record(batch, EventKind::Gathered { step, output, failed });
     }
 
-    /// The items' outputs as the JSON of a list, null where there is none.
+    /// The items' outputs as a JSON list, with null for an item without output.
     async fn gathered(&self, step: StepRunId, batch: &Batch) -> Result<String, Failure> {
         let outputs: Vec<_> =
             self.state().steps[step.index()].item_runs().iter().map(|run| run.output.clone()).collect();
@@ -116,7 +116,7 @@ impl RunActor {
         Ok(list)
     }
 
-    /// The step fails for good, apart from any attempt.
+    /// Fails the step as a whole, without an attempt and without a retry.
     pub(super) fn fail_whole(&mut self, step: StepRunId, error: Failure, batch: &mut Batch) {
         self.values.lists.remove(&step.step);
         self.record(batch, EventKind::StepFailed { step, attempt: 0, error, retry_at: None });

@@ -1,4 +1,4 @@
-//! Launching: everything is settled and checked first, then stored in one transaction, then acknowledged.
+//! Launching a run: resolve and check everything, then store the run in one transaction, then acknowledge.
 
 use super::{
     Launch, Subject,
@@ -6,6 +6,7 @@ use super::{
     batch::{Batch, ChildStart},
     body::child::CallerFrame,
     branch::LaunchPosition,
+    child_templates::{ChildTemplates, is_pinned},
     compiled::ASK,
     facts::RunFacts,
     fork::ReusedSteps,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     Engine, Error, Result, User,
+    live::RunEnd,
     projects::allowed,
     store::{
         self, changes,
@@ -25,10 +27,11 @@ use crate::{
 };
 use domain::{
     access::Permission,
-    event::{Caller, EventKind, Parent},
+    error::ErrorClass,
+    event::{Caller, EventKind, Failure, Parent},
     id::{EventId, MessageId, RunId, RunNumber, TaskId, UserId},
     key::ProjectKey,
-    role::StepRole,
+    role::{ResolveError, StepRole},
     run::{Planner, RunState},
     view::Launched,
 };
@@ -39,26 +42,42 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 const IDEMPOTENCY_KEY_LIMIT: usize = 200;
-/// How many of the steps that begin a run are asked how long their queue is.
+/// How many of a run's first steps are checked for the length of their queues.
 const FIRST_STEPS: usize = 20;
 
-/// Where a launch comes from and what it says where it stands.
+/// The origin of a launch, and its place and text in the conversation.
 pub(super) struct LaunchRequest {
     pub user: Option<UserId>,
     pub by: String,
     /// The user's message.
     pub content: String,
-    /// Of its conversation, if that is new.
+    /// Title of the conversation, if the conversation is new.
     pub title: String,
-    /// The conversation that it is to stand in; none: a new one.
+    /// The conversation of the run; none: a new one.
     pub task: Option<TaskId>,
     pub idempotency: Option<(String, Vec<u8>)>,
     pub caller: Option<CallerFrame>,
     pub reuse: Option<ReusedSteps>,
+    /// Whether the caller waits for the run's end.
+    pub waits: bool,
+}
+
+/// A run that was launched, now or earlier under the same idempotency key.
+pub(crate) struct OpenedRun {
+    pub launched: Launched,
+    /// Present if the run was launched now and the caller waits for its end.
+    pub end: Option<RunEnd>,
+}
+
+impl From<Launched> for OpenedRun {
+    fn from(launched: Launched) -> Self {
+        Self { launched, end: None }
+    }
 }
 
 impl Engine {
-    /// `also_asked`: what else the same request asks for.
+    /// `also_asked`: other content of the same request, for the digest. `waits`: whether the caller waits for the run's
+    /// end.
     pub(crate) async fn launch(
         &self,
         user: &User,
@@ -66,7 +85,8 @@ impl Engine {
         subject: Subject,
         mut launch: Launch,
         also_asked: Option<&Value>,
-    ) -> Result<Launched> {
+        waits: bool,
+    ) -> Result<OpenedRun> {
         let template = match &subject {
             Subject::Template(key) if key.as_ref() != ASK => Some(key),
             _ => None,
@@ -85,7 +105,7 @@ impl Engine {
         }
         let mut body =
             vec![said(&subject), launch.input.clone(), json!(launch.role_assignments), json!(launch.task_id)];
-        // Launches that name no branch have the digests that they always had.
+        // Launches without a branch keep the digest that they had before branches existed.
         if launch.branch.is_some() || launch.replaces.is_some() {
             body.extend([json!(launch.branch), json!(launch.replaces)]);
         }
@@ -93,10 +113,12 @@ impl Engine {
         let digest = request_digest(&Value::Array(body))?;
         let idempotency = launch.idempotency_key.clone().map(|key| (key, digest));
         if let Some(earlier) = self.launched_under(project, idempotency.as_ref()).await? {
-            return Ok(earlier);
+            return Ok(earlier.into());
         }
         let runnable = self.runnable(template, newest).await?;
-        let prepared = self.prepare(project, runnable, roles, &launch)?;
+        let children =
+            self.settle_child_templates(project, &runnable, &launch.role_assignments, &roles).await?;
+        let prepared = self.prepare(project, runnable, roles, &launch, children).await?;
         let content = match &subject {
             Subject::Ask(text) => text.clone(),
             Subject::Template(_) => user_message::describe(&prepared.version, &prepared.input),
@@ -111,24 +133,43 @@ impl Engine {
             idempotency,
             caller: None,
             reuse: None,
+            waits,
         };
         self.open_run(prepared, &launch, request).await
     }
 
-    /// Launches the run that an attempt of another run is. Given again, it finds the run launched before.
-    pub(super) async fn launch_called(&self, frame: &CallerFrame, child: &ChildStart) -> Result<RunNumber> {
+    /// Launches the child run of another run's attempt. A repeated call returns the existing child run. The inner error
+    /// says what existed when the top run was launched and is missing now.
+    pub(super) async fn launch_called(
+        &self,
+        frame: &CallerFrame,
+        child: &ChildStart,
+    ) -> Result<Result<RunNumber, Failure>> {
         let CallerKey { run, step, attempt, .. } = frame.key;
         if let Some(row) = runs::child(self.0.store.read(), run, step, attempt).await? {
-            return Ok(row.summary()?.number);
+            return Ok(Ok(row.summary()?.number));
         }
         let launch = Launch {
             input: child.input.clone(),
             role_assignments: child.role_assignments.clone(),
             ..Launch::default()
         };
-        let runnable = self.newest(frame.project, &child.template).await?;
+        let runnable = match frame.templates.get(&child.template) {
+            Some(&(id, version)) => (Some(id), version, self.compiled_as_pinned(id, version).await?),
+            None => self.newest(frame.project, &child.template).await?,
+        };
         let roles = versions::roles(self.0.store.read(), frame.project).await?;
-        let prepared = self.prepare(frame.project, runnable, roles, &launch)?;
+        if roles.is_empty() && runnable.2.plan.steps.iter().any(|step| step.body.needs_role()) {
+            let why = format!("template '{}': {}", child.template, ResolveError::NoRoles);
+            return Ok(Err(Failure::new(ErrorClass::NoRoles, why)));
+        }
+        // A run that was launched before versions were pinned pins them now.
+        let children = if is_pinned(&frame.templates, &runnable.2) {
+            ChildTemplates::inherited(&frame.templates)
+        } else {
+            self.settle_child_templates(frame.project, &runnable, &launch.role_assignments, &roles).await?
+        };
+        let prepared = self.prepare(frame.project, runnable, roles, &launch, children).await?;
         let request = LaunchRequest {
             user: frame.user,
             by: frame.by.clone(),
@@ -138,12 +179,13 @@ impl Engine {
             idempotency: None,
             caller: Some(frame.clone()),
             reuse: None,
+            waits: false,
         };
-        Ok(self.open_run(prepared, &launch, request).await?.run)
+        Ok(Ok(self.open_run(prepared, &launch, request).await?.launched.run))
     }
 
-    /// The answer to a launch that was given before under the same key. Before anything is checked: a repeat gets the
-    /// first answer, whatever was changed or deleted since.
+    /// The answer of an earlier launch with the same key. It is looked up before any check: a repeat gets the first
+    /// answer, whatever was changed or deleted since.
     pub(super) async fn launched_under(
         &self,
         project: domain::id::ProjectId,
@@ -155,17 +197,17 @@ impl Engine {
         self.launched_before(same_launch(&row, key, digest, &earlier)?).await.map(Some)
     }
 
-    /// Stores a run that passed every check, and lets it go.
+    /// Stores a run that passed every check, and starts it.
     pub(super) async fn open_run(
         &self,
         prepared: PreparedLaunch,
         launch: &Launch,
         request: LaunchRequest,
-    ) -> Result<Launched> {
+    ) -> Result<OpenedRun> {
         let (mail, mailbox) = mpsc::unbounded_channel();
         let (actor, new) = self.begin(&prepared, launch, &request, mail.clone()).await?;
         let unstored = UnstoredRun { actor, new, request, roles: prepared.roles };
-        // In a task of its own: a caller who hangs up half-way must not leave a run that is stored and not worked on.
+        // Runs as a separate task: a caller that disconnects must not leave a stored run that nothing executes.
         let run = unstored.new.id;
         let stored = self.0.runs.tasks.spawn(self.clone().store_launch(unstored, mail, mailbox)).await;
         stored.unwrap_or_else(|error| {
@@ -174,15 +216,17 @@ impl Engine {
         })
     }
 
-    /// Plans the run, stores it, acknowledges it and lets it go.
+    /// Plans the run, stores it, acknowledges it and starts it.
     async fn store_launch(
         self,
         unstored: UnstoredRun,
         mail: MailboxSender,
         mailbox: Mailbox,
-    ) -> Result<Launched> {
+    ) -> Result<OpenedRun> {
         let UnstoredRun { mut actor, new, request, roles } = unstored;
-        let LaunchRequest { content, title, task, caller, reuse, .. } = request;
+        let LaunchRequest { content, title, task, caller, reuse, waits, .. } = request;
+        // Subscribed before any part of the run can end.
+        let end = waits.then(|| RunEnd::of(actor.channel.clone()));
         let mut batch = Batch::new(new.at);
         let event_id = EventId(store::mint());
         let queue_position = self.queue_position(&actor).await;
@@ -192,9 +236,13 @@ impl Engine {
         if let Some(reuse) = reuse {
             actor.reuse(reuse, &mut batch);
         }
-        actor.plan(&mut batch).await;
-        let mut append = actor.append(0, true, &mut batch);
-        // The message is made with it.
+        // The server that executes the run plans it: attempts claimed here would be called here.
+        let keeps = self.0.delivery.keeps();
+        if keeps {
+            actor.plan(&mut batch).await;
+        }
+        let mut append = actor.append(0, true, &mut batch)?;
+        // The metadata goes into the message's row, which is created with the run.
         let metadata = append.metadata.take().unwrap_or_else(|| Arc::new(actor.state().into()));
         let events = append.events.clone();
         let (run, message, task_id, project, branch) =
@@ -209,8 +257,10 @@ impl Engine {
         let above = caller.as_ref().map(|caller| caller.task);
         let title = task.is_none().then_some(title);
         let beginning = Beginning::new(new, title, above, content, &append, &metadata, &subject)?;
-        // Registered before it is stored: who reads of it may reach it at once.
-        self.0.runs.register(run, mail);
+        // Registered before it is stored, because readers may try to reach it at once.
+        if keeps {
+            self.0.runs.register(run, mail);
+        }
         let stored = self.0.store.begin(beginning).await;
         if !matches!(stored, Ok(Some(_))) {
             self.0.runs.forget(run, &actor.mail);
@@ -219,32 +269,34 @@ impl Engine {
             actor.facts.number = number;
             if wake_at.is_some() {
                 actor.limit = wake_at;
-                self.0.runs.timers.set(run, at, wake_at);
+                self.0.delivery.wake_at(&self, run, at, wake_at);
             }
-            actor.channel.committed(&events);
-            actor.carry_out(batch);
-            self.supervise(run, actor.work(mailbox).map(Ok));
+            actor.channel.committed(&events, actor.state());
+            actor.tell_caller(actor.state().phase, &events);
+            if keeps {
+                actor.carry_out(batch);
+                self.supervise(run, actor.work(mailbox).map(Ok));
+            } else {
+                self.advance(run);
+            }
             self.prune_changes();
-            return Ok(Launched {
-                run: number,
-                message_id: message,
-                task_id,
-                event_id,
-                queue_position,
-                branch,
-            });
+            let launched =
+                Launched { run: number, message_id: message, task_id, event_id, queue_position, branch };
+            return Ok(OpenedRun { launched, end });
         }
-        // Another one of the same came in between.
+        // An identical launch was stored in between.
         if let Some(CallerFrame { key, .. }) = caller
             && let Some(row) = runs::child(self.0.store.read(), key.run, key.step, key.attempt).await?
         {
-            return self.launched_before(row.id()).await;
+            return Ok(self.launched_before(row.id()).await?.into());
         }
         let earlier = self.launched_under(project, idempotency.as_ref()).await?;
-        earlier.ok_or_else(|| Error::Conflict("two launches met; give it again".to_owned()))
+        earlier
+            .map(OpenedRun::from)
+            .ok_or_else(|| Error::Conflict("two launches met; give it again".to_owned()))
     }
 
-    /// Throws old changes away now and then, also_asked the launch: it has been made, whatever becomes of this.
+    /// From time to time, deletes old changes in the background. The launch does not depend on it.
     fn prune_changes(&self) {
         if changes::prune_is_due() {
             let engine = self.clone();
@@ -256,7 +308,7 @@ impl Engine {
         }
     }
 
-    /// Where the run's first call stands in its provider's queue; 0 when one of its first steps starts at once.
+    /// The position of the run's first call in its provider's queue; 0 if one of its first steps starts at once.
     async fn queue_position(&self, actor: &RunActor) -> u32 {
         let steps = actor.compiled.plan.steps.iter().zip(0u32..);
         let first = steps.filter(|(step, _)| step.depends_on.is_empty()).take(FIRST_STEPS);
@@ -273,7 +325,7 @@ impl Engine {
         best.unwrap_or(0)
     }
 
-    /// The actor of a run that is not stored yet, and its row.
+    /// The actor of a run that is not stored yet, and the run's row.
     async fn begin(
         &self,
         prepared: &PreparedLaunch,
@@ -296,6 +348,7 @@ impl Engine {
             roles,
             message: user_message,
             depth,
+            templates: prepared.templates.clone(),
         };
         let new = NewRun {
             id: run,
@@ -312,6 +365,7 @@ impl Engine {
             branch: place.branch(user_message),
             replaces: place.replaces,
             at: store::now(),
+            owner: self.0.delivery.keeps().then(|| self.0.runs.owner()),
         };
         let facts = RunFacts {
             run,
@@ -325,6 +379,7 @@ impl Engine {
             caller,
             depth,
             role_assignments: launch.role_assignments.clone(),
+            templates: Arc::new(prepared.templates.clone()),
             path: place.path_of(user_message),
         };
         let planner = Planner::new(RunState::default());
@@ -333,11 +388,15 @@ impl Engine {
         Ok((actor, new))
     }
 
-    /// The acknowledgement of a launch that was made before.
+    /// The acknowledgement of an earlier launch.
     async fn launched_before(&self, run: RunId) -> Result<Launched> {
         let db = self.0.store.read();
         let row = runs::by_id(db, run).await?.ok_or_else(|| Error::not_found("run", run))?;
         let summary = row.summary()?;
+        // The caller may repeat the launch because the run seems stuck.
+        if !summary.status.is_end() {
+            self.advance(run);
+        }
         let first = runs::events(db, run, 0, 1).await?.into_iter().next();
         let Some(EventKind::Acknowledged { event_id, queue_position }) = first.map(|event| event.kind) else {
             return Err(Error::internal(format!("run {run} begins with no acknowledgement")));
@@ -353,7 +412,7 @@ impl Engine {
     }
 }
 
-/// A run that is to be stored.
+/// A run that is about to be stored.
 struct UnstoredRun {
     actor: RunActor,
     new: NewRun,
@@ -361,7 +420,7 @@ struct UnstoredRun {
     roles: Vec<StepRole>,
 }
 
-/// The run launched before under this key, if it was the same launch.
+/// The run launched earlier under this key, if the launch was identical.
 fn same_launch(row: &RunRow, key: &str, digest: &[u8], earlier: &[u8]) -> Result<RunId> {
     if earlier == digest {
         return Ok(row.id());
@@ -390,13 +449,14 @@ impl RunActor {
             name: caller.name.clone(),
             depth: caller.depth,
         });
+        let parent = parent.map(Box::new);
         self.record(batch, EventKind::Submitted { template, plan, input: reference, by, parent, caller });
         self.record(batch, EventKind::RolesResolved { roles });
         Ok(())
     }
 }
 
-/// Refuses an idempotency key that is too long, or none.
+/// Rejects an idempotency key that is empty or too long.
 pub(crate) fn checked_key(key: &str) -> Result<()> {
     match key.len() {
         1..=IDEMPOTENCY_KEY_LIMIT => Ok(()),
@@ -404,7 +464,7 @@ pub(crate) fn checked_key(key: &str) -> Result<()> {
     }
 }
 
-/// What was launched, as a repeat has to say it again.
+/// The subject in the form that enters the request digest.
 fn said(subject: &Subject) -> Value {
     match subject {
         Subject::Template(key) => json!({ "template": key }),
@@ -412,7 +472,7 @@ fn said(subject: &Subject) -> Value {
     }
 }
 
-/// Tells a repeat of a launch from another one under the same idempotency key.
+/// The digest that distinguishes a repeated launch from a different one under the same idempotency key.
 pub(super) fn request_digest(body: &Value) -> Result<Vec<u8>> {
     Ok(Sha256::digest(serde_json::to_vec(body).map_err(Error::internal)?).to_vec())
 }

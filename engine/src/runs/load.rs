@@ -1,4 +1,4 @@
-//! Taking up a run from its log: after a restart, or when the fence said that memory was stale.
+//! Loading a run from its log: after a restart, or when the fence showed that the state in memory was stale.
 
 use super::{
     actor::RunActor,
@@ -9,21 +9,22 @@ use super::{
     facts::RunFacts,
     mailbox::{Command, MailboxSender},
     plan::Queue,
+    requests::Request,
     values::Values,
 };
 use crate::{
     Engine, Error, Result, store,
     store::{
         branches,
-        log::{self, LogAppend},
+        log::{self, ChildStop, LogAppend},
         runs::{self, CallerKey},
         snapshots,
-        versions::{self, RoleVersion},
+        versions::RoleVersion,
     },
 };
 use domain::{
     event::{Event, EventKind, Failure},
-    id::{RunId, StepRunId, TemplateId, Timestamp},
+    id::{RunId, StepRunId, Timestamp},
     run::{MessageMetadata, Planner, RunState},
     view::Subject,
 };
@@ -37,11 +38,11 @@ use tokio_util::sync::CancellationToken;
 
 /// How many events are read from the log at once.
 const BATCH: u32 = 1000;
-/// How many earlier messages a prompt may draw on.
+/// How many earlier messages a prompt may use.
 pub(super) const EARLIER: u32 = 200;
 
 impl Engine {
-    /// The state that a run's log leaves.
+    /// The state of a run, folded from its log.
     pub(super) async fn replay(&self, run: RunId) -> Result<RunState> {
         let mut state = snapshots::latest(self.0.store.read(), run).await?.unwrap_or_default();
         loop {
@@ -53,31 +54,17 @@ impl Engine {
         }
     }
 
-    /// Everything that working on the run takes. Attempts that were open are recorded as interrupted in its first batch.
+    /// Loads everything that is needed to work on the run. Its first batch records open attempts as interrupted.
     pub(super) async fn load(&self, run: RunId, mail: MailboxSender) -> Result<RunActor> {
         let db = self.0.store.read();
         let row = runs::by_id(db, run).await?.ok_or_else(|| Error::not_found("run", run))?;
         let summary = row.summary()?;
         let snapshot = row.snapshot.0.clone();
         let state = self.replay(run).await?;
-        let compiled = match self.compiled(row.template_id.map(TemplateId), summary.template.version).await {
-            // Today's compiler may refuse what an earlier one took: the run goes on by the plan that it began with.
-            Err(Error::Invalid(problems)) => {
-                tracing::warn!(%run, ?problems, "a live run's template is not valid any more");
-                self.compiled_as_planned(
-                    row.template_id.map(TemplateId),
-                    summary.template.version,
-                    &state.plan,
-                )
-                .await?
-            }
-            compiled => compiled?,
-        };
+        let compiled = self.compiled_of_run(&row, &state.plan).await?;
         let mut roles = BTreeMap::new();
         for (step, (id, version)) in snapshot.roles {
-            let role = versions::role(db, id, version).await?;
-            let role = role.ok_or_else(|| Error::internal(format!("role {id} has no version {version}")))?;
-            roles.insert(step, Arc::new(role));
+            roles.insert(step, self.role_version(id, version).await?);
         }
         let input = self.stored_text(run, snapshot.input).await?;
         let input = serde_json::from_str(&input).map_err(Error::internal)?;
@@ -94,16 +81,17 @@ impl Engine {
             caller: row.caller(),
             depth: snapshot.depth,
             role_assignments: snapshot.role_assignments,
+            templates: Arc::new(snapshot.templates),
             path: branches::path(db, branch).await?,
         };
         let mut actor = RunActor::new(self, facts, compiled, roles, input, Planner::new(state), mail);
-        // The last second before the process ended may be missing in it.
+        // The message may lack the last second before the process ended.
         actor.metadata_stale = true;
         actor.note_writers();
         Ok(actor)
     }
 
-    /// Ends a run that cannot be worked on, with nothing but its log: better failed than running for ever.
+    /// Ends a run that cannot be loaded, with nothing but its log: it should fail rather than seem to run forever.
     pub(super) async fn give_up(&self, run: RunId, error: Failure) -> Result<()> {
         let row = runs::by_id(self.0.store.read(), run).await?;
         let row = row.ok_or_else(|| Error::not_found("run", run))?;
@@ -143,16 +131,20 @@ impl Engine {
                 task: summary.task,
                 status: state.status(),
             }),
+            owner: self.0.runs.owner(),
+            settled: Arc::default(),
+            stops: Arc::new(vec![ChildStop { of: None, request: Request::stop_of(summary.number).json()? }]),
+            bases: Arc::default(),
         };
-        if self.0.store.append(log::LogRow::new(&append)?).await? {
-            self.0.live.channel(run).committed(&events);
-            if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
-                self.deliver(run, Command::Child { step, attempt });
-            }
-            for (child, ..) in runs::live_children(self.0.store.read(), run, None).await? {
-                self.stop_child(child, format!("run {}", summary.number));
-            }
+        if !self.0.store.append(log::LogRow::new(&append)?).await? {
+            return Err(Error::Unavailable("the log moved on; it is read again".to_owned()));
         }
+        self.0.live.channel(run).committed(&events, &state);
+        if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
+            self.deliver(run, Command::Child { step, attempt });
+        }
+        self.wake_children(run, None);
+        self.refuse_requests(run, summary.number);
         Ok(())
     }
 
@@ -186,6 +178,8 @@ impl RunActor {
             planner,
             queue: Queue::default(),
             mail,
+            claimed: HashMap::new(),
+            delivered_at: Instant::now(),
             open: HashMap::new(),
             pending: 0,
             metadata_at: Instant::now(),
@@ -194,20 +188,26 @@ impl RunActor {
         }
     }
 
-    /// The first batch of a run that was taken up: what a process left open is interrupted, joined again, or waits on.
+    /// The first batch of a loaded run: attempts that a process left open are interrupted, rejoined, or keep waiting.
     pub(super) async fn resume(&mut self) -> Result<(), CommitError> {
+        let orphaned = self.is_orphaned().await?;
         let (expected, phase) = (self.state().seq, self.state().phase);
         let mut batch = Batch::new(store::now().max(self.state().last_at));
-        for (step, attempt) in open_attempts(self.state()).collect::<Vec<_>>() {
-            body::found_open(self, step, attempt, &mut batch).await;
+        // Stop goes first, so that nothing starts in the batch that stops the run.
+        self.take_requests(&mut batch).await;
+        if let Some(caller) = orphaned
+            && !self.state().phase.is_end()
+        {
+            self.cancel(format!("run {caller}"), &mut batch).await;
         }
-        self.stop_stray_children().await;
+        let open = open_attempts(self.state()).collect::<Vec<_>>();
+        body::found_open(self, open, &mut batch).await;
         self.expire(batch.at, &mut batch).await;
         self.plan(&mut batch).await;
         self.commit_batch(expected, phase, batch).await
     }
 
-    /// What the time limits decide that have come by `now`.
+    /// Applies the time limits that have been reached by `now`.
     pub(super) async fn expire(&mut self, now: Timestamp, batch: &mut Batch) {
         let waiting = self.state().waiting.iter().chain(&self.state().calling);
         for step in waiting.copied().collect::<Vec<_>>() {

@@ -1,4 +1,4 @@
-//! What reaches the actor of a run from outside of its task.
+//! Commands to the actor of a run from outside of its task.
 
 use super::attempt::{Answer, CallFailure};
 use crate::{
@@ -11,6 +11,7 @@ use domain::{
     id::{RunNumber, StepRunId, Timestamp},
     run::RunState,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,69 +19,32 @@ pub(super) type Mailbox = mpsc::UnboundedReceiver<Command>;
 pub(super) type MailboxSender = mpsc::UnboundedSender<Command>;
 
 pub(super) enum Command {
-    /// Look again: a delivery may come twice or late.
+    /// Check for requests to the run, expired time limits and news of its child runs.
     Wake,
-    /// A time limit that was set for this time has come.
-    LimitDue {
-        at: Timestamp,
-    },
+    /// The time limit set for this time has been reached.
+    LimitDue { at: Timestamp },
+    /// Start the call of a claimed attempt.
+    Execute { step: StepRunId, attempt: u32 },
     /// An attempt has ended.
-    Ended {
-        step: StepRunId,
-        attempt: u32,
-        outcome: Result<Answer, CallFailure>,
-    },
+    Ended { step: StepRunId, attempt: u32, outcome: Result<Answer, CallFailure> },
     /// A slot of the provider is free for this attempt.
-    Slot {
-        step: StepRunId,
-        attempt: u32,
-        slot: Slot,
-        permit: Option<PromptPermit>,
-    },
+    Slot { step: StepRunId, attempt: u32, slot: Slot, permit: Option<PromptPermit> },
     /// There is room for the first prompt that waits for it.
-    Budget {
-        permit: PromptPermit,
-    },
+    Budget { permit: PromptPermit },
     /// The time of a retry has come.
-    Due {
-        step: StepRunId,
-        attempt: u32,
-    },
+    Due { step: StepRunId, attempt: u32 },
     /// The attempt's child run is stored, or cannot be launched.
-    Launched {
-        step: StepRunId,
-        attempt: u32,
-        result: Result<RunNumber, Failure>,
-    },
+    Launched { step: StepRunId, attempt: u32, result: Result<RunNumber, Failure> },
     /// The attempt's child run may have ended.
-    Child {
-        step: StepRunId,
-        attempt: u32,
-    },
-    /// The answer that streams has come to a file.
-    FileRequested {
-        step: StepRunId,
-        attempt: u32,
-        path: FilePath,
-    },
-    /// A person has decided.
-    Answer {
-        step: StepRunId,
-        decided: Decided,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    Cancel {
-        by: String,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    /// The committed state, for a page.
-    Show {
-        reply: oneshot::Sender<Box<RunState>>,
-    },
+    Child { step: StepRunId, attempt: u32 },
+    /// The streaming answer has reached a file.
+    FileRequested { step: StepRunId, attempt: u32, path: FilePath },
+    /// Send the committed state, for a page.
+    Show { reply: oneshot::Sender<Box<RunState>> },
 }
 
-/// What a person decides about a step that waits for them.
-#[derive(Clone, Debug)]
+/// A person's decision about a step that waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Decided {
     pub decision: Decision,
     pub by: String,

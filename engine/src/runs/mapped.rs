@@ -1,8 +1,8 @@
-//! What steps put into the context under names of their own (`outputMapping`).
+//! The context names that steps write (`outputMapping`).
 //!
-//! Always true: it follows from which steps have completed, not from when. Where several write one name, the one that stands
-//! deepest in the graph wins, and of those side by side the last one in the document. So a run that is taken up again reads
-//! what it would have read.
+//! Invariant: the values follow from which steps have completed, not from the order in which they did. If several steps
+//! write one name, the step in the last wave wins, and among steps of the same wave the last one in the document. So a
+//! resumed run reads the same values.
 
 use domain::plan::Plan;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct Mapped {
     values: BTreeMap<String, Value>,
-    /// Who wrote each: the step's wave and its place.
+    /// Per name, the wave and index of the step that wrote it.
     writers: BTreeMap<String, (u32, usize)>,
 }
 
@@ -26,7 +26,7 @@ impl Mapped {
         }
     }
 
-    /// As [`write`](Self::write), of names whose values are evaluated when they are read.
+    /// Like [`write`](Self::write), for names whose values are evaluated on first read.
     pub fn note(&mut self, plan: &Plan, step: usize, names: impl IntoIterator<Item = String>) {
         let writer = (plan.steps[step].wave, step);
         for name in names {
@@ -37,7 +37,7 @@ impl Mapped {
         }
     }
 
-    /// The step whose output the name's value has to be evaluated from.
+    /// The step from whose output the name's value still has to be evaluated.
     pub fn missing(&self, name: &str) -> Option<usize> {
         let (_, step) = self.writers.get(name)?;
         (!self.values.contains_key(name)).then_some(*step)
@@ -61,7 +61,7 @@ mod tests {
     fn who_wins_is_a_matter_of_the_plan() {
         let step = |wave| PlannedStep { wave, ..PlannedStep::default() };
         let plan = Plan { steps: vec![step(0), step(1), step(0), step(0)] };
-        // The second depends on one of the others, so it completes after that one.
+        // The second step depends on one of the others, so it completes after that one.
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1], [0, 3, 1, 2]] {
             let mut mapped = Mapped::default();
             for step in order {
@@ -71,7 +71,7 @@ mod tests {
             let expected =
                 [("deep", 1), ("wide", 3)].map(|(name, step)| (name.to_owned(), Value::from(step)));
             assert_eq!(*mapped.values(), expected.into(), "{order:?}");
-            // What was forgotten is written by the same step again, and by no other.
+            // A forgotten value can be written again by the same step only.
             mapped.forget_values();
             assert_eq!((mapped.missing("deep"), mapped.missing("wide")), (Some(1), Some(3)), "{order:?}");
             mapped.write(&plan, 0, [("deep".to_owned(), Value::from(0))]);

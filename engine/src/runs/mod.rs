@@ -1,11 +1,11 @@
 //! Runs: launch, watch, stop, read.
 //!
-//! Each live run has a [`actor`], registered here under its id. What is to be done for a run reaches it as a command;
-//! [`Engine::advance`] finds the actor, or takes the run up from its log. Both may happen twice or late: the
-//! actor re-reads its state, and the store's fence refuses what was done already.
+//! Each live run has an [`actor`], registered here under the run's id. Work for a run reaches its actor as a command;
+//! [`Engine::advance`] finds the actor, or loads the run from its log. Both may happen twice or late: the actor
+//! re-reads its state, and the store's fence refuses what was done already.
 //!
-//! Always true: a live run has one task that looks after it ([`supervisor`]), from its launch or from being taken up until it
-//! has ended.
+//! Invariant: a live run has one task that looks after it ([`supervisor`]), from its launch or from being loaded until
+//! it has ended.
 
 mod actor;
 mod answer;
@@ -13,6 +13,7 @@ mod attempt;
 mod batch;
 mod body;
 mod branch;
+mod child_templates;
 mod commit;
 mod compiled;
 mod facts;
@@ -29,17 +30,24 @@ mod plan;
 mod prepare;
 mod preview;
 mod request;
+mod requests;
 mod shown_files;
+#[cfg(test)]
+mod stage;
 mod steps;
 mod supervisor;
+mod sweep;
 mod timers;
 mod user_message;
 mod values;
+mod wait;
 
 pub use answer::AnswerDraft;
 pub use fork::Fork;
 pub(crate) use launch::checked_key;
 pub use preview::Expression;
+pub use sweep::Pace;
+pub use wait::Waited;
 
 use crate::{
     Engine, Error, Result, User,
@@ -47,6 +55,7 @@ use crate::{
     store::{
         self,
         runs::{self, RunRow},
+        versions::RoleVersion,
     },
 };
 use compiled::CompiledTemplate;
@@ -54,13 +63,15 @@ use domain::{
     access::Permission,
     branch::Branch,
     event::Event,
-    id::{ContentId, MessageId, OwnerId, RunId, RunNumber, TaskId, TemplateId},
+    id::{ContentId, MessageId, OwnerId, RoleId, RunId, RunNumber, StepRunId, TaskId, TemplateId},
     key::{ProjectKey, RoleKey, TemplateKey},
     run::RunStatus,
+    schema::Shelf,
     view::{Content, LaunchPreview, Launched, Page, RunDetail, RunSummary},
 };
 use mailbox::{Command, MailboxSender, has_ended};
 use moka::sync::Cache;
+use requests::{Askers, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shown_files::FileGuards;
@@ -76,18 +87,20 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How many runs a page of the list has.
+/// Runs per page of the list.
 const PAGE: u32 = 50;
-/// How many events a page has.
+/// Events per page.
 const EVENTS_PAGE: u32 = 500;
-/// How many compiled template versions are kept at hand.
-const COMPILED_TEMPLATES: u64 = 500;
-/// How many runs are read from their logs at once: a start may find thousands, and pages need readers, too.
+/// Bytes of role versions in the cache: their prompts, and a fixed overhead for each.
+const ROLE_VERSIONS: u64 = 16 * 1024 * 1024;
+const ROLE_BYTES: usize = 512;
+/// Bytes of compiled template versions in the cache. A live run keeps its own.
+const COMPILED_TEMPLATES: u64 = 64 * 1024 * 1024;
+const REFUSED_TEMPLATES: u64 = 16 * 1024 * 1024;
+/// How many runs are loaded from their logs at once: a start may find thousands, and pages need readers, too.
 const TAKEN_UP_AT_ONCE: usize = 8;
-/// How long a page waits for an actor that is busy, before it reads the log itself.
+/// How long a page waits for a busy actor before it reads the log itself.
 const SHOW_LIMIT: Duration = Duration::from_secs(2);
-/// How long Stop waits until it is stored.
-const CANCEL_LIMIT: Duration = Duration::from_secs(20);
 
 /// What to launch.
 #[derive(Clone, Debug)]
@@ -97,7 +110,7 @@ pub enum Subject {
     Ask(String),
 }
 
-/// What a launch is given besides its subject.
+/// The parameters of a launch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Launch {
@@ -106,13 +119,13 @@ pub struct Launch {
     /// Step name to role key.
     #[serde(default)]
     pub role_assignments: BTreeMap<String, RoleKey>,
-    /// The conversation it belongs to; none: a new one.
+    /// The conversation of the run; none: a new one.
     #[serde(default)]
     pub task_id: Option<TaskId>,
-    /// The branch of the conversation to go on with; none: the one that moved last.
+    /// The branch to continue; none: the one with the newest message.
     #[serde(default)]
     pub branch: Option<Branch>,
-    /// A person's message in the conversation, in whose place this one is to stand: it begins a branch there.
+    /// The user message that this one replaces: a new branch begins there.
     #[serde(default)]
     pub replaces: Option<MessageId>,
     #[serde(default)]
@@ -125,7 +138,17 @@ pub struct RunFilter {
     pub template: Option<TemplateKey>,
 }
 
-/// The runs that this process works on.
+/// By template and version.
+type CompiledTemplates = Cache<(TemplateId, u32), Arc<CompiledTemplate>>;
+
+fn compiled_templates(bytes: u64) -> CompiledTemplates {
+    let size = |_: &(TemplateId, u32), compiled: &Arc<CompiledTemplate>| {
+        u32::try_from(compiled.bytes).unwrap_or(u32::MAX)
+    };
+    Cache::builder().weigher(size).max_capacity(bytes).build()
+}
+
+/// The runs that this process executes.
 pub(crate) struct Runs {
     owner: OwnerId,
     live: Mutex<HashMap<RunId, MailboxSender>>,
@@ -133,13 +156,21 @@ pub(crate) struct Runs {
     stopping: CancellationToken,
     taking_up: Semaphore,
     timers: Timers,
+    askers: Askers,
+    pace: Pace,
     file_guards: FileGuards,
-    compiled_templates: Cache<(TemplateId, u32), Arc<CompiledTemplate>>,
+    compiled_templates: CompiledTemplates,
+    /// Templates of earlier launches that today's rules refuse.
+    refused_templates: CompiledTemplates,
+    role_versions: Cache<(RoleId, u32), Arc<RoleVersion>>,
+    /// Compiled patterns of the templates' schemas.
+    pub(crate) shelf: Arc<Shelf>,
     ask: Arc<CompiledTemplate>,
 }
 
 impl Runs {
-    pub fn new() -> Result<Self> {
+    pub fn new(pace: Pace) -> Result<Self> {
+        let shelf = Arc::default();
         Ok(Self {
             owner: OwnerId(store::mint()),
             live: Mutex::default(),
@@ -147,9 +178,17 @@ impl Runs {
             stopping: CancellationToken::new(),
             taking_up: Semaphore::new(TAKEN_UP_AT_ONCE),
             timers: Timers::default(),
+            askers: Askers::default(),
+            pace,
             file_guards: FileGuards::default(),
-            compiled_templates: Cache::new(COMPILED_TEMPLATES),
-            ask: Arc::new(CompiledTemplate::ask()?),
+            compiled_templates: compiled_templates(COMPILED_TEMPLATES),
+            refused_templates: compiled_templates(REFUSED_TEMPLATES),
+            role_versions: Cache::builder()
+                .weigher(|_, role: &Arc<RoleVersion>| (ROLE_BYTES + role.base_prompt.len()) as u32)
+                .max_capacity(ROLE_VERSIONS)
+                .build(),
+            ask: Arc::new(CompiledTemplate::ask(&shelf)?),
+            shelf,
         })
     }
 
@@ -157,16 +196,25 @@ impl Runs {
         self.owner
     }
 
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Whether other servers execute runs of the same database.
+    pub fn is_shared(&self) -> bool {
+        self.pace.lease.is_some()
+    }
+
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
 
-    /// Runs something for as long as runs are worked on; it heeds [`Runs::stopping`].
+    /// Spawns background work that lasts as long as runs are executed; the work must heed [`Runs::stopping`].
     pub fn spawn_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
     }
 
-    /// Ends all actors where they stand; their runs go on at the next start.
+    /// Ends all actors at once; their runs resume at the next start.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
@@ -181,7 +229,7 @@ impl Runs {
         self.live().insert(run, mail);
     }
 
-    /// As [`Runs::register`], after an actor that broke down. False: a command that came since has called up another one.
+    /// Like [`Runs::register`], after an actor that failed. False: a newer command has already started another actor.
     fn succeed(&self, run: RunId, mail: &MailboxSender) -> bool {
         let mut live = self.live();
         let vacant = live.get(&run).is_none_or(mpsc::UnboundedSender::is_closed);
@@ -191,7 +239,7 @@ impl Runs {
         vacant
     }
 
-    /// Takes the actor's own mailbox away, and never that of one who came after it.
+    /// Removes the actor's own mailbox, but not that of a later actor.
     fn forget(&self, run: RunId, mail: &MailboxSender) {
         let mut live = self.live();
         if live.get(&run).is_some_and(|registered| registered.same_channel(mail)) {
@@ -199,7 +247,7 @@ impl Runs {
         }
     }
 
-    /// Takes a mailbox away that nobody reads any more.
+    /// Removes a closed mailbox.
     fn forget_closed(&self, run: RunId) {
         let mut live = self.live();
         if live.get(&run).is_some_and(mpsc::UnboundedSender::is_closed) {
@@ -209,7 +257,7 @@ impl Runs {
 }
 
 impl Engine {
-    /// What a launch would do: roles with reasons, warnings, errors. Writes nothing, calls no model.
+    /// The result that a launch would have: roles with reasons, warnings, errors. Writes nothing, calls no model.
     pub async fn preview(
         &self,
         user: &User,
@@ -220,7 +268,8 @@ impl Engine {
         self.preview_launch(user, project, template, launch).await
     }
 
-    /// Stores the user's message, the assistant's message and the run in one transaction, and acknowledges. Editors.
+    /// Stores the user's message, the assistant's message and the run in one transaction, and acknowledges. Requires
+    /// editor permission.
     ///
     /// # Errors
     /// `Invalid` for a bad input, an unknown step or role, no roles, or a feature not supported yet: nothing is written.
@@ -232,11 +281,38 @@ impl Engine {
         subject: Subject,
         launch: Launch,
     ) -> Result<Launched> {
-        launch.idempotency_key.as_deref().map(checked_key).transpose()?;
-        self.launch(user, project, subject, launch, None).await
+        self.check_key(user, project, &subject, &launch).await?;
+        Ok(self.launch(user, project, subject, launch, None, false).await?.launched)
     }
 
-    /// The run, for one who may do `need` in its project.
+    /// Rejects an idempotency key that is empty or too long, after the check that the user may launch.
+    async fn check_key(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        subject: &Subject,
+        launch: &Launch,
+    ) -> Result<()> {
+        let Some(Err(refused)) = launch.idempotency_key.as_deref().map(checked_key) else { return Ok(()) };
+        match subject {
+            Subject::Template(key) => self.permits_template(user, project, key, Permission::Editor).await?,
+            Subject::Ask(_) => self.permits(user, project, Permission::Editor).await?,
+        }
+        Err(refused)
+    }
+
+    /// Checks the permission on the run, for callers that check it before they read a request's body.
+    pub async fn permits_run(
+        &self,
+        user: &User,
+        project: &ProjectKey,
+        run: RunNumber,
+        need: Permission,
+    ) -> Result<()> {
+        self.run_row(user, project, run, need).await.map(drop)
+    }
+
+    /// The run, if the user has permission `need` in its project.
     pub(crate) async fn run_row(
         &self,
         user: &User,
@@ -250,29 +326,18 @@ impl Engine {
         row.flatten().ok_or_else(|| Error::not_found("run", run))
     }
 
-    /// Stops it: open model calls are dropped, open attempts end as cancelled. `Conflict` when it has ended.
+    /// Stops the run: model calls are dropped, open attempts end as cancelled. `Conflict` if it has ended.
     pub async fn cancel(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunDetail> {
         let row = self.run_row(user, project, run, Permission::Editor).await?;
         if row.summary()?.status.is_end() {
             return Err(has_ended(run));
         }
-        let (reply, answer) = oneshot::channel();
-        self.deliver(row.id(), Command::Cancel { by: user.name.clone(), reply });
-        match timeout(CANCEL_LIMIT, answer).await {
-            Ok(Ok(cancelled)) => cancelled?,
-            Err(_) => {
-                let why = "the run will stop, but that could not be stored yet; look again in a while";
-                return Err(Error::Unavailable(why.to_owned()));
-            }
-            // Its actor ended between the two: either the run has, or the server is about to.
-            Ok(Err(_)) => {
-                return Err(Error::Unavailable("the run could not be reached; try again".to_owned()));
-            }
-        }
+        let late = "the run will stop, but that could not be stored yet; look again in a while";
+        self.ask(row.id(), run, &Request::Cancel { by: user.name.clone() }, late).await?;
         self.run(user, project, run).await
     }
 
-    /// Newest first, 50 a page.
+    /// The runs, newest first, 50 per page.
     pub async fn runs(
         &self,
         user: &User,
@@ -299,9 +364,9 @@ impl Engine {
 
     pub async fn run(&self, user: &User, project: &ProjectKey, run: RunNumber) -> Result<RunDetail> {
         let row = self.run_row(user, project, run, Permission::Viewer).await?;
-        let state = self.state_of(row.id()).await?;
+        let state = self.state_of(&row).await?;
         let mut summary = row.summary()?;
-        // The row was read first, so the state may be ahead of it.
+        // The row was read first, so the state may be newer.
         summary.status = state.status();
         summary.finished_at = state.finished_at;
         summary.usage = state.usage;
@@ -309,7 +374,7 @@ impl Engine {
         Ok(RunDetail { summary, state })
     }
 
-    /// Events after `after`, at most 500; the page's `next` is the last one's number when there are more.
+    /// Events after `after`, at most 500; `next` is the number of the page's last event if there are more.
     pub async fn events(
         &self,
         user: &User,
@@ -325,7 +390,7 @@ impl Engine {
         Ok(Page { items, next })
     }
 
-    /// A stored text of this run: a prompt, an output, the input. `limit` in characters; none: all of it.
+    /// A stored text of this run: a prompt, an output or the input. `limit` is in characters; none: the whole text.
     pub async fn content(
         &self,
         user: &User,
@@ -342,44 +407,63 @@ impl Engine {
         Ok(Content { text, bytes })
     }
 
-    /// Sees to it that the run goes on: its actor looks again, or the run is taken up from its log.
+    /// Makes the run continue: its actor checks for work, or the run is loaded from its log.
     pub(crate) fn advance(&self, run: RunId) {
+        self.0.delivery.advance(self, run);
+    }
+
+    /// Makes the run's actor check for work.
+    pub(crate) fn wake(&self, run: RunId) {
         self.deliver(run, Command::Wake);
     }
 
-    /// Brings a command to the run's actor, whether that is here already or has to be called up.
+    /// Makes the run's actor start the call that it has claimed.
+    pub(crate) fn execute_attempt(&self, run: RunId, step: StepRunId, attempt: u32) {
+        self.deliver(run, Command::Execute { step, attempt });
+    }
+
+    /// Sends a command to the run's actor, which is started if the run has none here.
     fn deliver(&self, run: RunId, mut command: Command) {
-        // One that is closed is not found again.
+        // A closed mailbox is replaced, so the retry gets an open one.
         while let Err(mpsc::error::SendError(back)) = self.mailbox(run).send(command) {
             command = back;
         }
     }
 
-    /// Takes up every run that has not ended.
+    /// Loads every run that needs work.
     pub(crate) async fn take_up_unfinished(&self) -> Result<()> {
+        self.join_servers().await?;
         let unfinished = runs::unfinished(self.0.store.read()).await?;
         if !unfinished.is_empty() {
             tracing::info!(runs = unfinished.len(), "taking up unfinished runs");
         }
         unfinished.into_iter().for_each(|run| self.advance(run));
         self.0.runs.tasks.spawn(self.clone().watch_time_limits());
+        self.0.runs.tasks.spawn(self.clone().keep_sweeping());
+        if self.0.runs.is_shared() {
+            self.0.runs.tasks.spawn(self.clone().follow_other_servers());
+        }
         Ok(())
     }
 
-    /// At the end of a server that executed runs, in good order.
+    /// Called when a server that executed runs shuts down cleanly.
     pub(crate) async fn forget_takes(&self) {
-        if let Err(error) = self.0.store.write(|tx| Box::pin(runs::forget_takes(tx))).await {
+        let server = self.0.runs.owner();
+        if let Err(error) = self.0.store.write(move |tx| Box::pin(runs::forget_takes(tx, server))).await {
             tracing::warn!(%error, source = ?error, "it stays counted which runs were taken up");
         }
     }
 
-    /// The live state if the run is worked on here, else what its log says.
-    async fn state_of(&self, run: RunId) -> Result<domain::run::RunState> {
+    /// The live state if this process executes the run, otherwise the state from its log.
+    async fn state_of(&self, row: &RunRow) -> Result<domain::run::RunState> {
+        let run = row.id();
         let mail = self.0.runs.live().get(&run).cloned();
         if let Some(mail) = mail {
             let (reply, answer) = oneshot::channel();
             if mail.send(Command::Show { reply }).is_ok()
                 && let Ok(Ok(state)) = timeout(SHOW_LIMIT, answer).await
+                // Another server may have continued the run.
+                && state.seq >= row.last_seq()
             {
                 return Ok(*state);
             }
@@ -389,14 +473,17 @@ impl Engine {
 
     fn mailbox(&self, run: RunId) -> MailboxSender {
         let mut live = self.0.runs.live();
-        // Its actor may have broken down without tidying up.
+        // The run's actor may have failed without removing its mailbox.
         if let Some(mail) = live.get(&run).filter(|mail| !mail.is_closed()) {
             return mail.clone();
         }
         let (mail, mailbox) = mpsc::unbounded_channel();
         live.insert(run, mail.clone());
         drop(live);
-        self.supervise(run, supervisor::take_up(self.clone(), run, mail.clone(), mailbox));
+        self.supervise(
+            run,
+            supervisor::take_up(self.clone(), run, mail.clone(), mailbox, supervisor::Taking::First),
+        );
         mail
     }
 }

@@ -1,36 +1,38 @@
-//! What a step's answer becomes. Without more it is text. With an `outputSchema` it is JSON that meets the schema, or a
-//! failure: the model is told what was wrong when it is asked again. An aggregate answers with one call of `final`, a
-//! step that writes files with files and edits; both are schemas of their own.
+//! How a step's answer becomes its output. By default the output is text. With an `outputSchema` it is JSON that meets
+//! the schema; otherwise the attempt fails, and the retry tells the model what was wrong. An aggregate answers with one
+//! call of `final`, and a step that writes files answers with files and edits; both have built-in schemas.
 //!
-//! The provider's structured mode is used where it has one, and trusted nowhere: some leave out what they do not
-//! support, and some models answer in prose all the same.
+//! The provider's structured mode is used if it has one, but never trusted: some providers ignore what they do not
+//! support, and some models answer in prose anyway.
 
 use super::attempt::Answer;
 use crate::{
-    Error, Result,
+    Error, Result, fence,
     models::{ChatMessage, MessageAuthor, ModelRequest},
 };
 use domain::{
     error::ErrorClass,
     event::Failure,
     file::FileChange,
+    json::{self, ReadError},
     problem::Problem,
-    schema::Schema,
+    schema::{Schema, Shelf},
     template::{Step, Template, Uses},
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// How many of an answer's problems the model is told.
+/// How many problems of an answer the model is told.
 const TOLD: usize = 10;
 
-/// By which mode a step may write files.
+/// How a step may write files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileMode {
-    /// Whole files, and edits to those that are there.
+    /// Complete files, and edits of existing ones.
     Edits,
-    /// Whole files: none are there yet.
+    /// Complete files only: none exist yet.
     Whole,
-    /// A few whole files with simple names: a small model is kept to them by the grammar that is made of the schema.
+    /// A few complete files with simple names. The grammar made of the schema restricts a small model to these.
     WholeAndFew,
 }
 
@@ -49,13 +51,13 @@ impl FileMode {
     }
 }
 
-/// Names of files that a small model may choose from.
+/// The file names that a small model may use.
 const SIMPLE_PATH: &str = "^[a-z][a-z0-9_-]{0,30}[.][a-z]{2,5}$";
 
-/// The form that a step's answers have.
+/// The form of a step's answers.
 pub(super) struct OutputForm {
     kind: Kind,
-    /// None: text as it comes.
+    /// None: plain text.
     schema: Option<OutputSchema>,
 }
 
@@ -63,46 +65,55 @@ pub(super) struct OutputForm {
 enum Kind {
     /// The answer is the output.
     Plain,
-    /// The answer is a call of `final`; its argument `text`, or all of them under an `outputSchema`, is the output.
+    /// The answer is a call of `final`; the output is its argument `text`, or all arguments if the step has an
+    /// `outputSchema`.
     Final { typed: bool },
     /// The answer holds files; its summary is the output.
     Files,
 }
 
 struct OutputSchema {
-    /// What is asked for.
+    /// The schema that the model is given.
     schema: Value,
-    /// What is taken.
-    judge: Schema,
+    /// The schema that answers must meet. None: today's rules refuse the stored schema, so answers are not checked.
+    judge: Option<Schema>,
 }
 
-/// What a good answer holds.
+/// The content of a valid answer.
 #[derive(Debug)]
 pub(super) struct Output {
     pub value: Value,
-    /// What it is stored as.
+    /// The stored form.
     pub text: String,
-    /// `text` is JSON.
+    /// Whether `text` is JSON.
     pub json: bool,
     pub changes: Vec<FileChange>,
 }
 
 impl OutputForm {
-    /// One per step of the template, in its order.
-    pub fn all(template: &Template) -> Result<Vec<Self>> {
-        template.steps.iter().map(Self::of).collect()
+    /// One per step of the template, in order.
+    pub fn all(template: &Template, shelf: &Arc<Shelf>) -> Result<Vec<Self>> {
+        let own = |schema| OutputSchema::new(schema, shelf);
+        template.steps.iter().map(|step| Self::of(step, own)).collect()
     }
 
-    fn of(step: &Step) -> Result<Self> {
+    /// Like [`all`](Self::all), for a template that was stored under other rules: where today's rules refuse a step's
+    /// schema, any JSON is accepted.
+    pub fn all_stored(template: &Template, shelf: &Arc<Shelf>) -> Result<Vec<Self>> {
+        let own = |schema| Ok(OutputSchema::stored(schema, shelf));
+        template.steps.iter().map(|step| Self::of(step, own)).collect()
+    }
+
+    fn of(step: &Step, own: impl FnOnce(Value) -> Result<OutputSchema>) -> Result<Self> {
         let (kind, schema) = if step.writes_files() {
             let judge = Schema::new(&files_schema(&["path"])).map_err(Error::internal)?;
-            (Kind::Files, Some(OutputSchema { schema: files_schema(&["path", "content", "edits"]), judge }))
+            let schema = files_schema(&["path", "content", "edits"]);
+            (Kind::Files, Some(OutputSchema { schema, judge: Some(judge) }))
         } else if step.uses == Some(Uses::Aggregate) {
             let typed = step.output_schema.is_some();
-            let schema = OutputSchema::new(final_schema(step.output_schema.as_ref()))?;
-            (Kind::Final { typed }, Some(schema))
+            (Kind::Final { typed }, Some(own(final_schema(step.output_schema.as_ref()))?))
         } else {
-            (Kind::Plain, step.output_schema.clone().map(OutputSchema::new).transpose()?)
+            (Kind::Plain, step.output_schema.clone().map(own).transpose()?)
         };
         Ok(Self { kind, schema })
     }
@@ -111,7 +122,7 @@ impl OutputForm {
         self.kind == Kind::Files
     }
 
-    /// Whether outputs are values of their own type, rather than text.
+    /// Whether outputs are typed values rather than text.
     pub fn is_typed(&self) -> bool {
         match self.kind {
             Kind::Plain => self.schema.is_some(),
@@ -120,7 +131,7 @@ impl OutputForm {
         }
     }
 
-    /// Adds to a step's request what its answer must look like, and why the last one was not good enough.
+    /// Adds to a step's request the required form of the answer, and the reason why the last answer was rejected.
     pub fn ask(&self, request: &mut ModelRequest, last: Option<&Failure>, mode: FileMode) {
         let Some(schema) = &self.schema else { return };
         let mut asked = schema.schema.clone();
@@ -162,7 +173,7 @@ impl OutputForm {
         request.schema = Some(asked);
     }
 
-    /// The output that an answer gives.
+    /// Reads the output from an answer.
     pub fn read(&self, answer: &Answer) -> Result<Output, Failure> {
         let Some(schema) = &self.schema else {
             let (value, text) = (Value::String(answer.text.clone()), answer.text.clone());
@@ -183,27 +194,33 @@ impl OutputForm {
         }
     }
 
-    /// What is wrong with a value that a person gave in place of an answer.
+    /// Whether reading even a short answer may take long.
+    pub fn is_slow(&self) -> bool {
+        self.schema.as_ref().is_some_and(|schema| schema.judge.as_ref().is_some_and(Schema::is_slow))
+    }
+
+    /// The problems of a value that a person gave instead of an answer.
     pub fn problems(&self, value: &Value) -> Vec<Problem> {
         match &self.schema {
-            Some(schema) if self.kind == Kind::Plain => schema.judge.problems(value, "output"),
+            Some(schema) if self.kind == Kind::Plain => schema.problems(value),
             _ => Vec::new(),
         }
     }
 
     /// The output that was stored as this text.
-    pub fn of_stored(&self, json: bool, text: String) -> Result<Value> {
-        if !json && !self.is_typed() {
+    pub fn of_stored(&self, is_json: bool, text: String) -> Result<Value> {
+        if !is_json && !self.is_typed() {
             return Ok(text.into());
         }
-        match serde_json::from_str(&text) {
+        // Under another version of the template the text may be JSON that no value represents exactly.
+        match json::read(text.as_bytes(), "") {
             Ok(value) => Ok(value),
-            Err(error) if json => Err(Error::internal(error)),
+            Err(error) if is_json => Err(Error::internal(error)),
             Err(_) => Ok(text.into()),
         }
     }
 
-    /// The output that a value is which no model gave: a person's, a child run's, another run's.
+    /// The output for a value that comes from a person, a child run or another run instead of a model.
     pub fn of_value(&self, value: Value) -> Output {
         if self.is_typed() || !value.is_string() { Output::typed(value) } else { Output::text(value) }
     }
@@ -222,20 +239,40 @@ impl Output {
 }
 
 impl OutputSchema {
-    fn new(schema: Value) -> Result<Self> {
-        let judge = Schema::new(&schema).map_err(Error::internal)?;
+    fn new(schema: Value, shelf: &Arc<Shelf>) -> Result<Self> {
+        let judge = Some(Schema::shelved(&schema, shelf).map_err(Error::internal)?);
         Ok(Self { schema, judge })
     }
 
+    fn stored(schema: Value, shelf: &Arc<Shelf>) -> Self {
+        let judge = Schema::shelved(&schema, shelf)
+            .inspect_err(|error| tracing::warn!(%error, "an output's schema is not valid any more"))
+            .ok();
+        Self { schema, judge }
+    }
+
+    fn problems(&self, value: &Value) -> Vec<Problem> {
+        self.judge.as_ref().map_or_else(Vec::new, |judge| judge.problems(value, "output"))
+    }
+
     fn read(&self, answer: &Answer) -> Result<Value, Failure> {
-        if answer.cut {
+        if answer.end.cut {
             let message = "the answer reached its token limit before its JSON was complete";
             return Err(Failure::new(ErrorClass::Truncated, message));
         }
         let value = json_of(&answer.text).map_err(|error| {
-            Failure::new(ErrorClass::InvalidOutput, format!("the answer is not JSON: {error}"))
+            let message = match error {
+                ReadError::Syntax(error) => format!("the answer is not JSON: {error}"),
+                ReadError::TooLong(problem) => format!("in the answer, {problem}"),
+            };
+            Failure::new(ErrorClass::InvalidOutput, message)
         })?;
-        let problems = self.judge.problems(&value, "output");
+        let judged =
+            self.judge.as_ref().map_or_else(|| Ok(Vec::new()), |judge| judge.judge(&value, "output"));
+        let problems = judged.map_err(|error| {
+            let message = format!("no answer can be checked: the step's 'outputSchema' is refused: {error}");
+            Failure::new(ErrorClass::BadRequest, message)
+        })?;
         if problems.is_empty() {
             return Ok(value);
         }
@@ -247,7 +284,7 @@ impl OutputSchema {
     }
 }
 
-/// One strict call of `final`.
+/// The schema of one strict call of `final`.
 fn final_schema(args: Option<&Value>) -> Value {
     let text = json!({
         "type": "object",
@@ -263,7 +300,7 @@ fn final_schema(args: Option<&Value>) -> Value {
     })
 }
 
-/// What is asked for names every field, as strict modes insist; what is taken may leave out those that are null.
+/// The schema for the model requires every field, as strict modes demand; accepted answers may omit null fields.
 fn files_schema(required: &[&str]) -> Value {
     let edit = json!({
         "type": "object",
@@ -292,26 +329,32 @@ fn files_schema(required: &[&str]) -> Value {
     })
 }
 
-/// The whole answer, or what stands in its one code fence.
-fn json_of(text: &str) -> serde_json::Result<Value> {
-    let text = text.trim();
-    serde_json::from_str(text).or_else(|error| {
-        let Some((_, rest)) = text.split_once("```") else { return Err(error) };
-        let fenced = rest.split_once('\n').and_then(|(_, body)| body.split_once("```"));
-        match fenced {
-            Some((body, after)) if !after.contains("```") => serde_json::from_str(body.trim()),
-            _ => Err(error),
+/// Parses the whole answer, or the content of its only code block.
+fn json_of(text: &str) -> Result<Value, ReadError> {
+    let read = |text: &str| json::read(text.trim().as_bytes(), "output");
+    let no_json = match read(text) {
+        Err(ReadError::Syntax(error)) => error,
+        read => return read,
+    };
+    for blocks in [fence::blocks(text), fence::blocks_anywhere(text)] {
+        if let [block] = blocks[..] {
+            match read(block) {
+                Err(ReadError::Syntax(_)) => {}
+                read => return read,
+            }
         }
-    })
+    }
+    Err(ReadError::Syntax(no_json))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::attempt::AnswerEnd, *};
     use domain::usage::Usage;
 
     fn form(step: Value) -> OutputForm {
-        OutputForm::of(&serde_json::from_value(step).unwrap()).unwrap()
+        let own = |schema| OutputSchema::new(schema, &Arc::default());
+        OutputForm::of(&serde_json::from_value(step).unwrap(), own).unwrap()
     }
 
     fn schema() -> OutputForm {
@@ -323,15 +366,38 @@ mod tests {
     }
 
     fn answer(text: &str, cut: bool) -> Answer {
-        Answer { text: text.to_owned(), usage: Usage::default(), cut }
+        let end = AnswerEnd { cut, unknown_finish: None };
+        Answer { text: text.to_owned(), usage: Usage::default(), end }
     }
 
     #[test]
     fn json_is_taken_alone_or_from_its_one_fence() {
-        for text in ["{\"score\": 7}", " \n{\"score\":7}\n", "Sure!\n```json\n{\"score\": 7}\n```\nDone."] {
+        for text in [
+            "{\"score\": 7}",
+            " \n{\"score\":7}\n",
+            "Sure!\n```json\n{\"score\": 7}\n```\nDone.",
+            "Sure: ```json\n{\"score\": 7}\n```",
+            "~~~~\n{\"score\": 7}\n~~~~",
+            "````json\n{\"score\": 7}\n````",
+            "```json\n{\"score\": 7}",
+        ] {
             let output = schema().read(&answer(text, false)).unwrap();
             assert_eq!(output.value, json!({"score": 7}), "{text}");
             assert_eq!(schema().of_stored(output.json, output.text).unwrap(), output.value);
+        }
+    }
+
+    #[test]
+    fn fences_within_a_files_content_are_content() {
+        let content = "# Use\n\n```js\nlet a = `x`;\n```\n\n~~~~\n```\n~~~~\n";
+        let object = json!({"files": [{"path": "README.md", "content": content}], "summary": "See ```x```."});
+        let files = form(json!({"name": "F", "with": {"files": true}}));
+        for fence in ["```", "````", "~~~", "~~~~"] {
+            for json in [object.to_string(), serde_json::to_string_pretty(&object).unwrap()] {
+                let output = files.read(&answer(&format!("Here:\n{fence}json\n{json}\n{fence}\n"), false));
+                let change = &output.unwrap().changes[0];
+                assert_eq!(change.content.as_deref(), Some(content), "{fence}");
+            }
         }
     }
 
@@ -343,6 +409,12 @@ mod tests {
             (twice, false, ErrorClass::InvalidOutput, "is not JSON"),
             ("{\"score\": -1}", false, ErrorClass::InvalidOutput, "output.score"),
             ("{}", false, ErrorClass::InvalidOutput, "score"),
+            (
+                "{\"score\": 123456789012345678901234567890}",
+                false,
+                ErrorClass::InvalidOutput,
+                "output.score: 123456789012345678901234567890: a whole number of more than 64 bits",
+            ),
             ("{\"score\": 7", true, ErrorClass::Truncated, "token limit"),
         ] {
             let failure = schema().read(&answer(text, cut)).unwrap_err();

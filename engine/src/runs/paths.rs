@@ -1,21 +1,22 @@
-//! The paths of files in an answer that is still streaming, so that people see what is being written.
+//! Finds the paths of files in an answer that is still streaming, so that people see which file is being written.
 //!
-//! The answer is JSON with `"path": "…"` in it; what counts is read from the whole answer when it is there.
+//! The answer is JSON with `"path": "…"` in it. The result is read from the complete answer; these paths are for
+//! display.
 
 use domain::file::FilePath;
 
 const FIELD: &str = "\"path\"";
-/// A path that has not ended after so many bytes is none.
+/// A path that is longer than this, in bytes, is ignored.
 const LONGEST: usize = 2048;
 
-/// How far an answer was searched.
+/// The position up to which an answer was searched.
 #[derive(Default)]
 pub(super) struct Paths {
     searched: usize,
 }
 
 impl Paths {
-    /// Looks through what came since; each path that has come whole is given to `found` once.
+    /// Searches the new part of the text, and calls `found` once for each complete path.
     pub fn read(&mut self, text: &str, found: impl Fn(FilePath)) {
         while let Some(at) = text[self.searched..].find(FIELD) {
             let after = self.searched + at + FIELD.len();
@@ -27,23 +28,23 @@ impl Paths {
                     }
                 }
                 Value::Open if text.len() - after < LONGEST => {
-                    // Looked at again when more has come.
+                    // Searched again when more text has arrived.
                     self.searched += at;
                     return;
                 }
                 Value::Open | Value::None => self.searched = after,
             }
         }
-        // The field's name itself may have come in part.
+        // The field's name itself may be incomplete.
         let rest = text.len().saturating_sub(FIELD.len());
         self.searched = self.searched.max(text.floor_char_boundary(rest));
     }
 }
 
 enum Value {
-    /// The text, and where it ends.
+    /// The text, and the position of its end.
     Whole(String, usize),
-    /// More may come.
+    /// The text is incomplete.
     Open,
     None,
 }

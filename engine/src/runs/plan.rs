@@ -1,40 +1,40 @@
-//! What is decided, and done a bounded batch at a time.
+//! Planning: decides the next effects and carries them out in bounded batches.
 
 use super::{actor::RunActor, batch::Batch};
 use crate::models::PromptPermit;
 use domain::{event::EventKind, id::StepRunId, run::Effect};
 use std::collections::VecDeque;
 
-/// What was decided and is still to be done. It is memory alone: a run that is taken up again decides it anew.
+/// Decided effects that are still to be carried out. Kept in memory only: a resumed run decides them again.
 #[derive(Default)]
 pub(super) struct Queue {
     effects: VecDeque<Effect>,
-    /// Attempts whose prompts wait for room, with the bytes that they need as far as that is known.
+    /// Attempts whose prompts wait for room, with the bytes that they need, estimated if unknown.
     crowded: VecDeque<(StepRunId, u32, usize)>,
-    /// A waiter has been sent for the room that the first of them needs.
+    /// Whether a task waits for the room that the first of them needs.
     asked_for_room: bool,
-    /// The last batch was full before everything was decided.
+    /// Whether the last batch was full before everything was decided.
     unfinished: bool,
 }
 
 impl Queue {
-    /// Whether there is nothing to be done but to wait.
+    /// Whether there is nothing to do but wait.
     pub fn is_empty(&self) -> bool {
         !self.unfinished
     }
 
-    /// Whether a prompt has to wait behind others of this run.
+    /// Whether a prompt must wait behind others of this run.
     pub fn is_crowded(&self) -> bool {
         !self.crowded.is_empty()
     }
 
-    /// `bytes`: what it needs, if it was rendered.
+    /// `bytes`: the size of the prompt, if it has been rendered.
     pub fn wait_for_room(&mut self, step: StepRunId, attempt: u32, bytes: Option<usize>) {
         let guess = || self.crowded.back().map_or(0, |(.., bytes)| *bytes);
         self.crowded.push_back((step, attempt, bytes.unwrap_or_else(guess)));
     }
 
-    /// How much room is to be asked for, if nobody does yet.
+    /// How much room to request, unless a task already waits for it.
     pub fn room_to_ask_for(&mut self) -> Option<usize> {
         if self.asked_for_room {
             return None;
@@ -46,12 +46,13 @@ impl Queue {
 }
 
 impl RunActor {
-    /// Decides until nothing more follows, or the batch is full; what it decides is recorded, what it starts is claimed.
+    /// Decides until nothing more follows or the batch is full. Decisions are recorded, and started attempts are
+    /// claimed.
     pub(super) async fn plan(&mut self, batch: &mut Batch) {
         let stopping = self.engine.0.runs.stopping();
         loop {
             if self.planner.is_winding_down() || self.state().phase.is_end() {
-                // What was to start does not any more.
+                // Pending starts are dropped.
                 self.queue.effects.clear();
                 self.queue.crowded.clear();
             }
@@ -79,7 +80,7 @@ impl RunActor {
             Effect::ResolveItems { step } => self.resolve_items(step, batch).await,
             Effect::Gather { step, failed } => self.gather(step, failed, batch).await,
             Effect::FailItems { step, error } => self.fail_whole(step, error, batch),
-            // Its time limit stands in the run's row, and wakes the run.
+            // The time limit is in the run's row; a timer wakes the run.
             Effect::AwaitAnswer { .. } => {}
             Effect::Start { step, attempt, not_before } => match not_before {
                 Some(at) if at > batch.at => batch.timers.push((step, attempt, at)),
@@ -92,7 +93,7 @@ impl RunActor {
         }
     }
 
-    /// There is room for the first prompt that waits for it, and perhaps for more of them.
+    /// Starts the first attempt whose prompt waits for room, and as many others as there is room for.
     pub(super) async fn room_is_there(&mut self, permit: PromptPermit, batch: &mut Batch) {
         self.queue.asked_for_room = false;
         // The first of them may have been dropped meanwhile.

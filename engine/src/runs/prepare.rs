@@ -1,17 +1,18 @@
-//! What has to be right before a launch: the template, its input, the roles. Nothing is written here.
+//! Checks before a launch: the template, its input, the roles. This module writes nothing.
 
 use super::{
     Launch,
+    child_templates::{ChildTemplates, PinnedVersions},
     compiled::{ASK, CompiledTemplate},
 };
 use crate::{
     Engine, Error, Result, User,
-    store::versions::{self, RoleVersion},
+    store::versions::{self, RoleHead, RoleVersion},
 };
 use domain::{
     access::Permission,
     event::TemplateVersion,
-    id::{ProjectId, TemplateId},
+    id::{ProjectId, RoleId, TemplateId},
     key::{ProjectKey, TemplateKey},
     problem::Problem,
     role::{Candidate, ResolveError, StepRole, fallback_warning, resolve},
@@ -36,9 +37,11 @@ pub(super) struct PreparedLaunch {
     pub roles: Vec<StepRole>,
     pub role_versions: BTreeMap<u32, Arc<RoleVersion>>,
     pub input: Value,
+    /// The pinned versions of the templates that it calls.
+    pub templates: PinnedVersions,
 }
 
-/// A version of a template that can be run; none: the built-in one.
+/// A template version that can be run; no id: the built-in template.
 pub(super) type Runnable = (Option<TemplateId>, u32, Arc<CompiledTemplate>);
 
 impl Engine {
@@ -50,15 +53,19 @@ impl Engine {
         launch: &Launch,
     ) -> Result<LaunchPreview> {
         let project = self.authorise(user, project, Permission::Viewer).await?;
-        let (_, _, compiled) = self.newest(project, key).await?;
+        let runnable = self.newest(project, key).await?;
+        let compiled = runnable.2.clone();
         let mut errors = input_problems(&compiled, &launch.input);
         errors.extend(unsupported(&compiled));
         let roles = versions::roles(self.0.store.read(), project).await?;
+        let children =
+            self.settle_child_templates(project, &runnable, &launch.role_assignments, &roles).await?;
+        errors.extend(children.problems);
         let resolved = match resolve(&compiled.plan, &candidates(&roles), &launch.role_assignments) {
             Ok(resolved) => resolved,
             Err(refused) => {
                 errors.extend(role_problems(&refused));
-                // What it would be without the assignments that cannot be met.
+                // The result without the assignments that cannot be met.
                 let mut known = launch.role_assignments.clone();
                 known.retain(|_, role| roles.iter().any(|version| &version.key == role));
                 known.retain(|step, _| compiled.plan.position(step).is_some());
@@ -94,7 +101,7 @@ impl Engine {
         self.runnable(Some(key), newest).await
     }
 
-    /// The template to run, whose newest version is known: stored, or built in when no key names one.
+    /// The template to run: a stored one, whose newest version is known, or the built-in one if there is no key.
     pub(super) async fn runnable(
         &self,
         key: Option<&TemplateKey>,
@@ -105,15 +112,30 @@ impl Engine {
         Ok((Some(id), version, self.compiled(Some(id), version).await?))
     }
 
-    /// Checks a launch of that version; `all` are the project's roles.
-    pub(super) fn prepare(
+    /// What a call needs of a role. Versions are immutable, so they are cached.
+    pub(super) async fn role_version(&self, id: RoleId, version: u32) -> Result<Arc<RoleVersion>> {
+        let cache = &self.0.runs.role_versions;
+        if let Some(role) = cache.get(&(id, version)) {
+            return Ok(role);
+        }
+        let role = versions::role(self.0.store.read(), id, version).await?;
+        let role = role.ok_or_else(|| Error::internal(format!("role {id} has no version {version}")))?;
+        let role = Arc::new(role);
+        cache.insert((id, version), role.clone());
+        Ok(role)
+    }
+
+    /// Checks a launch of this version; `all` are the project's roles.
+    pub(super) async fn prepare(
         &self,
         project: ProjectId,
         (template_id, version, compiled): Runnable,
-        all: Vec<RoleVersion>,
+        all: Vec<RoleHead>,
         launch: &Launch,
+        children: ChildTemplates,
     ) -> Result<PreparedLaunch> {
         let mut problems = unsupported(&compiled);
+        problems.extend(children.problems);
         problems.extend(input_problems(&compiled, &launch.input));
         let resolved = resolve(&compiled.plan, &candidates(&all), &launch.role_assignments);
         if let Err(refused) = &resolved {
@@ -125,18 +147,23 @@ impl Engine {
         for role in &mut roles {
             role.price = self.0.prices.of(&role.model);
         }
-        let by_key: HashMap<_, _> = all.into_iter().map(|role| (role.key.clone(), Arc::new(role))).collect();
-        let role_versions =
-            roles.iter().filter_map(|role| Some((role.step, by_key.get(&role.key)?.clone()))).collect();
+        let by_key: HashMap<_, _> = all.iter().map(|role| (&role.key, (role.id, role.version))).collect();
+        let mut role_versions = BTreeMap::new();
+        for role in &roles {
+            if let Some(&(id, version)) = by_key.get(&role.key) {
+                role_versions.insert(role.step, self.role_version(id, version).await?);
+            }
+        }
         let name = compiled.template.name.clone();
         let version = TemplateVersion { key: compiled.template.key.clone(), version, name };
         let input = if launch.input.is_null() { json!({}) } else { launch.input.clone() };
-        Ok(PreparedLaunch { project, template_id, version, compiled, roles, role_versions, input })
+        let templates = children.pinned;
+        Ok(PreparedLaunch { project, template_id, version, compiled, roles, role_versions, input, templates })
     }
 }
 
-fn candidates(roles: &[RoleVersion]) -> Vec<Candidate> {
-    let candidate = |role: &RoleVersion| Candidate {
+fn candidates(roles: &[RoleHead]) -> Vec<Candidate> {
+    let candidate = |role: &RoleHead| Candidate {
         key: role.key.clone(),
         version: role.version,
         model: role.model.clone(),
@@ -161,14 +188,18 @@ fn unsupported(compiled: &CompiledTemplate) -> Vec<Problem> {
 fn input_problems(compiled: &CompiledTemplate, input: &Value) -> Vec<Problem> {
     let empty = json!({});
     let input = if input.is_null() { &empty } else { input };
-    if input.to_string().len() > INPUT_LIMIT {
+    let bytes = input.to_string().len();
+    if bytes > INPUT_LIMIT {
         return vec![Problem::new(
             "input",
             format!("the input is larger than {} MB", INPUT_LIMIT / 1024 / 1024),
         )];
     }
     match &compiled.input {
-        Some(Ok(schema)) => schema.problems(input, "input"),
+        Some(Ok(schema)) => {
+            let bytes = if schema.is_slow() { usize::MAX } else { bytes };
+            compiled.evaluate(bytes, || schema.problems(input, "input"))
+        }
         Some(Err(error)) => vec![Problem::new("input", error.to_string())],
         None => Vec::new(),
     }

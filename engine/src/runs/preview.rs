@@ -1,11 +1,11 @@
-//! What an expression gives with the data of a past run, for whoever is writing it.
+//! The value of an expression with the data of a past run, for the expression's author.
 
 use super::mapped::Mapped;
 use crate::{Engine, Error, Result, User, store::runs};
 use domain::{
     access::Permission,
     expression::{Context, ExpressionError, Item},
-    id::{RunNumber, TemplateId},
+    id::RunNumber,
     key::{ProjectKey, TemplateKey},
     run::StepStatus,
 };
@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 
 /// How much of a value is shown, in characters.
 const SHOWN: usize = 400;
-/// How many runs back are looked at for one that has ended.
+/// How many of the newest runs are searched for one that has ended.
 const LOOKED_AT: u32 = 20;
 
-/// What an expression stands for.
+/// Where an expression is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expression {
     /// A mapping's text.
@@ -28,8 +28,9 @@ pub enum Expression {
 }
 
 impl Engine {
-    /// Evaluates with the newest run of the template that has ended, else with the newest; none when it has no run.
-    /// `for_each`: the list whose first item `item` is. The inner error is the expression's, in words for its author.
+    /// Evaluates the expression with the data of the template's newest ended run, or of its newest run if none has
+    /// ended; `None` if the template has no run. `for_each`: the list whose first item becomes `item`. The inner error
+    /// is the expression's, in words for its author.
     pub async fn preview_expression(
         &self,
         user: &User,
@@ -53,9 +54,9 @@ impl Engine {
             }
         }
         let Some(row) = chosen else { return Ok(None) };
-        let (run, summary) = (row.id(), row.summary()?);
-        let compiled = self.compiled(row.template_id.map(TemplateId), summary.template.version).await?;
-        let state = self.state_of(run).await?;
+        let run = row.id();
+        let state = self.state_of(&row).await?;
+        let compiled = self.compiled_of_run(&row, &state.plan).await?;
         let input = self.stored_text(run, row.snapshot.0.input).await?;
         let input: Value = serde_json::from_str(&input).map_err(Error::internal)?;
         let (mut outputs, mut mapped) = (BTreeMap::new(), Mapped::default());
@@ -92,7 +93,7 @@ impl Engine {
             let evaluator = &compiled.evaluator;
             let first = match (kind, for_each) {
                 (Expression::Value | Expression::Condition, Some(list)) => {
-                    // A condition decides about the step as a whole, but it does no harm to it.
+                    // A condition decides about the step as a whole, but knowing the first item does not hurt it.
                     evaluator.items(list, &context).ok().and_then(|items| items.into_iter().next())
                 }
                 _ => None,
@@ -106,9 +107,9 @@ impl Engine {
                 Expression::Items => evaluator.items(text, &context).map(Value::Array),
             }
         };
-        // What an author types may loop up to its limit.
+        // An author's expression may loop up to its limit.
         let given = compiled.evaluate(usize::MAX, evaluate);
-        Ok(Some((summary.number, given.map(|value| shown(&value)).map_err(|error| error.to_string()))))
+        Ok(Some((row.summary()?.number, given.map(|value| shown(&value)).map_err(|error| error.to_string()))))
     }
 }
 

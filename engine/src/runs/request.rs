@@ -1,26 +1,27 @@
-//! What a step asks its model: the role's base prompt as the system's, the rendered step as the user's.
+//! The request of a step to its model: the role's base prompt as system message, the rendered step as user message.
 
 use super::shown_files::FileToShow;
 use crate::{
+    fence::Fenced,
     models::{ChatMessage, MessageAuthor, ModelRequest},
     store::{messages::Earlier, versions::RoleVersion},
 };
 use domain::template::Step;
 
-/// How much of a conversation goes along with free text, in bytes with the question: about 8,000 tokens.
+/// How much of the conversation is sent with free text, in bytes including the question: about 8,000 tokens.
 const CONVERSATION_BUDGET: usize = 32 * 1024;
-/// The local model has one context of 8,192 tokens for four calls at once: about 2,000 for each, answer included.
+/// The local model has one context of 8,192 tokens for four concurrent calls: about 2,000 each, including the answer.
 const LOCAL_CONVERSATION_BUDGET: usize = 3 * 1024;
-/// A small model without a limit rambles until its context is full.
+/// Without a limit, a small model rambles until its context is full.
 const LOCAL_MAX_TOKENS: u32 = 512;
 
-/// A model that writes JSON needs room to bring it to its end.
+/// A model needs more tokens to complete JSON.
 const LOCAL_MAX_JSON_TOKENS: u32 = 1_200;
-/// How much of the files that are there a step is shown, in bytes; of those left out it is told the names.
+/// How many bytes of the existing files a step is shown; files beyond that are listed by name only.
 const FILES_BUDGET: u64 = 256 * 1024;
 const LOCAL_FILES_BUDGET: u64 = 2 * 1024;
 
-/// The request for a step of an ordinary template: nothing but what is mapped to it.
+/// The request for a step of an ordinary template: it contains only what is mapped to the step.
 pub(super) fn of_step(step: &Step, prompt: String, role: &RoleVersion, model: String) -> ModelRequest {
     let system = Some(role.base_prompt.clone()).filter(|prompt| !prompt.trim().is_empty());
     let local = is_local(role);
@@ -37,19 +38,18 @@ pub(super) fn of_step(step: &Step, prompt: String, role: &RoleVersion, model: St
     }
 }
 
-/// How many bytes of the files that are there a step is shown.
+/// How many bytes of the existing files a step is shown.
 pub(super) fn files_budget(local: bool) -> u64 {
     if local { LOCAL_FILES_BUDGET } else { FILES_BUDGET }
 }
 
-/// Shows the files that are there to a step that may edit them.
+/// Adds the existing files to the request of a step that may edit them.
 pub(super) fn with_files(request: &mut ModelRequest, files: &[FileToShow]) {
     let Some(message) = request.messages.last_mut().filter(|_| !files.is_empty()) else { return };
     message.text.push_str("\n\n### Files that are there");
     for FileToShow { path, text, .. } in files {
         let Some(text) = text else { continue };
-        let fence = if text.contains("```") { "~~~~" } else { "```" };
-        message.text.push_str(&format!("\n\n{path}:\n{fence}\n{text}\n{fence}"));
+        message.text.push_str(&format!("\n\n{path}:\n{}", Fenced::from(text.as_str())));
     }
     let left_out = files.iter().filter(|file| file.text.is_none()).map(|file| file.path.as_str());
     let left_out: Vec<_> = left_out.collect();
@@ -58,17 +58,17 @@ pub(super) fn with_files(request: &mut ModelRequest, files: &[FileToShow]) {
     }
 }
 
-/// How many bytes of the conversation go along with the question.
+/// How many bytes of the conversation are sent with the question.
 pub(super) fn conversation_budget(request: &ModelRequest, role: &RoleVersion) -> i64 {
     let whole = if is_local(role) { LOCAL_CONVERSATION_BUDGET } else { CONVERSATION_BUDGET };
     let question: usize = request.messages.iter().map(|message| message.text.len()).sum();
     whole.saturating_sub(question) as i64
 }
 
-/// Puts the conversation's earlier messages before the question: the newest of them, which fit the budget.
+/// Inserts the newest earlier messages that fit the budget before the question.
 ///
-/// The messages alternate and begin with the user's, as many models insist: questions that have no answer (their run
-/// failed, was stopped or still works) become one message with the question after them.
+/// The messages must alternate and begin with the user's, as many models require. So questions without an answer (their
+/// run failed, was stopped or is live) are merged with the next question.
 pub(super) fn with_conversation(request: &mut ModelRequest, earlier: &[Earlier]) {
     let said = earlier.iter().map(|message| match message.author.as_str() {
         "assistant" => ChatMessage::assistant(&message.content),

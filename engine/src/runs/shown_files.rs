@@ -1,7 +1,8 @@
-//! Files of the conversation, as a step that writes some sees and changes them.
+//! Files of the conversation: showing them to a step, and applying the step's changes.
 //!
-//! Always true: nothing is written over a content that its author has not seen. Edits are applied to what stands there now;
-//! a whole new content is taken only over the content that the model was shown.
+//! Invariant: no content is overwritten that the author has not seen. Edits apply to the current content; a complete
+//! new content replaces only the content that the model was shown. Within this server one run at a time changes the
+//! files of a conversation; if another server was faster, the commit is refused.
 
 use super::{actor::RunActor, batch::Batch};
 use crate::{Engine, store::files};
@@ -10,7 +11,6 @@ use domain::{
     event::{EventKind, Failure},
     file::{FileChange, FilePath, MAX_CHANGES, Written, apply_changes},
     id::{ContentId, StepRunId, TaskId},
-    usage::Usage,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,20 +18,18 @@ use std::{
 };
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use super::output::Output;
-
-/// How many files a run may write.
+/// The most files that a run may write.
 pub(super) const MOST_FILES: usize = 1_000;
 
-/// A file that is there.
+/// An existing file.
 pub(super) struct FileToShow {
     pub path: FilePath,
     pub content: ContentId,
-    /// None: there is no room for it.
+    /// None: the budget has no room for it.
     pub text: Option<String>,
 }
 
-/// One at a time changes the files of a conversation, from reading them to the commit.
+/// Locks that let one run at a time change the files of a conversation, from reading them to the commit.
 #[derive(Default)]
 pub(crate) struct FileGuards(Mutex<HashMap<TaskId, Weak<AsyncMutex<()>>>>);
 
@@ -57,7 +55,7 @@ impl Engine {
 }
 
 impl RunActor {
-    /// The files that are there, with the texts of as many as the budget (bytes) has room for.
+    /// The existing files, with the texts of as many as fit the budget (bytes).
     pub(super) async fn files_to_show(
         &self,
         mut budget: u64,
@@ -94,8 +92,8 @@ impl RunActor {
         self.engine.persist(self.facts.run, read).await.map_err(damaged)
     }
 
-    /// What the changes make of the files as they stand now. Until the batch is committed, no other run of this server
-    /// changes the conversation's files.
+    /// Applies the changes to the current files. Until the batch is committed, no other run of this server changes the
+    /// conversation's files.
     pub(super) async fn changed_files(
         &mut self,
         changes: Vec<FileChange>,
@@ -140,39 +138,30 @@ impl RunActor {
         Ok(written)
     }
 
-    /// The content that the file has now, on the run's branch.
-    async fn newest_content(&self, path: &FilePath, batch: &Batch) -> Result<Option<ContentId>, Failure> {
+    /// The current content of the file, on the run's branch.
+    async fn newest_content(&self, path: &FilePath, batch: &mut Batch) -> Result<Option<ContentId>, Failure> {
         if let Some(content) = batch.written.get(path) {
             return Ok(Some(*content));
         }
         let (engine, facts) = (&self.engine, &self.facts);
         let read = || files::newest_of(engine.0.store.read(), facts.task, &facts.path, path);
-        engine.persist(facts.run, read).await.map_err(damaged)
+        let content = engine.persist(facts.run, read).await.map_err(damaged)?;
+        batch.bases.insert(path.clone(), content);
+        Ok(content)
     }
 
-    /// The attempt has succeeded with these files, if its output can be mapped; if not, nothing is recorded.
-    #[expect(clippy::too_many_arguments, reason = "an answer has so many parts")]
-    pub(super) fn finish_with(
+    pub(super) fn record_files(
         &mut self,
         step: StepRunId,
         attempt: u32,
-        output: Output,
         files: Vec<Written>,
-        usage: Usage,
-        cut: bool,
         batch: &mut Batch,
-    ) -> Result<(), Failure> {
-        if step.item.is_none() {
-            self.map_output(step, &output.value)?;
-        }
-        for file in files {
-            let content = self.keep(batch, file.content);
-            let (path, edited) = (file.path, file.edited);
+    ) {
+        for Written { path, content, edited } in files {
+            let content = self.keep(batch, content);
             batch.written.insert(path.clone(), content.id);
             self.record(batch, EventKind::FileWritten { step, attempt, path, content, edited });
         }
-        self.finish_mapped(step, attempt, output, usage, cut, batch);
-        Ok(())
     }
 }
 

@@ -1,20 +1,37 @@
-//! What an actor does with one step run, whatever its body: takes an output, fails an attempt, evaluates a condition; and
-//! how the run comes to its end.
+//! What an actor does with a step run of any kind: take an output, fail an attempt, evaluate a condition; and how the
+//! run ends.
 
-use super::{actor::RunActor, attempt::CallFailure, batch::Batch, body, output::Output};
-use crate::models::{PromptPermit, Slot};
+use super::{
+    actor::RunActor,
+    attempt::{AnswerEnd, CallFailure},
+    batch::Batch,
+    body,
+    output::Output,
+};
+use crate::models::{self, PromptPermit, Slot};
 use domain::{
     error::ErrorClass,
     event::{EventKind, Failure, OUTPUT_LIMIT, TextRef, head},
     expression::ExpressionError,
+    file::Written,
     id::{StepRunId, Timestamp},
-    run::{StepStatus, Verdict, backoff},
+    run::{StepState, StepStatus, Verdict, backoff},
     usage::Usage,
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The result of a successful attempt.
+pub(super) struct Success {
+    pub output: Output,
+    pub files: Vec<Written>,
+    pub usage: Usage,
+    pub end: AnswerEnd,
+}
 
 impl RunActor {
-    /// Keeps what the model said in an attempt that ends without an output: a person may want it, and it has cost.
+    /// Stores the model's partial answer of an attempt that ends without output: a person may want it, and it has cost
+    /// money.
     pub(super) fn keep_partial_output(
         &mut self,
         step: StepRunId,
@@ -27,39 +44,28 @@ impl RunActor {
             return;
         }
         let text = self.keep(batch, text.to_owned());
-        self.record(batch, EventKind::Said { step, attempt, text, usage });
+        self.record(batch, EventKind::PartialOutput { step, attempt, text, usage });
     }
 
-    /// The attempt has succeeded, if its output can be mapped; if not, nothing is recorded.
+    /// Records the success of an attempt. If its output cannot be mapped, nothing is recorded.
     pub(super) fn finish(
         &mut self,
         step: StepRunId,
         attempt: u32,
-        output: Output,
-        usage: Usage,
-        cut: bool,
+        success: Success,
         batch: &mut Batch,
     ) -> Result<(), Failure> {
-        // The items' outputs are mapped when they are all there.
+        let Success { output, files, usage, end: AnswerEnd { cut, unknown_finish } } = success;
+        // The outputs of items are mapped when all of them are gathered.
         if step.item.is_none() {
             self.map_output(step, &output.value)?;
         }
-        self.finish_mapped(step, attempt, output, usage, cut, batch);
-        Ok(())
-    }
-
-    pub(super) fn finish_mapped(
-        &mut self,
-        step: StepRunId,
-        attempt: u32,
-        output: Output,
-        usage: Usage,
-        cut: bool,
-        batch: &mut Batch,
-    ) {
+        self.record_files(step, attempt, files, batch);
         let reference = self.keep_output(batch, &output);
         self.hold(step, output.text.len(), output.value);
-        self.record(batch, EventKind::Finished { step, attempt, output: reference, usage, cut });
+        let kind = EventKind::Finished { step, attempt, output: reference, usage, cut, unknown_finish };
+        self.record(batch, kind);
+        Ok(())
     }
 
     pub(super) fn keep_output(&self, batch: &mut Batch, output: &Output) -> TextRef {
@@ -74,6 +80,10 @@ impl RunActor {
         batch: &mut Batch,
     ) {
         let CallFailure { failure: error, retry_after, timed_out, .. } = failed.into();
+        let throttled = models::is_throttled(error.class, retry_after);
+        if throttled && self.state().may_requeue(step, batch.at, retry_after) {
+            return self.record(batch, EventKind::Throttled { step, attempt, error });
+        }
         let retry_at = match self.state().verdict(step, error.class) {
             Verdict::Retry { nth } => {
                 let wait = backoff(nth, rand::random(), retry_after);
@@ -89,16 +99,16 @@ impl RunActor {
         self.record(batch, kind);
     }
 
-    /// The step cannot even begin: an attempt that fails at once says so.
+    /// Fails a step that cannot begin, by an attempt that fails at once.
     pub(super) fn refuse(&mut self, step: StepRunId, error: Failure, batch: &mut Batch) {
         let owner = self.engine.0.runs.owner();
-        let attempt = self.state().step_run(step).map_or(0, |run| run.attempts.len() as u32) + 1;
+        let attempt = self.state().step_run(step).map_or(1, StepState::next_attempt);
         self.record(batch, EventKind::Started { step, attempt, owner });
         self.fail(step, attempt, error, batch);
     }
 
-    /// Whether this process has the attempt in its hands, or it lives elsewhere: a child run's row in the store is the
-    /// fence of the attempt that it is.
+    /// Whether the attempt is open and belongs to this process, or is a child run. A child run's row in the store is
+    /// the fence of its attempt.
     pub(super) fn is_open(&self, step: StepRunId, attempt: u32) -> bool {
         let owner = self.engine.0.runs.owner();
         let open = self.state().step_run(step).and_then(|run| run.open_attempt());
@@ -107,16 +117,17 @@ impl RunActor {
         })
     }
 
-    /// Whether this attempt is the one that is to start next.
+    /// Whether this attempt is the one to start next.
     fn may_start(&self, step: StepRunId, attempt: u32) -> bool {
         !self.state().phase.is_end()
             && !self.planner.is_winding_down()
-            && self.state().step_run(step).is_some_and(|run| {
-                run.status == StepStatus::Ready && run.attempts.len() as u32 + 1 == attempt
-            })
+            && self
+                .state()
+                .step_run(step)
+                .is_some_and(|run| run.status == StepStatus::Ready && run.next_attempt() == attempt)
     }
 
-    /// Begins an attempt, with what it was waiting for.
+    /// Begins an attempt, with the slot or prompt room that it waited for.
     pub(super) async fn start(
         &mut self,
         step: StepRunId,
@@ -160,7 +171,7 @@ impl RunActor {
         self.record(batch, EventKind::Completed { output, shown });
     }
 
-    /// A step's output that is this very text: it is stored already.
+    /// The reference of a stored step output that equals this text.
     async fn stored(&self, text: &str, batch: &Batch) -> Option<TextRef> {
         let outputs = self.state().steps.iter().rev().filter_map(|step| step.output.as_ref());
         let alike = outputs.filter(|output| {
@@ -174,14 +185,18 @@ impl RunActor {
         None
     }
 
-    pub(super) fn cancel(&mut self, by: String, batch: &mut Batch) {
+    pub(super) async fn cancel(&mut self, by: String, batch: &mut Batch) {
+        let calls = !self.state().calling.is_empty();
+        let spent = if calls { self.child_usage(None).await } else { BTreeMap::new() };
         let open = self.state().step_runs();
         let open = open.filter_map(|(step, run)| Some((step, run.open_attempt()?.number)));
         for (step, attempt) in open.collect::<Vec<_>>() {
             if let Some(call) = self.open.remove(&step) {
                 call.abort.cancel();
-                let said = self.channel.said(step, attempt);
-                self.keep_partial_output(step, attempt, &said, Usage::default(), batch);
+                let partial = self.channel.partial_output(step, attempt);
+                self.keep_partial_output(step, attempt, &partial, Usage::default(), batch);
+            } else if let Some(usage) = spent.get(&(step, attempt)) {
+                self.keep_partial_output(step, attempt, "", *usage, batch);
             }
             self.record(batch, EventKind::StepCancelled { step });
         }
@@ -189,7 +204,7 @@ impl RunActor {
     }
 }
 
-/// What an expression gave, or why it gave nothing.
+/// The value of an expression, or its error as a failure.
 pub(super) fn flatten<T>(evaluated: Result<Result<T, ExpressionError>, Failure>) -> Result<T, Failure> {
     evaluated?.map_err(|error| Failure::new(ErrorClass::Expression, error.to_string()))
 }

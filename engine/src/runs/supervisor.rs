@@ -1,29 +1,36 @@
-//! Looking after a live run: one task sees its actor through.
+//! Supervision of a live run: one task runs its actors.
 //!
-//! An actor that panics, or that cannot be made, is followed by another one, and after some the run ends as failed:
-//! truthfully, and without the rest of the server noticing.
+//! When an actor panics or cannot be created, the supervisor starts another one. After several failures it ends the run
+//! as failed; the rest of the server is not affected.
 
 use super::{
     actor::End,
     commit::CommitError,
     mailbox::{Mailbox, MailboxSender},
+    requests::Request,
 };
-use crate::{Engine, Error, Result, store::runs};
+use crate::{
+    Engine, Error, Result,
+    store::{
+        self,
+        servers::{self, Take},
+    },
+};
 use domain::{error::ErrorClass, event::Failure, id::RunId};
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::sync::mpsc;
 
-/// How many actors of a run may panic, or find what they need damaged, before the run is given up.
+/// How many actors of a run may panic or find damaged data before the run fails.
 const FAILURES: u32 = 3;
-/// How often a run is taken up without getting any further before it is given up (DESIGN section 2).
+/// How often a run is taken without advancing before it fails (DESIGN section 2).
 const TAKES: u32 = 5;
 
 impl Engine {
-    /// Sees `first` through, and if it breaks down takes the run up again, until it has ended or the server stops.
+    /// Runs `first`; if it fails, loads the run again, until the run has ended or the server stops.
     pub(super) fn supervise(&self, run: RunId, first: impl Future<Output = Result<End>> + Send + 'static) {
         let engine = self.clone();
-        // In a box: the task would have room for it twice.
+        // Boxed, because the task would reserve its size twice.
         let first = Box::pin(first);
         self.0.runs.tasks.spawn(async move {
             let mut result = AssertUnwindSafe(first).catch_unwind().await;
@@ -37,9 +44,9 @@ impl Engine {
                         None
                     }
                     Ok(Ok(End::Broken(why))) => Some(why),
-                    // Deleted, with its project or its conversation.
+                    // The run was deleted, with its project or its conversation.
                     Ok(Err(Error::NotFound { .. })) => return engine.0.runs.forget_closed(run),
-                    // That is no fault of the run, however long it takes.
+                    // Not a fault of the run, however long it takes.
                     Ok(Err(Error::Unavailable(why))) => {
                         tracing::error!(%run, %why, "a run cannot be taken up now; trying again");
                         None
@@ -60,7 +67,7 @@ impl Engine {
                 if let Some(why) = why {
                     return Box::pin(engine.end_as_failed(run, &why)).await;
                 }
-                // Registered before the pause, so that nobody else takes it up; commands wait in the mailbox.
+                // Registered before the pause, so that no other actor is started; commands wait in the mailbox.
                 let (mail, mailbox) = mpsc::unbounded_channel();
                 if !engine.0.runs.succeed(run, &mail) {
                     return;
@@ -70,7 +77,7 @@ impl Engine {
                     () = tokio::time::sleep(pause_after(setbacks)) => {}
                     () = stopping.cancelled() => return engine.0.runs.forget_closed(run),
                 }
-                let next = Box::pin(take_up(engine.clone(), run, mail, mailbox));
+                let next = Box::pin(take_up(engine.clone(), run, mail, mailbox, Taking::Again));
                 result = AssertUnwindSafe(next).catch_unwind().await;
             }
         });
@@ -88,37 +95,56 @@ impl Engine {
     }
 }
 
-/// Works on a run from where its log ends.
+/// Why a run is loaded from its log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// The run has work to do. It may crash the server, so the take is counted.
+    First,
+    /// The previous actor ended early and the server is alive, so the take is not counted.
+    Again,
+}
+
+/// Works on a run from the end of its log.
 pub(super) async fn take_up(
     engine: Engine,
     run: RunId,
     mail: MailboxSender,
     mailbox: Mailbox,
+    taking: Taking,
 ) -> Result<End> {
     let place = engine.0.runs.taking_up.acquire().await;
     let stopping = engine.0.runs.stopping();
-    // Nothing begins when the server is about to stop: it would only be interrupted.
+    // Nothing begins when the server is about to stop, because it would be interrupted.
     if stopping.is_cancelled() {
         engine.0.runs.forget_closed(run);
         return Ok(End::Stopped);
     }
-    // Before anything is planned: a run that takes the server down at each start is given up at last.
-    match engine.0.store.write(move |tx| Box::pin(runs::count_take(tx, run))).await? {
-        None => {
+    // Counted before anything is planned, so that a run that crashes the server at each start eventually fails.
+    let more = u32::from(taking == Taking::First);
+    let (owner, now) = (engine.0.runs.owner(), store::now());
+    match engine.0.store.write(move |tx| Box::pin(servers::take(tx, run, owner, now, more))).await? {
+        Take::Ended => {
             drop(mailbox);
             engine.0.runs.forget_closed(run);
+            engine.refuse_requests_of(run).await?;
             return Ok(End::Ended);
         }
-        Some(takes) if takes > TAKES => {
+        Take::Elsewhere => {
+            drop(mailbox);
+            engine.0.runs.forget_closed(run);
+            // The server that executes the run is told through the database.
+            engine.ask_later(run, Request::Look);
+            return Ok(End::Ended);
+        }
+        Take::Taken(takes) if taking == Taking::First && takes > TAKES => {
             return Ok(End::Broken(format!(
                 "the server stopped {TAKES} times while it worked on this run, each time before the run got any further"
             )));
         }
-        Some(_) => {}
+        Take::Taken(_) => {}
     }
     let mut actor = engine.load(run, mail).await?;
     drop(place);
-    actor.stop_if_orphaned().await?;
     match actor.resume().await {
         Ok(()) => Ok(actor.work(mailbox).await),
         Err(_) if stopping.is_cancelled() => Ok(End::Stopped),
@@ -127,7 +153,10 @@ pub(super) async fn take_up(
     }
 }
 
-/// 0.1 s, four times as long with each setback, at most a minute.
+/// 0.1 s, times four with each setback, at most a minute.
 fn pause_after(setbacks: u32) -> Duration {
     Duration::from_millis(100 << (2 * setbacks.saturating_sub(1)).min(10)).min(Duration::from_secs(60))
 }
+
+#[cfg(test)]
+mod tests;

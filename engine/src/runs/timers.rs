@@ -1,7 +1,7 @@
-//! Time limits of steps that nothing in memory waits for: questions to people, child runs.
+//! Time limits of steps that no task in memory waits for: questions to people, and child runs.
 //!
-//! Limits stand in the runs' rows as times of the wall clock. While the server runs they are waited for by a clock that
-//! nobody sets: a limit that was set for an hour comes in an hour.
+//! Limits are stored in the runs' rows as wall-clock times. While the server runs, a monotonic clock measures them: a
+//! limit of one hour is reached after one hour even if the wall clock is changed.
 
 use super::mailbox::Command;
 use crate::{
@@ -19,21 +19,30 @@ use tokio_util::time::{DelayQueue, delay_queue::Key};
 
 /// How many limits are read from the store at once.
 const PAGE: u32 = 1_000;
-/// How long to wait before limits that could not be read are read again.
+/// Delay before limits that could not be read are read again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The longest wait of the queue (it holds no more than about two years): limits that come later are looked at again.
+/// The longest wait in the queue, which holds no more than about two years. Later limits are queued again when it ends.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Where runs tell their next time limits.
+/// The channel on which runs announce their next time limits.
 pub(super) struct Timers {
     sender: mpsc::UnboundedSender<Timer>,
     receiver: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Timer>>>,
 }
 
-struct Timer {
+pub(super) struct Timer {
     run: RunId,
     /// None: the run has no limit any more.
     limit: Option<(Timestamp, Duration)>,
+    /// Ignored if a limit of the run is known.
+    if_missing: bool,
+}
+
+impl Timer {
+    /// A limit from the store, in case it was never announced.
+    pub fn missing(limit: &Limit, now: Timestamp) -> Self {
+        Self { run: limit.run, limit: Some((limit.at, remaining(limit, now))), if_missing: true }
+    }
 }
 
 impl Default for Timers {
@@ -44,16 +53,25 @@ impl Default for Timers {
 }
 
 impl Timers {
-    /// The run's next limit, as committed at `now`.
+    /// Announces the run's next limit, as committed at `now`.
     pub fn set(&self, run: RunId, now: Timestamp, limit: Option<Timestamp>) {
         let limit = limit.map(|at| (at, Duration::from_millis(at.since(now))));
-        // Nobody listens in a process that executes nothing.
-        drop(self.sender.send(Timer { run, limit }));
+        self.send(Timer { run, limit, if_missing: false });
+    }
+
+    pub fn send(&self, timer: Timer) {
+        // A process that executes no runs has no receiver.
+        drop(self.sender.send(timer));
     }
 }
 
 impl Engine {
-    /// Tells runs when their time limits come, for as long as the server runs.
+    /// See [`Timers::set`].
+    pub(crate) fn set_timer(&self, run: RunId, now: Timestamp, limit: Option<Timestamp>) {
+        self.0.runs.timers.set(run, now, limit);
+    }
+
+    /// Wakes runs when their time limits are reached, until the server stops.
     pub(super) async fn watch_time_limits(self) {
         let stopping = self.0.runs.stopping();
         let receiver = self.0.runs.timers.receiver.lock().ok().and_then(|mut receiver| receiver.take());
@@ -72,7 +90,8 @@ impl Engine {
         loop {
             tokio::select! {
                 timer = set.recv() => match timer {
-                    Some(Timer { run, limit }) => limits.set(run, limit),
+                    Some(Timer { run, if_missing: true, .. }) if limits.keys.contains_key(&run) => {}
+                    Some(Timer { run, limit, .. }) => limits.set(run, limit),
                     None => return,
                 },
                 Some(due) = limits.queue.next() => {
@@ -105,8 +124,8 @@ impl Engine {
     }
 }
 
-/// How long until the limit comes. One that began later than now was set by a clock that was ahead: it takes as long as it
-/// was set for, and no longer.
+/// How long until the limit is reached. If its start is in the future, the wall clock was ahead when it was set: the
+/// limit then takes its original duration.
 fn remaining(limit: &Limit, now: Timestamp) -> Duration {
     let from = limit.from.filter(|from| *from > now).unwrap_or(now);
     Duration::from_millis(limit.at.since(from))
@@ -114,7 +133,7 @@ fn remaining(limit: &Limit, now: Timestamp) -> Duration {
 
 #[derive(Default)]
 struct Limits {
-    /// The run, its limit, and how long it has to wait when it leaves the queue.
+    /// The run, its limit, and the remaining wait after it leaves the queue.
     queue: DelayQueue<(RunId, Timestamp, Duration)>,
     keys: HashMap<RunId, Key>,
 }
@@ -148,7 +167,8 @@ mod tests {
         assert_eq!(remaining(&limit(4_600_500, 4_600_000), now), Duration::from_millis(500), "an hour ahead");
     }
 
-    /// 10,000 limits, each told within its millisecond, by a clock that nobody sets; changed and removed ones not.
+    /// Each of 10,000 limits is announced within its millisecond of the monotonic clock; changed and removed ones are
+    /// not.
     #[tokio::test(start_paused = true)]
     async fn limits_come_when_they_are_due() {
         let mut limits = Limits::default();

@@ -1,7 +1,7 @@
-//! What a launch says in its conversation: the title of a new one, and the user's message.
+//! The texts of a launch in its conversation: the title of a new conversation, and the user's message.
 
 use super::Subject;
-use crate::plain_line;
+use crate::{fence::Fenced, plain_line};
 use domain::event::{Parent, TemplateVersion, head};
 use serde_json::Value;
 use std::fmt::Write;
@@ -9,6 +9,8 @@ use std::fmt::Write;
 /// How much of each input field the user's message repeats, in bytes.
 const SHOWN_FIELD: usize = 4 * 1024;
 const TITLE_LIMIT: usize = 80;
+/// How many items of a fork its message names.
+const LISTED_ITEMS: usize = 20;
 
 pub(super) fn title(subject: &Subject, template: &str, input: &Value) -> String {
     let text = match subject {
@@ -30,7 +32,7 @@ fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or_default().trim()
 }
 
-/// What the user's message says of a launch: the template and what it was given.
+/// The user's message for a launch: the template and its input.
 pub(super) fn describe(version: &TemplateVersion, input: &Value) -> String {
     let mut text = format!("Run {} (version {})", version.name, version.version);
     fields(&mut text, input);
@@ -42,16 +44,16 @@ fn fields(text: &mut String, input: &Value) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let shown = head(&value, SHOWN_FIELD);
         let rest = value.len() - shown.len();
-        let fence = if value.contains("```") { "~~~~" } else { "```" };
+        let fenced = Fenced { language: "", text: shown, whole: &value };
         // Writing to a String does not fail.
-        _ = write!(text, "\n\n{name}:\n\n{fence}\n{shown}\n{fence}");
+        _ = write!(text, "\n\n{name}:\n\n{fenced}");
         if rest > 0 {
             _ = write!(text, "\n\n({rest} more bytes)");
         }
     }
 }
 
-/// What the user's message says of a fork. `input`: if it was changed.
+/// The user's message for a fork. `input`: the new input, if it was changed.
 pub(super) fn describe_fork(
     version: &TemplateVersion,
     parent: &Parent,
@@ -61,7 +63,11 @@ pub(super) fn describe_fork(
     let mut text = match items {
         None => format!("Run {} again from \u{201c}{}\u{201d}", parent.run, parent.from_step),
         Some(items) => {
-            let listed = items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let mut listed =
+                items.iter().take(LISTED_ITEMS).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            if items.len() > LISTED_ITEMS {
+                _ = write!(listed, " and {} more", items.len() - LISTED_ITEMS);
+            }
             let items = if items.len() == 1 { "item" } else { "items" };
             format!(
                 "Run {items} {listed} of \u{201c}{}\u{201d} of run {} again",

@@ -1,6 +1,6 @@
 //! The values that a run's expressions read: its input, outputs of steps, mapped names, items, the conversation.
 //!
-//! Always true: what an expression does not read is not loaded, and what is stored is not kept for long: a run that waits
+//! Invariant: only values that an expression reads are loaded, and stored values are not cached for long: a waiting run
 //! holds its input and little else.
 
 use super::{actor::RunActor, batch::Batch, load::EARLIER, mapped::Mapped};
@@ -15,31 +15,31 @@ use domain::{
 };
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 use tokio::time::sleep;
 
-/// How much text (bytes) a run keeps at hand of what it can read again.
+/// How many bytes of reloadable text a run keeps in memory.
 const HELD: usize = 64 * 1024;
-/// How long to wait before something that the database refused is tried again.
+/// Delay before a failed database read is retried.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How much of the conversation an expression can read, in bytes; answers may be large.
 const CONVERSATION: i64 = 4 * 1024 * 1024;
 
 pub(super) struct Values {
     pub input: Value,
-    /// Outputs by step name; null for a step that was skipped, or failed where the run goes on.
+    /// Outputs by step name; null for a step that was skipped, or that failed in a run that continued.
     outputs: BTreeMap<String, Value>,
     mapped: Mapped,
-    /// Per step under forEach that is under way: its list.
+    /// The list of each forEach step in progress.
     pub lists: HashMap<u32, Vec<Value>>,
     conversation: Value,
-    /// Bytes of what could be read again, lists apart.
+    /// Bytes of the reloadable values, without lists.
     held: usize,
 }
 
-/// What a step reads of the context, by its syntax.
+/// The parts of the context that a step reads, determined from its syntax.
 #[derive(Default)]
 pub(super) struct StepReads {
     /// Steps whose outputs are read.
@@ -47,6 +47,10 @@ pub(super) struct StepReads {
     /// Names that steps write by their `outputMapping`.
     pub mapped: Vec<String>,
     pub conversation: bool,
+    /// Fields of the input.
+    pub input_fields: BTreeSet<String>,
+    /// Whether it reads the input as a whole.
+    pub whole_input: bool,
 }
 
 impl Values {
@@ -61,7 +65,7 @@ impl Values {
         }
     }
 
-    /// Lets go of what can be read again, if that is much.
+    /// Drops the reloadable values, if they are large.
     fn trim(&mut self) {
         self.conversation = Value::Null;
         if self.held > HELD {
@@ -73,10 +77,10 @@ impl Values {
 }
 
 impl RunActor {
-    /// Evaluates something of a step, with all that its step run reads.
+    /// Evaluates an expression of a step, after loading everything that its step run reads.
     ///
     /// # Errors
-    /// What the step reads is gone or damaged.
+    /// A value that the step reads is missing or damaged.
     pub(super) async fn evaluate_step<T>(
         &mut self,
         step: StepRunId,
@@ -95,7 +99,7 @@ impl RunActor {
         Ok(compiled.evaluate(self.bytes(), || evaluate(&compiled.evaluator, planned, &context)))
     }
 
-    /// The run's output, evaluated.
+    /// Evaluates the run's output.
     pub(super) async fn evaluate_output(&mut self, batch: &Batch) -> Result<Value, Failure> {
         let compiled = self.compiled.clone();
         self.load(&compiled.output_reads, batch).await?;
@@ -116,13 +120,13 @@ impl RunActor {
         }
     }
 
-    /// About how much an expression can read, in bytes.
+    /// Approximately how many bytes an expression can read.
     fn bytes(&self) -> usize {
         let input = self.state().input.as_ref().map_or(0, |input| input.bytes as usize);
         input + self.values.held
     }
 
-    /// Sees to it that everything that is read is at hand.
+    /// Loads everything that is read and not in memory.
     async fn load(&mut self, reads: &StepReads, batch: &Batch) -> Result<(), Failure> {
         for &step in &reads.outputs {
             self.load_output(step, batch).await?;
@@ -133,7 +137,7 @@ impl RunActor {
             let compiled = self.compiled.clone();
             let planned = &compiled.template.steps[writer];
             let output = self.values.outputs.get(&planned.name).unwrap_or(&Value::Null);
-            // It succeeded when the step completed, and expressions are pure.
+            // The mapping succeeded when the step completed, and expressions are pure.
             let mapped = compiled.evaluator.output_mapping(planned, output).map_err(unreadable)?;
             let plan = self.state().plan.clone();
             self.values.mapped.write(&plan, writer, mapped);
@@ -185,7 +189,7 @@ impl RunActor {
         Ok(())
     }
 
-    /// A text of the run: stored, or about to be.
+    /// A text of the run, stored or about to be.
     pub(super) async fn text(&self, id: ContentId, batch: &Batch) -> Result<String, Failure> {
         if let Some(text) = batch.content(id) {
             return Ok(text.to_owned());
@@ -194,9 +198,9 @@ impl RunActor {
         self.engine.persist(run, || self.engine.stored_text(run, id)).await.map_err(unreadable)
     }
 
-    /// A step has this output now.
+    /// Caches the step's new output.
     pub(super) fn hold(&mut self, step: StepRunId, text: usize, output: Value) {
-        // What items gave is read when it is gathered.
+        // Items' outputs are read when they are gathered.
         if step.item.is_none() {
             let name = self.state().name(step).to_owned();
             self.values.outputs.insert(name, output);
@@ -204,7 +208,7 @@ impl RunActor {
         }
     }
 
-    /// Puts into the context what the step's `outputMapping` says.
+    /// Writes the names of the step's `outputMapping` into the context.
     pub(super) fn map_output(&mut self, step: StepRunId, output: &Value) -> Result<(), Failure> {
         let planned = &self.compiled.template.steps[step.index()];
         if planned.output_mapping.is_empty() {
@@ -218,7 +222,7 @@ impl RunActor {
         Ok(())
     }
 
-    /// After a commit: what can be read again is let go of.
+    /// Drops reloadable values, after a commit.
     pub(super) fn trim_values(&mut self) {
         self.values.trim();
         let state = self.planner.state();
@@ -226,7 +230,7 @@ impl RunActor {
         self.values.lists.retain(|step, _| under_way(step));
     }
 
-    /// After the log was read: which steps have written mapped names.
+    /// Notes which completed steps write mapped names, after the log was read.
     pub(super) fn note_writers(&mut self) {
         let plan = self.state().plan.clone();
         for index in 0..plan.steps.len() {
@@ -240,7 +244,7 @@ impl RunActor {
 }
 
 impl Engine {
-    /// Reads, again and again while the database cannot be read: that is no fault of the run.
+    /// Retries the read while the database cannot be read, which is not a fault of the run.
     pub(super) async fn persist<T, F>(&self, run: RunId, read: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -261,9 +265,45 @@ impl Engine {
     }
 }
 
-/// What was stored is not there, or not what it was.
+/// The failure for stored data that is missing or damaged.
 fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     let error = error.into();
     tracing::error!(source = ?error, "what a step reads is damaged");
     Failure::new(ErrorClass::Interrupted, "what the step reads cannot be read; the server's log says why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::Stage;
+    use scripted::{Entry, Rule};
+    use serde_json::{Value, json};
+
+    /// While its model call is in progress, a run has dropped the values of its prompt: outputs, mapped names, the
+    /// conversation.
+    #[tokio::test]
+    async fn a_run_that_waits_holds_nothing_that_it_can_read_again() {
+        let stage = Stage::new().await;
+        let large = "x".repeat(100 * 1024);
+        stage.models.script(vec![Rule::text(&large).last_user("FIRST"), Rule::text("held").hold(0)]);
+        let steps = "
+  - {name: A, prompt: FIRST, outputMapping: {copy: '{{ output }}'}}
+  - name: B
+    prompt: 'SECOND {{ context.A }} {{ context.copy }} {{ context.conversation | length }}'
+";
+        let run = stage.launch(steps, json!({})).await;
+        let asked = |ledger: &[Entry], times: usize| {
+            ledger.iter().filter(|entry| entry.last_user().starts_with("SECOND")).count() == times
+        };
+        stage.models.wait_for(|ledger| asked(ledger, 1)).await;
+        let stage = stage.restart(false).await;
+        let (mut actor, _mailbox) = stage.actor(run).await;
+        assert!(actor.resume().await.is_ok());
+        let ledger = stage.models.wait_for(|ledger| asked(ledger, 2)).await;
+        let prompt = ledger.last().unwrap().last_user();
+        assert!(prompt.len() > 2 * large.len() && prompt.ends_with(" 0"), "it had read all of it");
+        assert_eq!(actor.open.len(), 1);
+        let values = &actor.values;
+        assert_eq!((&values.conversation, values.held), (&Value::Null, 0));
+        assert!(values.outputs.is_empty() && values.mapped.values().is_empty());
+    }
 }

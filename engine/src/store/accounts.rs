@@ -81,7 +81,7 @@ pub async fn password_hash(db: &SqlitePool, email: &str) -> Result<Option<(UserI
     Ok(row.map(|(id, hash)| (UserId(id), hash)))
 }
 
-/// The user, if the password is still the one of this hash.
+/// The user, if `hash` is still the stored password hash.
 pub async fn user_with_hash(tx: &mut SqliteConnection, id: UserId, hash: &str) -> Result<Option<User>> {
     let row: Option<UserRow> =
         sqlx::query_as("SELECT id, email, name, admin FROM user WHERE id = $1 AND password_hash = $2")
@@ -114,7 +114,7 @@ pub async fn insert_session(
     Ok(())
 }
 
-/// Whose session it is and until when, unless it has expired by `now`.
+/// The session's user and expiry time; `None` if the session is unknown or has expired by `now`.
 pub async fn session_owner(
     db: &SqlitePool,
     digest: &TokenDigest,
@@ -200,7 +200,7 @@ pub async fn api_token_owner(db: &SqlitePool, digest: &TokenDigest) -> Result<Op
     Ok(row.map(User::from))
 }
 
-/// The digest of the token that it revoked; none when the user has no such token.
+/// Revokes the token and returns its digest; `None` if the user has no such token.
 pub async fn revoke_api_token(
     tx: &mut SqliteConnection,
     user: UserId,
@@ -218,7 +218,7 @@ pub async fn revoke_api_token(
     Ok(digest.and_then(|digest| digest.try_into().ok()))
 }
 
-/// Makes this digest the first-run link's, in place of an older one.
+/// Stores the digest of the first-run link; it replaces an older one.
 pub async fn set_first_run(tx: &mut SqliteConnection, digest: &TokenDigest, at: Timestamp) -> Result<()> {
     sqlx::query(
         "INSERT INTO first_run (id, digest, created_at) VALUES (1, $1, $2) \

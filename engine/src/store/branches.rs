@@ -1,7 +1,7 @@
-//! The branches of conversations: the path that leads to a branch's end, and the versions of a message.
+//! Branches of conversations: the path from a branch's end to the conversation's start, and the versions of a message.
 //!
-//! Always true: the messages of a branch are younger than the one its first message replaces, so that a path is in the
-//! order of ids. Reading a part of a path looks at no more rows than it gives, however long the conversation is.
+//! Invariant: the messages of a branch are younger than the message that the branch's first message replaces, so a path
+//! is in id order. Reading part of a path touches only the rows that it returns, however long the conversation is.
 
 use crate::Result;
 use domain::{
@@ -12,7 +12,7 @@ use sqlx::{FromRow, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// What a path has of one branch: its messages below `below`.
+/// One branch's part of a path: the branch's messages below `below`.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct BranchSegment {
     /// None: the trunk.
@@ -20,7 +20,7 @@ pub struct BranchSegment {
     pub below: Uuid,
 }
 
-/// How a message stands in its conversation.
+/// A message's author, branch and the message that it replaces.
 #[derive(Clone, Debug, FromRow)]
 pub struct MessagePosition {
     pub id: Uuid,
@@ -30,7 +30,7 @@ pub struct MessagePosition {
 }
 
 impl MessagePosition {
-    /// The message that this one is a version of: itself, unless it replaces another.
+    /// The first version of this message: the message that it replaces, or the message itself.
     pub fn original(&self) -> Uuid {
         self.replaces.unwrap_or(self.id)
     }
@@ -46,7 +46,7 @@ pub async fn position(db: &SqlitePool, task: TaskId, message: MessageId) -> Resu
     Ok(row)
 }
 
-/// The branch on which the conversation last went on.
+/// The branch of the conversation's newest message.
 pub async fn newest(db: &SqlitePool, task: TaskId) -> Result<Branch> {
     let row: Option<Option<Uuid>> =
         sqlx::query_scalar("SELECT branch FROM message WHERE task_id = $1 ORDER BY id DESC LIMIT 1")
@@ -56,7 +56,7 @@ pub async fn newest(db: &SqlitePool, task: TaskId) -> Result<Branch> {
     Ok(Branch::of(row.flatten().map(MessageId)))
 }
 
-/// From the branch's end to the conversation's beginning.
+/// The path of a branch, from the branch's end to the conversation's beginning.
 pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<BranchSegment>> {
     let rows = sqlx::query_as(
         "WITH RECURSIVE stretch (branch, below) AS ( \
@@ -71,12 +71,12 @@ pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<BranchSegment>>
     Ok(rows)
 }
 
-/// Whether the message stands on the path.
+/// Whether the message is on the path.
 pub fn is_on(path: &[BranchSegment], message: &MessagePosition) -> bool {
     path.iter().any(|stretch| stretch.branch == message.branch && message.id < stretch.below)
 }
 
-/// The versions of those of the messages that have more than one.
+/// The versions of each given message that has more than one, keyed by the first version's id.
 pub async fn versions(db: &SqlitePool, stands: &[MessagePosition]) -> Result<BTreeMap<Uuid, Versions>> {
     let originals: BTreeSet<Uuid> =
         stands.iter().filter(|stand| stand.author == "user").map(MessagePosition::original).collect();

@@ -1,6 +1,6 @@
-//! The project's feed of changes: what lists listen to.
+//! The project's change feed, which lists subscribe to.
 //!
-//! Always true: a reader gets every change after its cursor, or is told that some of them are not kept any more.
+//! Invariant: a reader gets every change after its cursor, or learns that some of them have been pruned.
 
 use super::wakes;
 use crate::{Error, Result};
@@ -14,15 +14,15 @@ use uuid::Uuid;
 
 /// How many changes are read at once.
 pub const BATCH: u32 = 200;
-/// How many changes of a project are kept; a tab that slept longer reads its lists anew.
+/// How many changes a project keeps; a tab that slept longer reloads its lists.
 const KEPT: u32 = 5_000;
-/// How many are thrown away in one commit, which others wait for.
+/// How many changes one commit deletes. Other writes wait for that commit.
 const AT_ONCE: u32 = 500;
 
-/// How often old changes are thrown away: once in so many launches, which each make a few.
+/// Old changes are pruned once per this many launches; a launch adds a few changes.
 const PRUNE_EVERY: u32 = 500;
 
-/// Notes what happened in a project, in the transaction in which it did.
+/// Records a change in a project, in the transaction that made it.
 pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Subject) -> Result<()> {
     let body = serde_json::to_string(subject).map_err(Error::internal)?;
     sqlx::query("INSERT INTO change (project_id, body) VALUES ($1, $2)")
@@ -34,13 +34,13 @@ pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Sub
     Ok(())
 }
 
-/// Whether it is time to throw old changes away; asked once for each launch.
+/// Whether old changes are due for pruning. Called once per launch.
 pub fn prune_is_due() -> bool {
     static CALLS: AtomicU32 = AtomicU32::new(1);
     CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY)
 }
 
-/// The projects that have more changes than are kept, each with the newest of those that are too many.
+/// The projects that have more changes than are kept, each with the newest change to delete.
 pub async fn overdue(db: &SqlitePool) -> Result<Vec<(ProjectId, u64)>> {
     let rows: Vec<(Uuid, Option<i64>)> = sqlx::query_as(
         "SELECT p.id, (SELECT c.seq FROM change c WHERE c.project_id = p.id ORDER BY c.seq DESC LIMIT 1 OFFSET $1) \
@@ -52,7 +52,7 @@ pub async fn overdue(db: &SqlitePool) -> Result<Vec<(ProjectId, u64)>> {
     Ok(rows.into_iter().filter_map(|(id, seq)| Some((ProjectId(id), seq? as u64))).collect())
 }
 
-/// Throws away the project's oldest changes up to `last`, as many as go into one commit. Whether there are more.
+/// Deletes the project's oldest changes up to `last`, at most one commit's worth. Returns whether more remain.
 pub async fn prune(tx: &mut SqliteConnection, project: ProjectId, last: u64) -> Result<bool> {
     let cut: Option<i64> = sqlx::query_scalar(
         "SELECT seq FROM change WHERE project_id = $1 AND seq <= $2 ORDER BY seq LIMIT 1 OFFSET $3",
@@ -76,11 +76,14 @@ pub async fn prune(tx: &mut SqliteConnection, project: ProjectId, last: u64) -> 
     Ok(cut.is_some_and(|cut| cut < last as i64))
 }
 
-/// The changes after that one, at most [`BATCH`]. Where some of them are not kept any more, and where the cursor is of
-/// another database, it is one change of everything, which stands for all there are.
+/// The number after which the project's changes are kept, its newest number, and one change's number and body.
+type KeptAndNext = (i64, Option<i64>, Option<i64>, Option<String>);
+
+/// The changes after number `after`, at most [`BATCH`]. If some of them have been pruned, or if the cursor comes from
+/// another database, the result is a single change of subject `Everything`: the reader reloads all lists.
 pub async fn after(db: &SqlitePool, project: ProjectId, after: u64) -> Result<Vec<Change>> {
-    // One statement sees one state: nothing is thrown away between the question what is kept and the reading.
-    let rows: Vec<(i64, Option<i64>, Option<i64>, Option<String>)> = sqlx::query_as(
+    // One statement sees one database state, so no pruning happens between the range check and the read.
+    let rows: Vec<KeptAndNext> = sqlx::query_as(
         "SELECT p.changes_from, (SELECT max(l.seq) FROM change l WHERE l.project_id = p.id), n.seq, n.body \
          FROM project p LEFT JOIN (SELECT c.seq, c.body FROM change c WHERE c.project_id = $1 AND c.seq > $2 \
          ORDER BY c.seq LIMIT $3) n ON true WHERE p.id = $1 ORDER BY n.seq",
@@ -165,7 +168,7 @@ mod tests {
         let kept: Vec<_> = after(db, busy, oldest).await.unwrap().iter().map(|change| change.seq).collect();
         assert_eq!(kept, (oldest + 1..=oldest + u64::from(BATCH)).collect::<Vec<_>>());
         assert_eq!(after(db, busy, newest).await.unwrap(), []);
-        // Of a database that was put back since.
+        // The cursor of a database that has since been restored from an older copy.
         let everything = Change { seq: newest, subject: Subject::Everything };
         assert_eq!(after(db, busy, newest + 1).await.unwrap(), [everything]);
         assert_eq!(overdue(db).await.unwrap(), []);

@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
-/// How the numbers of compared runs are written: rising, with commas between.
+/// The stored form of the compared runs' numbers: ascending, separated by commas.
 pub fn written(runs: &[RunNumber]) -> String {
     runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
@@ -17,16 +17,16 @@ fn read(runs: &str) -> Vec<RunNumber> {
     runs.split(',').filter_map(|number| number.parse().ok().map(RunNumber)).collect()
 }
 
-/// Whose verdict it is, and on what.
+/// The member who gave the verdict, and its subject.
 pub struct VerdictKey<'a> {
     pub project: ProjectId,
     pub runs: &'a str,
-    /// Empty: on the whole.
+    /// Empty: the verdict is on the whole runs.
     pub step: &'a str,
     pub user: UserId,
 }
 
-/// A run in a verdict; with a step, the role that was at work there.
+/// A run in a verdict; for a verdict on a step, with the role that executed the step.
 pub struct Side {
     pub run: RunNumber,
     pub at_step: String,
@@ -37,7 +37,7 @@ pub struct Side {
     pub outcome: &'static str,
 }
 
-/// False when it was there before.
+/// Stores the comparison. False if it already exists.
 pub async fn insert(
     tx: &mut SqliteConnection,
     project: ProjectId,
@@ -60,7 +60,7 @@ pub async fn insert(
     Ok(done.rows_affected() > 0)
 }
 
-/// In place of what the same member thought before.
+/// Stores the member's verdict in place of an earlier one.
 pub async fn judge(
     tx: &mut SqliteConnection,
     key: &VerdictKey<'_>,
@@ -104,7 +104,7 @@ pub async fn judge(
     Ok(())
 }
 
-/// False when there was none.
+/// Deletes the verdict. False if there was none.
 pub async fn withdraw(tx: &mut SqliteConnection, key: &VerdictKey<'_>) -> Result<bool> {
     let done =
         sqlx::query("DELETE FROM verdict WHERE project_id = $1 AND runs = $2 AND step = $3 AND user_id = $4")
@@ -117,7 +117,7 @@ pub async fn withdraw(tx: &mut SqliteConnection, key: &VerdictKey<'_>) -> Result
     Ok(done.rows_affected() > 0)
 }
 
-/// All verdicts on these runs, the oldest first.
+/// All verdicts on these runs, oldest first.
 pub async fn verdicts(db: &SqlitePool, project: ProjectId, runs: &str, user: UserId) -> Result<Vec<Verdict>> {
     #[derive(FromRow)]
     struct Row {
@@ -148,7 +148,7 @@ pub async fn verdicts(db: &SqlitePool, project: ProjectId, runs: &str, user: Use
     Ok(rows.into_iter().map(verdict).collect())
 }
 
-/// Newest first, from below `before`.
+/// Comparisons below `before`, newest first.
 pub async fn list(
     db: &SqlitePool,
     project: ProjectId,
@@ -177,7 +177,7 @@ pub async fn list(
     Ok(rows.into_iter().map(summary).collect())
 }
 
-/// How the verdicts of a group of sides came out.
+/// Counts of won, lost and tied verdicts per group of sides.
 const TALLY: &str =
     "sum(outcome = 'won') AS won, sum(outcome = 'lost') AS lost, sum(outcome = 'same') AS same";
 
@@ -188,20 +188,22 @@ pub(super) fn totals() -> [String; 3] {
         "SELECT template_key, at_step, role_key AS what, {TALLY} FROM verdict_side {given} AND role_key IS NOT NULL \
          GROUP BY template_key, at_step, role_key ORDER BY template_key, at_step, won DESC, role_key LIMIT $3"
     );
-    // A verdict on the whole has a side per step in which the roles differ: it counts once for a model all the same.
+    // A verdict on whole runs has one side per step in which the roles differ, but counts once per model.
     let models = format!(
         "SELECT model AS what, {TALLY} FROM (SELECT DISTINCT runs, step, user_id, run, model, outcome \
          FROM verdict_side {given} AND model IS NOT NULL) GROUP BY model ORDER BY won DESC, model LIMIT $3"
     );
+    // A verdict on whole runs also has a side for the whole itself. Only that side counts for the version; a side of a
+    // step names the version that produced the step's output.
     let versions = format!(
         "SELECT template_key, template_version, {TALLY} FROM (SELECT DISTINCT runs, step, user_id, run, \
-         template_key, template_version, outcome FROM verdict_side {given}) \
+         template_key, template_version, outcome FROM verdict_side {given} AND at_step = step) \
          GROUP BY template_key, template_version ORDER BY template_key, template_version DESC LIMIT $3"
     );
     [roles, models, versions]
 }
 
-/// At most `limit` of each kind; of one template, or of all.
+/// The totals, at most `limit` of each kind, of one template or of all.
 pub async fn scores(
     db: &SqlitePool,
     project: ProjectId,

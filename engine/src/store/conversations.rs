@@ -1,4 +1,4 @@
-//! Tasks and messages, as pages see them. What runs write into them is in `messages`.
+//! Tasks and messages, as pages see them. `messages` holds what runs write into them.
 
 use super::{
     branches::{self, BranchSegment, MessagePosition},
@@ -71,7 +71,7 @@ fn author(text: &str) -> Option<Author> {
     }
 }
 
-/// What a summary says of `t`, a task, to the user `$1`.
+/// The columns of a summary of task `t` for user `$1`.
 macro_rules! summary {
     ($where:literal) => {
         concat!(
@@ -89,7 +89,7 @@ macro_rules! summary {
     };
 }
 
-/// The tasks that moved last first, from below `before`.
+/// Tasks below `before`, most recently updated first.
 pub async fn tasks(
     db: &SqlitePool,
     user: UserId,
@@ -125,7 +125,7 @@ pub async fn task(
     row.map(TaskRow::read).transpose()
 }
 
-/// Whether the project has it.
+/// Whether the project has the task.
 pub async fn has_task(db: &SqlitePool, project: ProjectId, id: TaskId) -> Result<bool> {
     let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM task WHERE id = $1 AND project_id = $2")
         .bind(id.0)
@@ -135,7 +135,7 @@ pub async fn has_task(db: &SqlitePool, project: ProjectId, id: TaskId) -> Result
     Ok(found.is_some())
 }
 
-/// Whether there was one.
+/// Renames the task. False if the project has no such task.
 pub async fn rename_task(
     tx: &mut SqliteConnection,
     project: ProjectId,
@@ -151,7 +151,7 @@ pub async fn rename_task(
     Ok(done.rows_affected() == 1)
 }
 
-/// What the product itself says in a conversation.
+/// Inserts a message whose author is the product itself.
 pub async fn insert_system(
     tx: &mut SqliteConnection,
     id: MessageId,
@@ -195,7 +195,7 @@ macro_rules! messages {
     };
 }
 
-/// All messages whatever their branch, newest first, from below `before`; without HTML.
+/// All messages of the task, on every branch, below `before`, newest first; without HTML.
 pub async fn messages(db: &SqlitePool, task: TaskId, before: MessageId, limit: u32) -> Result<Vec<Message>> {
     let rows = sqlx::query_as(messages!("m.id < $2 ORDER BY m.id DESC LIMIT $3"))
         .bind(task.0)
@@ -206,7 +206,7 @@ pub async fn messages(db: &SqlitePool, task: TaskId, before: MessageId, limit: u
     read(db, rows).await
 }
 
-/// The messages of a path, newest first, from below `before`; without HTML.
+/// The messages of a path below `before`, newest first; without HTML.
 pub async fn before(
     db: &SqlitePool,
     task: TaskId,
@@ -227,7 +227,7 @@ pub async fn before(
     read(db, found).await
 }
 
-/// The messages of a path, oldest first, from above `after`; without HTML.
+/// The messages of a path above `after`, oldest first; without HTML.
 pub async fn after(
     db: &SqlitePool,
     task: TaskId,
@@ -249,7 +249,7 @@ pub async fn after(
     read(db, found).await
 }
 
-/// With what stands elsewhere: the runs, and the versions.
+/// Builds messages from the rows, and loads their runs and versions.
 async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
     let stands = rows.iter().map(|row| {
         let (id, author) = (row.id, row.author.clone());
@@ -279,7 +279,7 @@ async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
         .collect()
 }
 
-/// Runs, by the messages that stand for them.
+/// Runs, keyed by the message that shows them.
 async fn runs_of(db: &SqlitePool, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<MessageId, RunSummary>> {
     let ids: Vec<String> = ids.map(|id| id.as_simple().to_string()).collect();
     let rows: Vec<RunRow> =

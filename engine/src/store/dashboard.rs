@@ -1,5 +1,5 @@
-//! How far the live runs of a project are, read from what their messages say of them (DESIGN section 4): at most a
-//! second behind, whatever the length of their logs, and nothing is taken up for it.
+//! Progress of a project's live runs, read from the metadata of their messages (DESIGN section 4). It lags at most one
+//! second, does not depend on the length of the logs, and loads no run into memory.
 
 use super::runs::RunRow;
 use crate::{Error, Result};
@@ -11,9 +11,9 @@ use domain::{
 };
 use sqlx::{FromRow, Row, SqlitePool, sqlite::SqliteRow};
 
-/// The live runs of the project, those begun last first.
+/// The live runs of the project, newest first.
 pub async fn live(db: &SqlitePool, project: ProjectId, limit: u32) -> Result<Vec<LiveRunSummary>> {
-    // The steps' names, states and roles alone are read out of the message: beside them it may hold much text.
+    // The query extracts only the steps' names, statuses and roles, because the message may hold much text.
     let rows = sqlx::query(
         "SELECT r.*, (SELECT json_group_array(json_array(s.value ->> 'name', s.value ->> 'status', s.value ->> 'role')) \
          FROM json_each(m.metadata, '$.orchestrationStatus.steps') s) AS steps \
@@ -42,7 +42,7 @@ fn read(row: &SqliteRow) -> Result<LiveRunSummary> {
             StepStatus::Pending | StepStatus::Ready => {}
         }
     }
-    // What works says most of where the run is; then what a person is asked, then what comes next.
+    // The current step: a running one first, then one that waits for a person, then the next one to start.
     let order = [StepStatus::Running, StepStatus::Waiting, StepStatus::Ready, StepStatus::Pending];
     let current = order.into_iter().find_map(|wanted| steps.iter().find(|(_, status, _)| *status == wanted));
     let run = RunRow::from_row(row)?.summary()?;
@@ -54,7 +54,7 @@ fn read(row: &SqliteRow) -> Result<LiveRunSummary> {
     })
 }
 
-/// What has ended since then, by outcome.
+/// How many runs have ended since `since`, by outcome.
 pub async fn outcomes(db: &SqlitePool, project: ProjectId, since: Timestamp) -> Result<Outcomes> {
     let rows: Vec<(String, u32)> = sqlx::query_as(
         "SELECT status, count(*) FROM run WHERE project_id = $1 AND status IN ('completed', 'failed', 'cancelled') \

@@ -1,5 +1,5 @@
-//! Files of conversations: every writing of one is a row, numbered per path in the conversation. How the files stand is a
-//! matter of the branch that one is on: what other branches write is not there.
+//! Files of conversations. Every write adds a row, numbered per path in the conversation. A file's state depends on the
+//! branch: writes on other branches are not visible.
 
 use super::branches::BranchSegment;
 use crate::{Error, Result};
@@ -8,7 +8,7 @@ use domain::{
     id::{ContentId, RunId, RunNumber, TaskId, Timestamp},
     view::FileVersion,
 };
-use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor, SqlitePool};
 use uuid::Uuid;
 
 pub struct NewFile {
@@ -19,6 +19,23 @@ pub struct NewFile {
     pub content: ContentId,
     pub bytes: u64,
     pub at: Timestamp,
+}
+
+/// The state of a file, present or absent, on which a later write was based.
+#[derive(Clone)]
+pub struct FileBase {
+    pub task: TaskId,
+    /// The path to the end of the branch on which the file was read.
+    pub on: Vec<BranchSegment>,
+    pub path: FilePath,
+    pub content: Option<ContentId>,
+}
+
+impl FileBase {
+    /// Whether the file is unchanged.
+    pub async fn is_newest(&self, tx: &mut SqliteConnection) -> Result<bool> {
+        Ok(newest_of(tx, self.task, &self.on, &self.path).await? == self.content)
+    }
 }
 
 pub async fn insert(tx: &mut SqliteConnection, file: &NewFile) -> Result<()> {
@@ -71,11 +88,11 @@ macro_rules! versions_where {
     };
 }
 
-/// What the runs on a path wrote in the conversation `$1`: the path is `$2`, as [`stretches`] writes it.
+/// Files that the runs on a path wrote in the conversation `$1`. `$2` is the path in the form of [`stretches`].
 macro_rules! on_path {
     ($columns:literal, $rest:literal) => {
         concat!(
-            // Read once, not for each row.
+            // Materialized, so SQLite evaluates it once, not per row.
             "WITH stretch AS MATERIALIZED \
              (SELECT unhex(value ->> 0) AS branch, unhex(value ->> 1) AS below FROM json_each($2)) SELECT ",
             $columns,
@@ -86,16 +103,16 @@ macro_rules! on_path {
     };
 }
 
-/// As `[[branch, below], …]`, the ids in hexadecimal; the trunk is null.
+/// The path as JSON `[[branch, below], …]`, with ids in hexadecimal; the trunk is null.
 fn stretches(path: &[BranchSegment]) -> Result<String> {
     let hex = |id: Uuid| id.as_simple().to_string();
     let path: Vec<_> = path.iter().map(|stretch| (stretch.branch.map(hex), hex(stretch.below))).collect();
     serde_json::to_string(&path).map_err(Error::internal)
 }
 
-/// The newest version of each file on the path, by the files' paths.
+/// The newest version of each file on the path, sorted by file path.
 pub async fn newest(db: &SqlitePool, task: TaskId, path: &[BranchSegment]) -> Result<Vec<FileVersion>> {
-    // Beside a max(), the other columns are of the row that has it.
+    // With max(), SQLite takes the other columns from the row that has the maximum.
     let rows: Vec<FileRow> = sqlx::query_as(on_path!(
         "f.path, max(f.version) AS version, r.number, f.content_id, f.bytes, f.created_at",
         "GROUP BY f.path ORDER BY f.path"
@@ -107,7 +124,7 @@ pub async fn newest(db: &SqlitePool, task: TaskId, path: &[BranchSegment]) -> Re
     rows.into_iter().map(FileRow::read).collect()
 }
 
-/// The versions that the file has on the path, rising.
+/// The file's versions on the path, ascending.
 pub async fn versions(
     db: &SqlitePool,
     task: TaskId,
@@ -118,7 +135,7 @@ pub async fn versions(
     Ok(rows.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_all(db).await?)
 }
 
-/// The last version of each file that the run wrote, by path: of its first `writes`, or of all.
+/// The last version of each file that the run wrote, by path: among its first `writes` writes, or among all.
 pub async fn of_run(db: &SqlitePool, run: RunId, writes: Option<u32>) -> Result<Vec<FileVersion>> {
     let rows: Vec<FileRow> = sqlx::query_as(versions_where!(
         "f.run_id = $1 AND f.version = (SELECT max(g.version) FROM file g WHERE g.run_id = f.run_id \
@@ -126,14 +143,14 @@ pub async fn of_run(db: &SqlitePool, run: RunId, writes: Option<u32>) -> Result<
          (SELECT h.seq FROM file h WHERE h.run_id = $1 ORDER BY h.seq LIMIT $2))) ORDER BY f.path"
     ))
     .bind(run.0)
-    // A limit below nothing is none.
+    // A negative limit means no limit.
     .bind(writes.map_or(-1, i64::from))
     .fetch_all(db)
     .await?;
     rows.into_iter().map(FileRow::read).collect()
 }
 
-/// One version of a file in the run's conversation; none given: the last one that the run itself wrote.
+/// One version of a file in the run's conversation; without `version`, the last one that the run itself wrote.
 pub async fn one(
     db: &SqlitePool,
     run: RunId,
@@ -153,9 +170,9 @@ pub async fn one(
     row.map(FileRow::read).transpose()
 }
 
-/// The content of a file as it stands at the end of the path, if there is one.
-pub async fn newest_of(
-    db: &SqlitePool,
+/// The content of the file at the end of the path, if the file exists there.
+pub async fn newest_of<'e>(
+    db: impl SqliteExecutor<'e>,
     task: TaskId,
     path: &[BranchSegment],
     file: &FilePath,
@@ -167,7 +184,7 @@ pub async fn newest_of(
     Ok(content.map(ContentId))
 }
 
-/// A file's text, whichever run wrote it.
+/// A file's text, regardless of the run that wrote it.
 pub async fn body(db: &SqlitePool, content: ContentId) -> Result<String> {
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM content WHERE id = $1")
         .bind(content.0)

@@ -1,5 +1,5 @@
-//! What waits for people: runs that ask, and failed runs that the one who started them has not looked at. Both lie in
-//! indexes of their own, in the order in which they are read.
+//! Items that wait for people: runs with open questions, and failed runs that the user who started them has not seen.
+//! Each kind has its own index, in reading order.
 
 use super::{runs::RunRow, seen::has_news};
 use crate::{Result, store::changes};
@@ -9,10 +9,10 @@ use domain::{
 };
 use sqlx::{FromRow, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-/// The place of an item: its time, and its run's number among those of the same time.
+/// The position of an item: its time, then its run's number.
 pub type InboxCursor = (i64, u32);
 
-/// Runs with open questions, those asked last first, from below `before`.
+/// Runs with open questions below `before`, most recently asked first.
 pub async fn asking(
     db: &SqlitePool,
     project: ProjectId,
@@ -32,7 +32,7 @@ pub async fn asking(
     rows.iter().map(read).collect()
 }
 
-/// Failed runs that wait for the user, those that failed last first, from below `before`.
+/// Failed runs in the user's inbox below `before`, most recently failed first.
 pub async fn failed(
     db: &SqlitePool,
     project: ProjectId,
@@ -77,7 +77,7 @@ pub async fn counts(db: &SqlitePool, project: ProjectId, user: UserId) -> Result
     Ok(ProjectCounts { live_runs, inbox: (asking + failed).min(ProjectCounts::MOST), unread })
 }
 
-/// Takes a failure of the user's out of their inbox, or, with `waits`, puts it back. Whether that changed anything.
+/// Removes a failure from the user's inbox or, with `waits`, puts it back. Returns whether that changed anything.
 pub async fn mark_failure(
     tx: &mut SqliteConnection,
     project: ProjectId,
@@ -98,7 +98,7 @@ pub async fn mark_failure(
     Ok(done.rows_affected() == 1)
 }
 
-/// Tells the project's lists of a run whose place in an inbox changed.
+/// Records a change for the project's lists: the run's place in an inbox changed.
 pub async fn tell(
     tx: &mut SqliteConnection,
     project: ProjectId,

@@ -1,5 +1,5 @@
-//! What the first turn of a run writes, with all that comes into being with it. As with the turns that follow, one
-//! statement stores the beginnings of many runs.
+//! What the first turn of a run writes, together with every row that the launch creates. As for later turns, one
+//! statement stores the first turns of many runs.
 
 use super::{
     Savepoint,
@@ -19,30 +19,31 @@ use sqlx::SqliteConnection;
 use std::{collections::HashMap, sync::LazyLock};
 use uuid::Uuid;
 
-/// A run's beginning as it is stored. Whoever queues it works it out; the one writer only hands it on.
+/// The stored form of a run's first turn. The task that queues it computes all of it, so the single writer only binds
+/// it.
 pub struct Beginning {
     run: NewRun,
-    /// Of its conversation, if that is new.
+    /// Title of the conversation, if the conversation is new.
     title: Option<String>,
-    /// The conversation above a new one.
+    /// The parent of a new conversation.
     above: Option<TaskId>,
     /// The user's message.
     content: String,
-    /// JSON, as the other texts.
+    /// JSON, as the next texts.
     events: String,
     contents: String,
     last: u64,
     derived: Derived,
     metadata: String,
     snapshot: String,
-    /// Of a run that has ended with its first turn.
+    /// Output of a run that has ended within its first turn.
     output: String,
     subject: String,
     long: Vec<(ContentId, String)>,
 }
 
 impl Beginning {
-    /// `subject`: what lists are told, but for the number, which it gets here.
+    /// `subject`: the change for lists; its run number is filled in here.
     pub fn new(
         run: NewRun,
         title: Option<String>,
@@ -69,12 +70,12 @@ impl Beginning {
         })
     }
 
-    /// The project whose lists are told.
+    /// The project whose change feed gets an entry.
     pub fn changes(&self) -> ProjectId {
         self.run.project
     }
 
-    /// Whether one statement writes all of it, and nothing has to be looked at before.
+    /// Whether one statement can write all of it, with no check before it.
     pub fn is_plain(&self) -> bool {
         let bytes = self.events.len() + self.contents.len() + self.content.len() + self.output.len();
         let new = self.title.is_some() && self.run.caller.is_none();
@@ -82,13 +83,14 @@ impl Beginning {
     }
 }
 
-/// How runs begin: as rows of a view, whose trigger does what one of them takes.
+/// The view that first turns of runs are inserted into. Its trigger writes all the rows of one launch.
 const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, title, parent_id, at, user_message, \
      user_id, content, message_id, metadata, template_id, template_key, template_version, template_name, by_name, \
      snapshot, status, warnings, last_seq, idempotency_key, request_digest, wake_at, caller_id, caller_step, \
-     caller_attempt, caller_number, events, contents, subject, error, finished_at, output, asked_at, branch, replaces, wake_from) AS \
+     caller_attempt, caller_number, events, contents, subject, error, finished_at, output, asked_at, branch, replaces, wake_from, \
+     owner) AS \
      SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
      CREATE TEMP TRIGGER run_begun INSTEAD OF INSERT ON beginning WHEN new.id IS NOT NULL BEGIN \
      INSERT INTO task (id, project_id, parent_id, title, created_at, updated_at) \
      SELECT new.task_id, new.project_id, new.parent_id, new.title, new.at, new.at WHERE new.title IS NOT NULL; \
@@ -100,12 +102,13 @@ const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, t
      INSERT INTO run (id, project_id, number, template_id, template_key, template_version, template_name, task_id, \
      message_id, started_by, started_by_name, snapshot, status, warnings, last_seq, idempotency_key, request_digest, \
      created_at, wake_at, caller_id, caller_step, caller_attempt, caller_number, error, finished_at, asked_at, \
-     failed_for, wake_from, root_id) SELECT new.id, new.project_id, last_run, new.template_id, new.template_key, new.template_version, \
+     failed_for, wake_from, root_id, owner) SELECT new.id, new.project_id, last_run, new.template_id, new.template_key, new.template_version, \
      new.template_name, new.task_id, new.message_id, new.user_id, new.by_name, new.snapshot, new.status, new.warnings, \
      new.last_seq, new.idempotency_key, new.request_digest, new.at, new.wake_at, new.caller_id, new.caller_step, \
      new.caller_attempt, new.caller_number, new.error, new.finished_at, new.asked_at, \
      CASE WHEN new.status = 'failed' AND new.caller_id IS NULL THEN new.user_id END, \
-     new.wake_from, (SELECT CASE WHEN c.root_id IS NULL THEN c.id ELSE c.root_id END FROM run c WHERE c.id = new.caller_id) \
+     new.wake_from, (SELECT CASE WHEN c.root_id IS NULL THEN c.id ELSE c.root_id END FROM run c WHERE c.id = new.caller_id), \
+     CASE WHEN new.status = 'waiting' THEN NULL ELSE new.owner END \
      FROM project WHERE id = new.project_id; \
      INSERT INTO template_use (template_id, version, runs) \
      SELECT new.template_id, new.template_version, 1 WHERE new.template_id IS NOT NULL \
@@ -116,13 +119,13 @@ const BEGINNINGS: &str = "CREATE TEMP VIEW beginning (id, project_id, task_id, t
      INSERT INTO change (project_id, body) \
      SELECT id, json_set(new.subject, '$.number', last_run) FROM project WHERE id = new.project_id; \
      END";
-/// Values of a row of it.
-const VALUES: usize = 37;
+/// Columns of that view.
+const VALUES: usize = 38;
 
-/// How many runs a tree has: a run, those that its steps launch, those that their steps launch.
+/// The most runs in a tree: a run with all its descendants.
 const MOST_RUNS: u32 = 10_000;
 
-/// Readies the connection that writes.
+/// Prepares the writer's connection.
 pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::query(BEGINNINGS).execute(connection).await?;
     Ok(())
@@ -134,8 +137,8 @@ pub(super) static TEXTS: LazyLock<StatementCache> = LazyLock::new(|| {
     })
 });
 
-/// Stores the beginnings, and gives their numbers in their order. An error leaves a transaction that is to be undone, if it
-/// began: so does an idempotency key that is taken.
+/// Stores the first turns and returns the run numbers in the same order. After an error, including a taken idempotency
+/// key, the caller must roll back the transaction if one has begun.
 pub async fn begin_all(
     tx: &mut SqliteConnection,
     beginnings: &[&Beginning],
@@ -148,8 +151,8 @@ pub async fn begin_all(
     Ok(numbers)
 }
 
-/// Stores one, if it may begin. None: another run has its idempotency key or is the attempt's that it was called by, and
-/// nothing was written. `Conflict`: the run that calls it has ended; `NotFound`: its conversation.
+/// Stores a launch. `None`: another run has its idempotency key or was launched by the same attempt; nothing was
+/// written. Errors: `Conflict` if the calling run has ended, `NotFound` if the conversation does not exist.
 pub async fn begin(
     tx: &mut SqliteConnection,
     mut savepoint: Savepoint,
@@ -166,7 +169,7 @@ pub async fn begin(
         if runs::child(&mut *tx, caller, step, attempt).await?.is_some() {
             return Ok(None);
         }
-        // It was stopped in between: nobody would wait for this run, or stop it.
+        // The caller was stopped in between: nothing would wait for this run or stop it.
         if runs::has_ended(&mut *tx, caller).await? != Some(false) {
             return Err(Error::Conflict(format!("run {number} has ended")));
         }
@@ -235,6 +238,7 @@ async fn insert(
             .bind(run.branch.map(|branch| branch.0))
             .bind(run.replaces.map(|message| message.0))
             .bind(derived.wake_from.map(|at| at.0))
+            .bind(run.owner.map(|owner| owner.0))
     });
     let empty = VALUES * (rows - beginnings.len());
     let bound = (0..empty).fold(bound, |query, _| query.bind(None::<i64>));

@@ -1,10 +1,11 @@
-//! What a turn of a run writes: its events, their texts, and what is folded from them. One statement stores the turns of
-//! many runs, however much they write: every statement by itself would be a trip to the connection's thread and back, and
-//! those cost more than the writing.
+//! What a turn of a run writes: its events, their texts, and the columns folded from them. One statement stores the
+//! turns of many runs, however much they write: each separate statement would be a round trip to the connection's
+//! thread, which costs more than the write itself.
 
 use super::{
     Savepoint,
-    files::{self, NewFile},
+    files::{self, FileBase, NewFile},
+    requests::{self, SettledRow},
     runs::Derived,
     statement::{StatementCache, TransactionBounds, shares},
     wakes,
@@ -12,7 +13,7 @@ use super::{
 use crate::{Error, Result};
 use domain::{
     event::{Event, EventKind},
-    id::{ContentId, MessageId, ProjectId, RunId, TaskId, Timestamp},
+    id::{ContentId, MessageId, OwnerId, ProjectId, RunId, StepRunId, TaskId, Timestamp},
     run::{MessageMetadata, RunStatus},
     view::Subject,
 };
@@ -23,33 +24,52 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// Longer texts (bytes) go in by themselves: within JSON they would be copied twice more.
+/// Longer texts (bytes) are inserted by a statement of their own: within JSON they would be copied twice more.
 const LONG: usize = 32 * 1024;
-/// What has more text (bytes) than this has a statement of its own: all of it is in memory at once.
+/// A turn with more text (bytes) than this gets its own statement, because all rows of a shared statement are in memory
+/// at once.
 pub const SHARED: usize = 256 * 1024;
 
-/// What a turn adds to its run's log, and what follows from it. It can be given again after a failed commit.
+/// What a turn adds to its run's log, and what follows from it. It can be submitted again after a failed commit.
 #[derive(Clone)]
 pub struct LogAppend {
     pub run: RunId,
     pub project: ProjectId,
     pub task: TaskId,
     pub message: MessageId,
-    /// The log's end that this follows: the fence.
+    /// The last sequence number before this turn: the fence.
     pub expected: u64,
-    /// When all of its events happened.
+    /// The time of all its events.
     pub at: Timestamp,
     pub events: Arc<Vec<Event>>,
     pub contents: Arc<Vec<(ContentId, String)>>,
     pub derived: Derived,
-    /// The run got further with it: it is no longer suspected of taking the server down.
+    /// Whether the run advanced with this turn. If so, it is no longer suspected of crashing the server.
     pub progress: bool,
-    /// The message's metadata, when it is to be brought up to date.
+    /// The message's new metadata, if it is to be updated.
     pub metadata: Option<Arc<MessageMetadata>>,
     /// The message's text, when the run has ended.
     pub output: Option<Arc<str>>,
-    /// The status changed: lists want to know.
+    /// The change for lists, if the run's status changed.
     pub subject: Option<Subject>,
+    /// The server that executes the run.
+    pub owner: OwnerId,
+    /// Requests to the run that this turn carries out or refuses.
+    pub settled: Arc<Vec<SettledRow>>,
+    /// Child runs to stop.
+    pub stops: Arc<Vec<ChildStop>>,
+    /// The file states on which this turn's writes are based. The turn is refused if one of these files was written
+    /// since.
+    pub bases: Arc<Vec<FileBase>>,
+}
+
+/// Child runs to stop in the same commit as their caller's turn.
+#[derive(Clone, Debug)]
+pub struct ChildStop {
+    /// The attempt that launched them; none: every child run of the run.
+    pub of: Option<(StepRunId, u32)>,
+    /// The request to insert for them, as JSON.
+    pub request: String,
 }
 
 impl LogAppend {
@@ -69,27 +89,31 @@ impl LogAppend {
     }
 }
 
-/// A turn of a run as it is stored. Whoever queues it works it out; the one writer only hands it on.
+/// The stored form of a run's turn. The task that queues it computes all of it, so the single writer only binds it.
 pub struct LogRow {
     run: RunId,
-    /// The log's end that this follows: the fence.
+    /// The last sequence number before this turn: the fence.
     expected: u64,
-    /// The log's end with it.
+    /// The last sequence number after this turn.
     last: u64,
     at: Timestamp,
     project: ProjectId,
     message: MessageId,
-    /// JSON, as the metadata and the subject.
+    /// JSON, as `metadata` and `subject`.
     events: String,
     contents: Arc<Vec<(ContentId, String)>>,
     metadata: Option<String>,
     /// The message's text, when the run has ended.
     output: Option<Arc<str>>,
-    /// What lists are told.
+    /// The change for lists.
     subject: Option<String>,
     derived: Derived,
     progress: bool,
     files: Vec<NewFile>,
+    owner: OwnerId,
+    settled: Arc<Vec<SettledRow>>,
+    stops: Arc<Vec<ChildStop>>,
+    bases: Arc<Vec<FileBase>>,
 }
 
 impl LogRow {
@@ -109,18 +133,23 @@ impl LogRow {
             derived: append.derived.clone(),
             progress: append.progress,
             files: append.files().collect(),
+            owner: append.owner,
+            settled: append.settled.clone(),
+            stops: append.stops.clone(),
+            bases: append.bases.clone(),
         })
     }
 
-    /// Whether one statement writes all of it.
+    /// Whether one statement can write all of it.
     pub fn is_plain(&self) -> bool {
         let texts: usize = self.contents.iter().map(|(_, body)| body.len()).sum();
         let output = self.output.as_ref().map_or(0, |output| output.len());
         let fits = self.has_texts_in_place() && self.events.len() + texts + output <= SHARED;
-        fits && self.files.is_empty() && !self.has_failed()
+        let alone = self.files.is_empty() && self.settled.is_empty() && self.stops.is_empty();
+        fits && alone && !self.has_failed()
     }
 
-    /// The project whose lists are told.
+    /// The project whose change feed gets an entry.
     pub fn changes(&self) -> Option<ProjectId> {
         self.subject.as_ref().map(|_| self.project)
     }
@@ -129,27 +158,29 @@ impl LogRow {
         self.contents.len() <= TEXTS_IN_PLACE
     }
 
-    /// The run has failed with it: somebody is to be told.
+    /// Whether the run fails with this turn; the user who started it gets an inbox item.
     fn has_failed(&self) -> bool {
         self.derived.status == RunStatus::Failed
     }
 }
 
-/// Columns of a turn beside its texts.
+/// Columns of a turn, without its texts.
 const COLUMNS: &str = "run_id, expected, last_seq, at, project_id, message_id, events, metadata, output, subject, status, \
-     warnings, error, input_tokens, output_tokens, cost, finished_at, wake_at, asked_at, wake_from, progress";
-/// Values of a row: those, and each text with its id.
-const VALUES: usize = 21 + 2 * TEXTS_IN_PLACE;
-/// So many texts are among the values of a turn; of a turn with more, all have a statement of their own.
+     warnings, error, input_tokens, output_tokens, cost, finished_at, wake_at, asked_at, wake_from, progress, owner";
+/// Columns of the view: those above, and an id and a body per text.
+const VALUES: usize = 22 + 2 * TEXTS_IN_PLACE;
+/// The most texts that are stored in the columns of a turn. If a turn has more, a separate statement stores them all.
 const TEXTS_IN_PLACE: usize = 12;
 
-/// How turns are written: as rows of a view, whose trigger does what one of them takes. So one statement stores the turns
-/// of many runs.
+/// The view that turns are inserted into. Its trigger writes all the rows of one turn, so one statement stores the
+/// turns of many runs.
 ///
-/// A statement that might have to undo itself half-way keeps a copy of every page that it changes, and that is a good part
-/// of the work. SQLite takes a statement for one of those when it raises ABORT, checks a foreign key, or calls a function
-/// (`coalesce` is none to it). This one does none of it: what is refused here is left to the transaction or the savepoint
-/// around it.
+/// A run that waits for people has no owner: whichever server receives the answer continues it.
+///
+/// SQLite keeps a copy of every changed page for a statement that might have to undo itself half-way, and that is a
+/// good part of the cost. It does so for a statement that raises ABORT, checks a foreign key, or calls a function
+/// (`coalesce` does not count). This statement does none of that: when it is refused, the surrounding transaction or
+/// savepoint is rolled back.
 fn turns() -> String {
     let texts: String = (0..TEXTS_IN_PLACE).map(|n| format!(", id{n}, body{n}")).collect();
     let nulls = vec!["NULL"; VALUES].join(", ");
@@ -175,14 +206,15 @@ fn turns() -> String {
          UPDATE run SET last_seq = new.last_seq, status = new.status, warnings = new.warnings, error = new.error, \
          input_tokens = new.input_tokens, output_tokens = new.output_tokens, cost = new.cost, \
          finished_at = new.finished_at, wake_at = new.wake_at, asked_at = new.asked_at, wake_from = new.wake_from, \
+         owner = CASE WHEN new.status = 'waiting' THEN NULL ELSE new.owner END, \
          takes = CASE WHEN new.progress THEN 0 ELSE takes END WHERE id = new.run_id; \
          END"
     )
 }
-/// What the trigger says to a turn that the log has gone past.
+/// The error message of the trigger for a turn whose fence is stale.
 const FENCED: &str = "fenced";
 
-/// Readies the connection that writes.
+/// Prepares the writer's connection.
 pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::query(sqlx::AssertSqlSafe(turns())).execute(connection).await?;
     Ok(())
@@ -191,7 +223,8 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
 pub(super) static TEXTS: LazyLock<StatementCache> =
     LazyLock::new(|| StatementCache::new("turn", VALUES, |_| String::new()));
 
-/// Stores the turns, of which there is one at least. An error leaves a transaction that is to be undone, if it began.
+/// Stores the turns, of which there must be at least one. After an error the caller must roll back the transaction, if
+/// one has begun.
 pub async fn append_all(
     tx: &mut SqliteConnection,
     turns: &[&LogRow],
@@ -203,9 +236,14 @@ pub async fn append_all(
     Ok(())
 }
 
-/// Stores one turn. False: the fence refused it, and nothing was written.
+/// Stores one turn. False: its fence is stale or one of its file bases has changed, and nothing was written.
 pub async fn append(tx: &mut SqliteConnection, mut savepoint: Savepoint, turn: &LogRow) -> Result<bool> {
     savepoint.open(tx).await?;
+    for base in turn.bases.iter() {
+        if !base.is_newest(tx).await? {
+            return Ok(false);
+        }
+    }
     match insert(tx, &[turn], TransactionBounds::Between).await {
         Ok(()) => {}
         Err(error) if is_fenced(&error) => return Ok(false),
@@ -231,10 +269,14 @@ pub async fn append(tx: &mut SqliteConnection, mut savepoint: Savepoint, turn: &
     for file in &turn.files {
         files::insert(tx, file).await?;
     }
+    for ChildStop { of, request } in turn.stops.iter() {
+        requests::insert_for_children(tx, turn.run, *of, request, turn.at).await?;
+    }
+    requests::settle(tx, &turn.settled).await?;
     Ok(true)
 }
 
-/// Whether the log has gone past a turn.
+/// Whether the error is the trigger's refusal of a stale turn.
 pub fn is_fenced(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message() == FENCED)
 }
@@ -268,7 +310,8 @@ async fn insert(
             .bind(derived.wake_at.map(|at| at.0))
             .bind(derived.asked_at.map(|at| at.0))
             .bind(derived.wake_from.map(|at| at.0))
-            .bind(turn.progress);
+            .bind(turn.progress)
+            .bind(turn.owner.0);
         let texts = if turn.has_texts_in_place() { &turn.contents[..] } else { &[] };
         let ids = texts.iter().map(|(id, body)| (Some(id.0), Some(body.as_str())));
         let rest = std::iter::repeat_n((None, None), TEXTS_IN_PLACE - texts.len());
@@ -279,7 +322,7 @@ async fn insert(
     Ok(())
 }
 
-/// What follows one another in the log, as JSON: one statement turns it into rows.
+/// Consecutive events as JSON; one statement turns it into rows.
 pub fn events(events: &[Event]) -> Result<String> {
     debug_assert!(events.windows(2).all(|two| (two[0].seq + 1, two[0].at) == (two[1].seq, two[1].at)));
     json(&events.iter().map(|event| &event.kind).collect::<Vec<_>>())
@@ -289,18 +332,18 @@ pub fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
 }
 
-/// StatementCache by their ids, as JSON: those that are not [`long`].
+/// Texts by id, as JSON, without those that are [`long`].
 pub fn short(contents: &[(ContentId, String)]) -> Result<String> {
     let short = contents.iter().filter(|content| !is_long(content));
     json(&short.map(|(id, body)| (id.0.as_simple().to_string(), body)).collect::<BTreeMap<_, _>>())
 }
 
-/// StatementCache that go in by themselves.
+/// Texts that are inserted by a statement of their own.
 pub fn long(contents: &[(ContentId, String)]) -> impl Iterator<Item = &(ContentId, String)> {
     contents.iter().filter(|content| is_long(content))
 }
 
-/// Long texts, and those that SQLite's JSON would cut short.
+/// Long texts, and texts with a zero byte, which SQLite's JSON would cut short.
 fn is_long((_, body): &(ContentId, String)) -> bool {
     body.len() > LONG || body.contains('\0')
 }
@@ -323,7 +366,7 @@ mod tests {
     use futures::future::join_all;
     use sqlx::{Connection, sqlite::SqliteConnectOptions};
 
-    /// Runs without what stands around them.
+    /// Rows for runs, without the rows that they refer to.
     async fn runs(data: &std::path::Path, count: i64) -> (Vec<RunId>, SqliteConnection) {
         let options = SqliteConnectOptions::new().filename(data.join("troupe.db")).foreign_keys(false);
         let mut db = SqliteConnection::connect_with(&options).await.unwrap();
@@ -368,12 +411,16 @@ mod tests {
             metadata: None,
             output: None,
             subject: None,
+            owner: OwnerId(mint()),
+            settled: Arc::default(),
+            stops: Arc::default(),
+            bases: Arc::default(),
         })
         .unwrap()
     }
 
-    /// Turns that wait together share statements: each is written whole or, when the log has gone past it, not at all,
-    /// whatever becomes of those beside it.
+    /// Turns that wait together share statements. Each is written completely or, when its fence is stale, not at all,
+    /// whatever happens to the other turns of the statement.
     #[tokio::test]
     async fn turns_that_are_stored_together_stand_or_fall_alone() {
         let folder = tempfile::tempdir().unwrap();
@@ -387,7 +434,7 @@ mod tests {
             _ => vec!["short", &long, "\0"],
         };
         for refused in [true, false] {
-            // Of the first hundred, each tenth comes late.
+            // Of the first hundred, each tenth has a stale fence.
             let turns = runs.iter().enumerate().map(|(n, run)| {
                 let expected = match (refused, n % 10) {
                     (true, 0) => 1,

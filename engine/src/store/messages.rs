@@ -1,4 +1,4 @@
-//! What launches and running runs write into conversations.
+//! Messages that launches and live runs write into conversations.
 
 use super::branches::BranchSegment;
 use crate::Result;
@@ -34,7 +34,7 @@ pub async fn insert_task(
     Ok(())
 }
 
-/// Whether the project has the task; its place in lists moves to `at`.
+/// Moves the task's place in lists to `at`. False if the project has no such task.
 pub async fn touch_task(
     tx: &mut SqliteConnection,
     id: TaskId,
@@ -51,7 +51,8 @@ pub async fn touch_task(
     Ok(done.rows_affected() == 1)
 }
 
-/// The newest messages of the path before `before`, oldest first: at most `limit`, and `bytes` of text in all.
+/// The newest messages of the path before `before`, oldest first: at most `limit` messages and `bytes` of text in
+/// total.
 pub async fn earlier(
     db: &SqlitePool,
     task: TaskId,

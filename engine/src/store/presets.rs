@@ -9,7 +9,7 @@ use domain::{
 use sqlx::{SqliteConnection, SqlitePool, types::Json};
 use std::collections::BTreeMap;
 
-/// By name.
+/// The template's presets, by name.
 pub async fn list(db: &SqlitePool, template: TemplateId, limit: u32) -> Result<Vec<Preset>> {
     type Row = (String, Json<BTreeMap<String, RoleKey>>, String);
     let rows: Vec<Row> = sqlx::query_as(
@@ -27,7 +27,7 @@ pub async fn count(tx: &mut SqliteConnection, template: TemplateId) -> Result<u3
     Ok(count.bind(template.0).fetch_one(tx).await?)
 }
 
-/// False when the name is taken and it is not to be replaced.
+/// Stores the preset. False if the name is taken and `replace` is false.
 pub async fn save(
     tx: &mut SqliteConnection,
     template: TemplateId,
@@ -50,7 +50,7 @@ pub async fn save(
     Ok(done.rows_affected() > 0)
 }
 
-/// False when there is none of that name.
+/// Deletes the preset. False if there is none of that name.
 pub async fn delete(tx: &mut SqliteConnection, template: TemplateId, name: &str) -> Result<bool> {
     let done = sqlx::query("DELETE FROM preset WHERE template_id = $1 AND name = $2")
         .bind(template.0)

@@ -1,4 +1,4 @@
-//! What models cost, and what past runs took.
+//! Prices of models, and the usage of past runs.
 
 use crate::{Error, Result};
 use domain::{
@@ -42,7 +42,7 @@ pub async fn set(
     Ok(())
 }
 
-/// The models that the roles of all projects have now.
+/// The models of all projects' current roles.
 pub async fn models_in_use(db: &SqlitePool, limit: u32) -> Result<Vec<ModelName>> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT v.model FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
@@ -51,11 +51,11 @@ pub async fn models_in_use(db: &SqlitePool, limit: u32) -> Result<Vec<ModelName>
     .bind(limit)
     .fetch_all(db)
     .await?;
-    // A name that no role could be given today is nothing to price.
+    // Skips a stored name that is not valid any more: no role could use it today.
     Ok(rows.iter().filter_map(|model| ModelName::parse(model).ok()).collect())
 }
 
-/// How the newest completed runs of a template went, the newest first.
+/// Usage of the newest completed runs of a template, newest first.
 pub async fn completed(
     db: &SqlitePool,
     project: ProjectId,

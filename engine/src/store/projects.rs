@@ -35,15 +35,15 @@ fn permission_of(text: &str) -> Result<Permission> {
     Permission::parse(text).ok_or_else(|| Error::internal(format!("'{text}' is no permission")))
 }
 
-/// A project, and what the user may do in it as a member.
+/// A project, and the user's permission as a member of it.
 pub type Membership = (ProjectId, Option<Permission>);
 
-/// As the database has it.
+/// Parses the database's form.
 pub fn membership(project: Uuid, permission: Option<&str>) -> Result<Membership> {
     Ok((ProjectId(project), permission.map(permission_of).transpose()?))
 }
 
-/// The project with this key, and what the user may do in it as a member.
+/// The project with this key, and the user's permission as a member of it.
 pub async fn permission(db: &SqlitePool, key: &ProjectKey, user: UserId) -> Result<Option<Membership>> {
     let row: Option<(Uuid, Option<String>)> = sqlx::query_as(
         "SELECT p.id, m.permission FROM project p \
@@ -56,7 +56,15 @@ pub async fn permission(db: &SqlitePool, key: &ProjectKey, user: UserId) -> Resu
     row.map(|(id, permission)| membership(id, permission.as_deref())).transpose()
 }
 
-/// Those that the user is a member of; for an installation admin all of them.
+/// Whether the user is an editor or admin of any project.
+pub async fn edits_any(db: &SqlitePool, user: UserId) -> Result<bool> {
+    let edits = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM member WHERE user_id = $1 AND permission IN ('editor', 'admin'))",
+    );
+    Ok(edits.bind(user.0).fetch_one(db).await?)
+}
+
+/// The projects that the user is a member of; for an installation admin, all projects.
 pub async fn projects(db: &SqlitePool, user: &User) -> Result<Vec<Project>> {
     let rows: Vec<ProjectRow> = sqlx::query_as(
         "SELECT p.id, p.key, p.name, m.permission, \
@@ -175,7 +183,7 @@ pub async fn remove_member(tx: &mut SqliteConnection, project: ProjectId, user: 
     Ok(())
 }
 
-/// Makes the user an admin of every project there is.
+/// Makes the user an admin of every project.
 pub async fn join_all(tx: &mut SqliteConnection, user: UserId) -> Result<()> {
     sqlx::query(
         "INSERT INTO member (project_id, user_id, permission) SELECT id, $1, 'admin' FROM project WHERE true \

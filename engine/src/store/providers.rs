@@ -1,4 +1,4 @@
-//! Stored providers, their keys sealed.
+//! Stored providers, with encrypted keys.
 
 use crate::{Error, Result};
 use domain::{
@@ -14,7 +14,7 @@ pub struct ProviderRow {
     pub key: ProviderKey,
     pub kind: ProviderKind,
     pub base_url: Option<String>,
-    /// Sealed for `id`.
+    /// Encrypted with `id` as context.
     pub sealed_key: Option<Vec<u8>>,
     pub max_concurrent: Option<u32>,
     pub requests_per_minute: Option<u32>,
@@ -84,7 +84,7 @@ pub async fn update(tx: &mut SqliteConnection, row: &ProviderRow, at: Timestamp)
     }
 }
 
-/// Whether there was one.
+/// Deletes the provider. False if there was none.
 pub async fn delete(tx: &mut SqliteConnection, key: &ProviderKey) -> Result<bool> {
     let done = sqlx::query("DELETE FROM provider WHERE key = $1").bind(key.as_ref()).execute(tx).await?;
     Ok(done.rows_affected() == 1)

@@ -43,7 +43,7 @@ impl RoleRow {
     }
 }
 
-/// The newest versions, in order of creation.
+/// The newest version of each role, in order of creation.
 pub async fn list(
     db: &SqlitePool,
     project: ProjectId,
@@ -64,7 +64,7 @@ pub async fn list(
     rows.into_iter().map(RoleRow::read).collect()
 }
 
-/// The newest version.
+/// The newest version of the role.
 pub async fn by_key(
     db: impl SqliteExecutor<'_>,
     project: ProjectId,
@@ -132,7 +132,7 @@ pub async fn set_version(tx: &mut SqliteConnection, id: RoleId, version: u32) ->
     Ok(())
 }
 
-/// Whether there was one.
+/// Deletes the role. False if there was none.
 pub async fn delete(
     tx: &mut SqliteConnection,
     project: ProjectId,

@@ -5,8 +5,8 @@ use crate::{Error, Result};
 use domain::{
     event::{Event, TemplateVersion},
     id::{
-        ContentId, MessageId, ProjectId, RoleId, RunId, RunNumber, StepRunId, TaskId, TemplateId, Timestamp,
-        UserId,
+        ContentId, MessageId, OwnerId, ProjectId, RoleId, RunId, RunNumber, StepRunId, TaskId, TemplateId,
+        Timestamp, UserId,
     },
     key::{ProjectKey, RoleKey, TemplateKey},
     price::Money,
@@ -19,7 +19,8 @@ use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor, SqlitePool, types::Js
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
-/// What a run was given and what was settled when it was launched. Versions are immutable, so naming them keeps them.
+/// The input of a run and the choices made at its launch. Versions are immutable, so their numbers are enough to keep
+/// them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
@@ -27,14 +28,17 @@ pub struct Snapshot {
     pub role_assignments: BTreeMap<String, RoleKey>,
     /// Per step of the plan that needs a role: the role's row and version.
     pub roles: BTreeMap<u32, (RoleId, u32)>,
-    /// The user's message that began it: what came before is its conversation.
+    /// The user's message that started the run; the messages before it are its conversation.
     pub message: MessageId,
-    /// How many runs stand above it.
+    /// How many runs are above it in its tree.
     #[serde(default)]
     pub depth: u32,
+    /// The versions of other templates that its steps call, directly or indirectly.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub templates: BTreeMap<TemplateKey, (TemplateId, u32)>,
 }
 
-/// The attempt that a child run is.
+/// The attempt of the calling run that launched a child run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallerKey {
     pub run: RunId,
@@ -50,20 +54,22 @@ pub struct NewRun {
     pub template: TemplateVersion,
     pub task: TaskId,
     pub message: MessageId,
-    /// None: they have left since.
+    /// None: the user has been deleted since.
     pub user: Option<UserId>,
     pub by: String,
     pub snapshot: Snapshot,
     pub idempotency: Option<(String, Vec<u8>)>,
     pub caller: Option<CallerKey>,
-    /// Where its messages stand.
+    /// The branch of its messages.
     pub branch: Option<MessageId>,
-    /// The message in whose place its question stands.
+    /// The message that the run's question replaces.
     pub replaces: Option<MessageId>,
     pub at: Timestamp,
+    /// The server that executes it; none: any server may take it.
+    pub owner: Option<OwnerId>,
 }
 
-/// A run's columns that are folds of its log.
+/// The columns of a run that are folds of its log.
 #[derive(Clone, Debug)]
 pub struct Derived {
     pub status: RunStatus,
@@ -71,11 +77,11 @@ pub struct Derived {
     pub error: Option<String>,
     pub usage: Usage,
     pub finished_at: Option<Timestamp>,
-    /// When the next time limit comes, and
+    /// Time of the next time limit.
     pub wake_at: Option<Timestamp>,
-    /// since when that runs.
+    /// Start of that time limit.
     pub wake_from: Option<Timestamp>,
-    /// When the newest of its open questions was asked.
+    /// When its newest open question was asked.
     pub asked_at: Option<Timestamp>,
 }
 
@@ -109,18 +115,25 @@ pub struct RunRow {
     failed_for: Option<Uuid>,
 }
 
+/// Usage of the child run of an attempt, including that run's descendants.
+pub struct ChildUsage {
+    pub step: StepRunId,
+    pub attempt: u32,
+    pub usage: Usage,
+}
+
 impl RunRow {
-    /// The number of its last event.
+    /// The sequence number of its last event.
     pub fn last_seq(&self) -> u64 {
         self.last_seq as u64
     }
 
-    /// Who started it, if they are still there.
+    /// The user who started it, if the user still exists.
     pub fn user(&self) -> Option<UserId> {
         self.started_by.map(UserId)
     }
 
-    /// In whose inbox it is, as a failure.
+    /// The user in whose inbox it is as a failure.
     pub fn waits_for(&self) -> Option<UserId> {
         self.failed_for.map(UserId)
     }
@@ -157,11 +170,7 @@ impl RunRow {
             message: MessageId(self.message_id),
             created_at: Timestamp(self.created_at),
             finished_at: self.finished_at.map(Timestamp),
-            usage: Usage {
-                input_tokens: self.input_tokens as u64,
-                output_tokens: self.output_tokens as u64,
-                cost: self.cost.map(|cost| Money(cost as u64)),
-            },
+            usage: usage(self.input_tokens, self.output_tokens, self.cost),
             warnings: self.warnings,
             error: self.error.clone(),
             caller: self.caller_number.map(RunNumber),
@@ -174,7 +183,7 @@ pub async fn events(db: &SqlitePool, run: RunId, after: u64, limit: u32) -> Resu
     let rows =
         sqlx::query("SELECT seq, at, body FROM event WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
             .bind(run.0)
-            .bind(after as i64)
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
             .bind(limit)
             .fetch_all(db)
             .await?;
@@ -198,7 +207,7 @@ pub async fn content(db: &SqlitePool, run: RunId, id: ContentId) -> Result<Optio
         .await?)
 }
 
-/// Texts of the run, by id; those that are not there are left out.
+/// Texts of the run, by id; missing ones are omitted.
 pub async fn contents(db: &SqlitePool, run: RunId, ids: &[ContentId]) -> Result<HashMap<ContentId, String>> {
     let hex: Vec<_> = ids.iter().map(|id| id.0.as_simple().to_string()).collect();
     let rows: Vec<(Uuid, String)> = sqlx::query_as(
@@ -211,7 +220,7 @@ pub async fn contents(db: &SqlitePool, run: RunId, ids: &[ContentId]) -> Result<
     Ok(rows.into_iter().map(|(id, body)| (ContentId(id), body)).collect())
 }
 
-/// The beginning of a text and the length of the whole, in bytes.
+/// The beginning of a text, and the length of the whole text in bytes.
 pub async fn content_head(
     db: &SqlitePool,
     run: RunId,
@@ -229,7 +238,7 @@ pub async fn content_head(
     Ok(row.map(|(text, bytes)| (text, bytes as u64)))
 }
 
-/// What a run was given, as one line: the beginnings of its first values, each after its name.
+/// The input of a run in one line: the beginnings of its first values, each after its name.
 pub async fn input_line(db: &SqlitePool, run: RunId, input: ContentId) -> Result<String> {
     let line: Option<Option<String>> = sqlx::query_scalar(
         "SELECT group_concat(concat_ws(': ', e.key, \
@@ -256,7 +265,7 @@ pub async fn by_number(db: &SqlitePool, project: ProjectId, number: RunNumber) -
         .await?)
 }
 
-/// The project with this key and the user's membership in it; and of that project the run, if there is one of that number.
+/// The project with this key, the user's membership in it, and the project's run with this number, if there is one.
 pub async fn by_number_for(
     db: &mut SqliteConnection,
     project: &ProjectKey,
@@ -280,7 +289,7 @@ pub async fn by_number_for(
     Ok(Some((membership, run)))
 }
 
-/// What is to be known of a run before it is followed.
+/// What a follower needs to know about a run before it follows it.
 pub struct Followable {
     pub number: RunNumber,
     pub id: RunId,
@@ -288,7 +297,7 @@ pub struct Followable {
     pub ended: bool,
 }
 
-/// Those of the runs that are there, and how the user stands to their project; none: there is no such project.
+/// The user's membership in the project, and those of the runs that exist; `None` if there is no such project.
 pub async fn followable(
     db: &mut SqliteConnection,
     project: &ProjectKey,
@@ -320,7 +329,7 @@ pub async fn followable(
     Ok(Some((membership, runs)))
 }
 
-/// A launch that was made before under this idempotency key, with the digest of its body.
+/// The earlier launch with this idempotency key, and the digest of its request body.
 pub async fn by_idempotency_key<'e>(
     db: impl SqliteExecutor<'e>,
     project: ProjectId,
@@ -334,15 +343,16 @@ pub async fn by_idempotency_key<'e>(
     row.map(|row| Ok((RunRow::from_row(&row)?, row.try_get("request_digest")?))).transpose()
 }
 
-/// Runs that something is to be done for, oldest first: what a restart takes up. Those that wait for a person lie where
-/// they are, unless the run that called them has ended; those that called others look after them.
+/// Live runs that need work, oldest first: a restart resumes these. A run that waits for a person is left alone unless
+/// it has a pending request, the run that called it has ended, or it has live child runs to look after.
 ///
-/// The first condition says nothing new: it is that of the index of live runs.
+/// The first condition is redundant: it matches the partial index of live runs.
 pub async fn unfinished(db: &SqlitePool) -> Result<Vec<RunId>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT r.id FROM run r WHERE r.status IN ('queued', 'running', 'waiting') AND (r.status <> 'waiting' \
          OR EXISTS (SELECT 1 FROM run c WHERE c.id = r.caller_id AND c.finished_at IS NOT NULL) \
-         OR EXISTS (SELECT 1 FROM run c WHERE c.caller_id = r.id AND c.finished_at IS NULL)) \
+         OR EXISTS (SELECT 1 FROM run c WHERE c.caller_id = r.id AND c.finished_at IS NULL) \
+         OR EXISTS (SELECT 1 FROM run_request q WHERE q.run_id = r.id AND q.outcome IS NULL)) \
          ORDER BY r.created_at, r.id",
     )
     .fetch_all(db)
@@ -365,7 +375,7 @@ pub async fn child<'e>(
         .await?)
 }
 
-/// Child runs that have not ended, each with the attempt that it is; of one attempt, or of all.
+/// Child runs that have not ended, each with the attempt that launched it; of one attempt or of all.
 pub async fn live_children(
     db: &SqlitePool,
     caller: RunId,
@@ -381,14 +391,84 @@ pub async fn live_children(
     .bind(of.map(|(_, attempt)| attempt))
     .fetch_all(db)
     .await?;
-    let read = |(id, step, attempt): (Uuid, String, u32)| {
-        let step = step.parse().map_err(|_| Error::internal(format!("run {id}: '{step}' is no step run")))?;
-        Ok((RunId(id), step, attempt))
+    let read = |(id, step, attempt): (Uuid, String, u32)| Ok((RunId(id), step_run(id, &step)?, attempt));
+    rows.into_iter().map(read).collect()
+}
+
+/// The state of the run that an attempt launched.
+pub struct ChildRow {
+    pub id: RunId,
+    pub number: RunNumber,
+    pub step: StepRunId,
+    pub attempt: u32,
+    /// `None` if the row is damaged.
+    pub status: Option<RunStatus>,
+    /// When the newest of its own open questions was asked.
+    pub asked_at: Option<Timestamp>,
+}
+
+/// The columns of the statement below, in order.
+type ChildColumns = (Uuid, u32, String, u32, String, String, Option<i64>);
+
+fn step_run(run: Uuid, text: &str) -> Result<StepRunId> {
+    text.parse().map_err(|_| Error::internal(format!("run {run}: '{text}' is no step run")))
+}
+
+/// The runs that the attempts of `caller` launched.
+pub async fn children(db: &SqlitePool, caller: RunId) -> Result<Vec<ChildRow>> {
+    let rows: Vec<ChildColumns> = sqlx::query_as(
+        "SELECT id, number, caller_step, caller_attempt, status, template_key, asked_at FROM run WHERE caller_id = $1",
+    )
+    .bind(caller.0)
+    .fetch_all(db)
+    .await?;
+    let read = |(id, number, step, attempt, status, template, asked_at): ChildColumns| {
+        let step = step_run(id, &step)?;
+        let status = RunStatus::parse(&status).filter(|_| TemplateKey::parse(&template).is_ok());
+        let (id, number, asked_at) = (RunId(id), RunNumber(number), asked_at.map(Timestamp));
+        Ok(ChildRow { id, number, step, attempt, status, asked_at })
     };
     rows.into_iter().map(read).collect()
 }
 
-/// Whether the run has ended; none: it is not there.
+/// Usage so far of the runs that the attempts of `caller` launched; of one attempt or of all. The row of an ended run
+/// includes its descendants; below a live run, its live descendants are added separately.
+pub async fn usage_of_children(
+    db: &SqlitePool,
+    caller: RunId,
+    of: Option<(StepRunId, u32)>,
+) -> Result<Vec<ChildUsage>> {
+    let rows: Vec<(String, u32, i64, i64, Option<i64>)> = sqlx::query_as(
+        "WITH RECURSIVE below (id, step, attempt, live) AS (\
+         SELECT id, caller_step, caller_attempt, finished_at IS NULL FROM run \
+         WHERE caller_id = $1 AND ($2 IS NULL OR (caller_step = $2 AND caller_attempt = $3)) \
+         UNION ALL SELECT r.id, b.step, b.attempt, TRUE FROM below b \
+         CROSS JOIN run r ON r.caller_id = b.id WHERE b.live AND r.finished_at IS NULL) \
+         SELECT b.step, b.attempt, r.input_tokens, r.output_tokens, r.cost FROM below b \
+         CROSS JOIN run r ON r.id = b.id",
+    )
+    .bind(caller.0)
+    .bind(of.map(|(step, _)| step.to_string()))
+    .bind(of.map(|(_, attempt)| attempt))
+    .fetch_all(db)
+    .await?;
+    let mut used: BTreeMap<(StepRunId, u32), Usage> = BTreeMap::new();
+    for (step, attempt, input, output, cost) in rows {
+        let step = step.parse().map_err(|_| Error::internal(format!("'{step}' is no step run")))?;
+        *used.entry((step, attempt)).or_default() += usage(input, output, cost);
+    }
+    Ok(used.into_iter().map(|((step, attempt), usage)| ChildUsage { step, attempt, usage }).collect())
+}
+
+fn usage(input_tokens: i64, output_tokens: i64, cost: Option<i64>) -> Usage {
+    Usage {
+        input_tokens: input_tokens as u64,
+        output_tokens: output_tokens as u64,
+        cost: cost.map(|cost| Money(cost as u64)),
+    }
+}
+
+/// Whether the run has ended; `None` if it does not exist.
 pub async fn has_ended<'e>(db: impl SqliteExecutor<'e>, run: RunId) -> Result<Option<bool>> {
     Ok(sqlx::query_scalar("SELECT finished_at IS NOT NULL FROM run WHERE id = $1")
         .bind(run.0)
@@ -396,7 +476,7 @@ pub async fn has_ended<'e>(db: impl SqliteExecutor<'e>, run: RunId) -> Result<Op
         .await?)
 }
 
-/// Counts one more run in the tree of `caller`. How many the tree has with it.
+/// Counts one more run in the tree of `caller`, and returns the tree's new number of runs.
 pub async fn count_in_tree(tx: &mut SqliteConnection, caller: RunId) -> Result<u32> {
     Ok(sqlx::query_scalar(
         "UPDATE run SET tree_runs = tree_runs + 1 \
@@ -408,37 +488,30 @@ pub async fn count_in_tree(tx: &mut SqliteConnection, caller: RunId) -> Result<u
     .await?)
 }
 
-/// Counts that a live run is taken up. How often that was since it got any further; none: it has ended, or is not there.
-pub async fn count_take(tx: &mut SqliteConnection, run: RunId) -> Result<Option<u32>> {
-    Ok(sqlx::query_scalar(
-        "UPDATE run SET takes = takes + 1 WHERE id = $1 AND finished_at IS NULL RETURNING takes",
-    )
-    .bind(run.0)
-    .fetch_optional(tx)
-    .await?)
-}
-
-/// It was taken up for nothing.
+/// Resets the run's take counter, because the take did not lead to work.
 pub async fn forget_take(tx: &mut SqliteConnection, run: RunId) -> Result<()> {
     sqlx::query("UPDATE run SET takes = 0 WHERE id = $1").bind(run.0).execute(tx).await?;
     Ok(())
 }
 
-/// A server that ends in good order was not taken down by any run.
-pub async fn forget_takes(tx: &mut SqliteConnection) -> Result<()> {
-    sqlx::query("UPDATE run SET takes = 0 WHERE takes > 0 AND finished_at IS NULL").execute(tx).await?;
+/// Resets the take counters of a server's runs: a server that shuts down cleanly was not crashed by any of them.
+pub async fn forget_takes(tx: &mut SqliteConnection, server: OwnerId) -> Result<()> {
+    sqlx::query("UPDATE run SET takes = 0 WHERE takes > 0 AND finished_at IS NULL AND owner = $1")
+        .bind(server.0)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
-/// The next time limit of a run.
+/// A run's next time limit.
 pub struct Limit {
     pub run: RunId,
     pub at: Timestamp,
-    /// Since when it runs.
+    /// Start of the time limit.
     pub from: Option<Timestamp>,
 }
 
-/// Time limits in the order in which they come, after those before `after`.
+/// Time limits by time, after the position `after`.
 pub async fn limits(db: &SqlitePool, after: Option<(Timestamp, RunId)>, limit: u32) -> Result<Vec<Limit>> {
     let (at, run) = after.map_or((i64::MIN, Uuid::nil()), |(at, run)| (at.0, run.0));
     let rows: Vec<(Uuid, i64, Option<i64>)> = sqlx::query_as(
@@ -458,7 +531,7 @@ pub async fn limits(db: &SqlitePool, after: Option<(Timestamp, RunId)>, limit: u
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// Newest first, from below `before`.
+/// Runs below `before`, newest first.
 pub async fn list(
     db: &SqlitePool,
     project: ProjectId,

@@ -1,8 +1,8 @@
-//! The full-text index: what is due to be indexed, the index itself, and what a query finds in it. Its tables `search` and
-//! `search_entry` lie in the file of `search_index`; readers see them beside those of the database.
+//! Full-text search: the queue of subjects to index, the index itself, and its queries. The tables `search` and
+//! `search_entry` are in the file of `search_index`; readers see them next to those of the database.
 //!
-//! Always true: an entry holds what its subject said when it was indexed; whatever changed since is noted as due. Where
-//! the two differ, the subject is right: results are read from it.
+//! Invariant: an entry holds the text that its subject had when it was indexed, and every later change is queued as
+//! due. Where the two differ, the subject is right: results are read from it.
 
 use super::runs::RunRow;
 use crate::{Error, Result, pagination, plain_line};
@@ -14,14 +14,14 @@ use domain::{
 use sqlx::{FromRow, SqliteConnection, SqlitePool, types::Json};
 use uuid::Uuid;
 
-/// How much of a text is indexed, in characters.
+/// How many characters of a text are indexed.
 const INDEXED: u32 = 64 * 1024;
-/// How many messages after the one that was found stand on the same page, where that is not the newest.
+/// How many messages after the found one are on its page, where that is not the newest page.
 const AFTER: u32 = 9;
-/// Where a snippet's marks begin and end: characters that no tokenizer keeps.
+/// Delimiters of a snippet's highlights: characters that the tokenizer drops.
 const MARK: (char, char) = ('\u{2}', '\u{3}');
 
-/// What can be found by its words.
+/// The kinds of subjects that can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Conversation,
@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What has few subjects first.
+    /// The kinds with the fewest subjects first.
     pub const ALL: [Self; 4] = [Self::Template, Self::Role, Self::Conversation, Self::Message];
 
     fn parse(text: &str) -> Option<Self> {
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The word under which the index has the project's entries of this kind.
+    /// The index term that marks the project's entries of this kind.
     fn scope(self, project: Uuid) -> String {
         let letter = match self {
             Self::Conversation => 'c',
@@ -56,12 +56,12 @@ impl Kind {
     }
 }
 
-/// The word under which the index has the messages of a conversation.
+/// The index term that marks the messages of a conversation.
 fn scope_of(task: TaskId) -> String {
     format!("k{}", task.0.as_simple())
 }
 
-/// A subject as it is to stand in the index; without text it is to leave it.
+/// A subject that is due to be indexed. Without an entry it is removed from the index.
 pub struct Due {
     id: i64,
     subject: Uuid,
@@ -74,14 +74,14 @@ struct DueRow {
     id: i64,
     kind: String,
     subject: Uuid,
-    /// The project, and the words by which one finds it; null where there is nothing (more) to find.
+    /// The project and the searchable text; null if the subject is gone.
     project: Option<Uuid>,
     text: Option<String>,
-    /// A message's conversation.
+    /// The conversation of a message.
     task: Option<Uuid>,
 }
 
-/// What is due, oldest first: at most `limit` subjects, and no more text than fits `most` characters, but at least one.
+/// The oldest due subjects: at most `limit`, with at most `most` characters of text in total, but at least one subject.
 pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
     let rows: Vec<DueRow> = sqlx::query_as(
         "SELECT d.id, d.kind, d.subject, CASE d.kind \
@@ -124,21 +124,21 @@ pub async fn due(db: &SqlitePool, limit: u32, most: usize) -> Result<Vec<Due>> {
 }
 
 impl Due {
-    /// By which it is crossed off, with all before it.
+    /// The id up to which [`cross_off`] removes due subjects.
     pub fn id(&self) -> i64 {
         self.id
     }
 }
 
-/// Crosses off what the index has taken in with so many batches.
+/// Removes the due subjects up to `last`, and stores how many batches the index has taken.
 pub async fn cross_off(tx: &mut SqliteConnection, last: i64, batches: i64) -> Result<()> {
     sqlx::query("DELETE FROM search_due WHERE id <= $1").bind(last).execute(&mut *tx).await?;
     sqlx::query("UPDATE search_taken SET batches = $1").bind(batches).execute(tx).await?;
     Ok(())
 }
 
-/// Makes due the next subjects after `after`, at most `limit`, of what can be found: for an index that has nothing yet. The
-/// last of them; none: there are no more of this kind.
+/// Makes the next subjects of this kind after `after` due, at most `limit`, to rebuild the index. Returns the last of
+/// them; `None` if there are no more of this kind.
 pub async fn make_due(
     tx: &mut SqliteConnection,
     kind: Kind,
@@ -167,20 +167,20 @@ pub async fn make_due(
     Ok(made.into_iter().max())
 }
 
-/// The index is to count from nothing: all that it lacks is due.
+/// Resets the batch counter, because the index starts empty and all that it lacks is due.
 pub async fn count_anew(tx: &mut SqliteConnection) -> Result<()> {
     sqlx::query("UPDATE search_taken SET batches = 0").execute(tx).await?;
     Ok(())
 }
 
-/// Brings the index up to date with what was due, in a transaction of the index's own file.
+/// Applies a batch of due subjects to the index, in a transaction of the index's own file.
 pub async fn index(tx: &mut SqliteConnection, batch: &[Due]) -> Result<()> {
     let id = |due: &Due| due.subject.as_simple().to_string();
     let there = batch.iter().filter_map(|due| Some((id(due), due.entry.as_ref()?)));
-    // SQLite ends a text of JSON at a zero byte.
+    // SQLite's JSON ends a text at a zero byte.
     let there = there.map(|(id, (scope, text))| (id, scope, text.replace('\0', " ")));
     let gone = batch.iter().filter(|due| due.entry.is_none()).map(id);
-    // One writer gives the numbers: none comes later that is lower than the last.
+    // There is one writer, so entry numbers ascend.
     sqlx::query(
         "INSERT INTO search_entry (subject) SELECT unhex(value ->> 0) FROM json_each($1) WHERE true \
          ON CONFLICT (subject) DO NOTHING; \
@@ -197,11 +197,11 @@ pub async fn index(tx: &mut SqliteConnection, batch: &[Due]) -> Result<()> {
     Ok(())
 }
 
-/// A person's words as the index wants them: each a prefix, all of them to be there. None when there are none. Whatever
-/// was typed, no part of it is read as the index's own language.
+/// A person's search words as an FTS5 query: each word is a prefix, and all must match. `None` if there are none. No
+/// part of the text is read as FTS5 syntax.
 pub struct Words(String);
 
-/// Longer questions are cut: more words find nothing more.
+/// Longer queries are cut: more words do not improve the result.
 const WORDS: usize = 12;
 const WORD: usize = 64;
 
@@ -218,7 +218,7 @@ impl Words {
     }
 }
 
-/// What an index found, as one line.
+/// The pieces of a snippet, in one line.
 fn pieces(snippet: &str) -> Vec<Piece> {
     let snippet = plain_line(snippet);
     let mut pieces = Vec::new();
@@ -246,12 +246,12 @@ struct MessageRow {
     author: String,
     created_at: i64,
     title: String,
-    /// A message some way after it, where the conversation's newest page begins later than it.
+    /// The message from which the page is loaded, if the newest page does not reach back to the found message.
     beyond: Option<Uuid>,
 }
 
-/// Messages, the newest first, from below the entry `before`; each with its entry. A conversation's page has `page`
-/// messages.
+/// Found messages below the entry `before`, newest first, each with its entry. `page` is the number of messages on a
+/// conversation's page.
 pub async fn messages(
     db: &SqlitePool,
     project: ProjectId,
@@ -291,7 +291,7 @@ pub async fn messages(
     rows.into_iter().map(found).collect()
 }
 
-/// Messages of one conversation, the oldest first: the newest `limit` of them.
+/// The newest `limit` found messages of one conversation, oldest first.
 pub async fn messages_in(db: &SqlitePool, task: TaskId, words: &Words, limit: u32) -> Result<Vec<MessageId>> {
     let mut ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT m.id FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
@@ -303,12 +303,12 @@ pub async fn messages_in(db: &SqlitePool, task: TaskId, words: &Words, limit: u3
     .bind(limit)
     .fetch_all(db)
     .await?;
-    // The index has them in the order in which they were written to the end; runs end in any order.
+    // Entries ascend in the order in which messages were completed; runs end in any order.
     ids.sort_unstable();
     Ok(ids.into_iter().map(MessageId).collect())
 }
 
-/// Conversations by their titles, the newest first.
+/// Conversations found by their titles, newest first.
 pub async fn conversations(
     db: &SqlitePool,
     project: ProjectId,
@@ -332,7 +332,7 @@ pub async fn conversations(
     Ok(rows.into_iter().map(found).collect())
 }
 
-/// Templates by their names, descriptions and steps, the best first.
+/// Templates found by their names, descriptions and steps, best match first.
 pub async fn templates(
     db: &SqlitePool,
     project: ProjectId,
@@ -357,7 +357,7 @@ pub async fn templates(
     rows.into_iter().map(found).collect()
 }
 
-/// Roles by their names and keys, the best first.
+/// Roles found by their names and keys, best match first.
 pub async fn roles(db: &SqlitePool, project: ProjectId, words: &Words, limit: u32) -> Result<Vec<Found>> {
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT r.key, v.name, v.created_at FROM search CROSS JOIN search_entry e ON e.id = search.rowid \
@@ -376,7 +376,7 @@ pub async fn roles(db: &SqlitePool, project: ProjectId, words: &Words, limit: u3
     rows.into_iter().map(found).collect()
 }
 
-/// A run, as something that was found.
+/// A run as a search result.
 pub fn run(row: &RunRow) -> Result<Found> {
     let run = row.summary()?;
     Ok(Found {

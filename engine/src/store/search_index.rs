@@ -1,9 +1,9 @@
-//! The file of the full-text index, beside the database and with a writer of its own: indexing takes longer than the
-//! writing of what is indexed, and nobody's commit waits for it.
+//! The file of the full-text index, separate from the database and with its own writer connection: indexing a text
+//! takes longer than writing it, and no commit should wait for it.
 //!
-//! Always true: what is due is crossed off in the database after the index has it for good. A crash in between makes the
-//! index take it in again, which changes nothing. An index that lacks what was crossed off (it was lost, or put back from
-//! an older copy) has taken in fewer batches than the database counts, and is made again.
+//! Invariant: a due subject is crossed off in the database only after the index has committed it. After a crash in
+//! between, the index takes the subject again, which changes nothing. An index that lacks what was crossed off (it was
+//! lost, or restored from an older copy) has taken fewer batches than the database counts, and is rebuilt.
 
 use super::{Store, search};
 use crate::{Error, Result};
@@ -14,14 +14,14 @@ use sqlx::{
 use std::{fs, io::ErrorKind, path::Path};
 use uuid::Uuid;
 
-/// How many subjects are made due in one commit, which others wait for.
+/// How many subjects become due in one commit, which other writes wait for.
 const DUE_AT_ONCE: u32 = 1_000;
 
-/// In the data folder.
+/// The index's file name in the data folder.
 pub(super) const FILE: &str = "search.db";
 
-/// `search_entry` has what is in the index: a subject keeps its number, by which the index knows it; later ones are newer.
-/// `scope` is one word of the kind's letter and the project's id, so that a search never reads another project's entries.
+/// `search_entry` maps each indexed subject to its number in the index; newer subjects have higher numbers. `scope` is
+/// one term made of the kind's letter and the project's id, so that a search never reads another project's entries.
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS search_entry (
         id      INTEGER PRIMARY KEY NOT NULL,
         subject BLOB NOT NULL UNIQUE
@@ -35,7 +35,7 @@ const TABLES: &str = "CREATE TABLE IF NOT EXISTS search_entry (
     ) STRICT;
     INSERT OR IGNORE INTO indexed (id, batches) VALUES (1, 0)";
 
-/// Opens the index; one that cannot be read is begun anew, since all of it can be made again.
+/// Opens the index. An unreadable index file is replaced by an empty one, since the index can be rebuilt.
 pub(super) async fn open(
     data: &Path,
     options: &SqliteConnectOptions,
@@ -71,7 +71,7 @@ async fn try_open(options: &SqliteConnectOptions) -> Result<SqliteConnection, sq
     Ok(index)
 }
 
-/// SQLite's codes of a file that is corrupt, or no database at all.
+/// SQLite's result codes for a corrupt file (11) and for a file that is not a database (26).
 fn is_unreadable(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| [11, 26].contains(&(code & 0xff)))
@@ -88,7 +88,7 @@ pub(super) async fn attach(reader: &mut SqliteConnection, data: &Path) -> Result
 }
 
 impl Store {
-    /// Makes everything due that is to be found, if the index lacks what was crossed off.
+    /// Makes every searchable subject due, if the index lacks subjects that were crossed off.
     pub async fn mend_index(&self) -> Result<()> {
         let mut index = self.index.lock().await;
         let taken: i64 =
@@ -107,11 +107,11 @@ impl Store {
                 after = last;
             }
         }
-        // Last: stopped before, it begins again.
+        // Last, so that an interrupted rebuild starts again.
         self.write(|tx| Box::pin(search::count_anew(tx))).await
     }
 
-    /// Takes into the index what is due, at most `limit` subjects and about `most` characters. Whether there was anything.
+    /// Indexes at most `limit` due subjects, about `most` characters. Returns whether there were any.
     pub async fn index_some(&self, limit: u32, most: usize) -> Result<bool> {
         let due = search::due(self.read(), limit, most).await?;
         let Some(last) = due.last().map(search::Due::id) else { return Ok(false) };
@@ -149,7 +149,7 @@ mod tests {
         key::ProjectKey,
     };
 
-    /// What the words find in the conversation.
+    /// How many messages of the conversation the words match.
     async fn found(store: &Store, task: TaskId, words: &str) -> usize {
         let words = search::Words::of(words).unwrap();
         search::messages_in(store.read(), task, &words, 100).await.unwrap().len()
@@ -232,7 +232,7 @@ mod tests {
         let task = conversation(&store).await;
         follow(&store).await;
         say(&store, task, "girder").await;
-        // It stops between the two commits.
+        // The process stops between the two commits.
         let due = search::due(store.read(), 10, 1_000).await.unwrap();
         search::index(store.index.lock().await.as_mut().unwrap(), &due).await.unwrap();
         store.close().await;

@@ -1,11 +1,12 @@
-//! What members have seen of conversations.
+//! When members last looked at conversations.
 
 use crate::Result;
 use domain::id::{TaskId, Timestamp, UserId};
 use sqlx::{SqliteConnection, SqlitePool};
 
-/// An expression over `t`, a task: whether something happened in it that the user `$user` has not seen. Somebody else
-/// asked something, or one of the newest eight runs ended. Who never opened it has seen what was there before they came.
+/// SQL expression over task `t`: whether the task has something that user `$user` has not seen, that is, another user
+/// started one of its newest eight runs, or one of these ended. For a user who never opened the task, everything before
+/// the creation of the user's account counts as seen.
 macro_rules! has_news {
     ($user:literal) => {
         concat!(
@@ -24,7 +25,7 @@ macro_rules! has_news {
 }
 pub(super) use has_news;
 
-/// When the user last looked at it.
+/// When the user last looked at the task.
 pub async fn at(db: &SqlitePool, user: UserId, task: TaskId) -> Result<Option<Timestamp>> {
     let at: Option<i64> = sqlx::query_scalar("SELECT at FROM seen WHERE user_id = $1 AND task_id = $2")
         .bind(user.0)

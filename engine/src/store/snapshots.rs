@@ -1,4 +1,4 @@
-//! Folds of long logs, kept so that opening a run does not read all of it. Nothing depends on one being there.
+//! Stored folds of long logs, so that opening a run need not read the whole log. They are only a cache.
 
 use crate::Result;
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
 };
 use sqlx::{SqliteConnection, SqlitePool};
 
-/// Keeps it, unless a later one is there.
+/// Stores the snapshot, unless a later one exists.
 pub async fn keep(tx: &mut SqliteConnection, run: RunId, seq: u64, body: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO snapshot (run_id, seq, version, body) VALUES ($1, $2, $3, $4) \
@@ -23,7 +23,7 @@ pub async fn keep(tx: &mut SqliteConnection, run: RunId, seq: u64, body: &str) -
     Ok(())
 }
 
-/// The latest one; none, too, when another version of the product made it or it cannot be read.
+/// The latest snapshot; `None` also if another version of the product made it or it cannot be read.
 pub async fn latest(db: &SqlitePool, run: RunId) -> Result<Option<RunState>> {
     let body: Option<String> =
         sqlx::query_scalar("SELECT body FROM snapshot WHERE run_id = $1 AND version = $2")

@@ -1,17 +1,17 @@
-//! Statements that store many rows at once, in few texts: each text is prepared once and kept.
+//! Statements that insert many rows at once, with few distinct texts, so that each text is prepared once and cached.
 //!
-//! There are texts for one row and for each power of two. Of other numbers the next greater one is taken, and the rows that
-//! are too many are empty: without an id in their first value, the view's trigger leaves them out.
+//! There is a text for each power of two of rows. For any other number, the next greater power is taken and the surplus
+//! rows are empty: the view's trigger skips a row whose first value, the id, is null.
 
-/// The most rows of a text.
+/// The most rows in one text.
 const MOST: usize = 32;
 
-/// What stands bounds a statement.
+/// The transaction statements around an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionBounds {
-    /// It is the whole transaction.
+    /// The insertion is the whole transaction.
     Whole,
-    /// It begins one.
+    /// The insertion begins a transaction.
     Begin,
     Between,
     Commit,
@@ -36,17 +36,17 @@ impl TransactionBounds {
     }
 }
 
-/// The texts that insert into a view: for each power of two, one for each [`TransactionBounds`].
+/// The texts that insert into a view: one per power of two and [`TransactionBounds`].
 pub struct StatementCache(Vec<[String; 4]>);
 
 impl StatementCache {
-    /// `after` gives what follows on the insertion of so many rows, with a semicolon before it.
+    /// `after` returns the SQL that follows an insertion of so many rows; it starts with a semicolon.
     pub fn new(view: &str, values: usize, after: impl Fn(usize) -> String) -> Self {
-        // Numbered arguments are looked up by their names, one after another: of some hundred that takes longer than the
-        // rest.
+        // Anonymous parameters: SQLite looks numbered ones up by name, one after another, which for hundreds of them
+        // takes longer than all the rest.
         let row = format!("({})", ["?"; 64][..values].join(", "));
         let texts = |rows: usize| {
-            // Who hears of a refused row undoes the transaction.
+            // FAIL keeps the earlier rows of the statement; the caller rolls the transaction back.
             let insert = format!(
                 "INSERT OR FAIL INTO {view} VALUES {}{}",
                 vec![row.as_str(); rows].join(", "),
@@ -63,14 +63,14 @@ impl StatementCache {
         Self((0..=MOST.ilog2()).map(|power| texts(1 << power)).collect())
     }
 
-    /// The text, and for how many rows it is: at least as many as there are.
+    /// The text for at least `rows` rows, and its number of rows.
     pub fn of(&self, rows: usize, bounds: TransactionBounds) -> (&str, usize) {
         let rows = rows.next_power_of_two();
         (&self.0[rows.ilog2() as usize][bounds as usize], rows)
     }
 }
 
-/// The rows in shares that a text can take, with what stands bounds each. No rows: no shares.
+/// Splits the rows into shares of at most one text each, with the transaction bounds of each. No rows: no shares.
 pub fn shares<T>(rows: &[T], bounds: TransactionBounds) -> impl Iterator<Item = (&[T], TransactionBounds)> {
     let last = rows.len().div_ceil(MOST).saturating_sub(1);
     rows.chunks(MOST).enumerate().map(move |(n, share)| {

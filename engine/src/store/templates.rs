@@ -23,7 +23,7 @@ struct SummaryRow {
     updated_by: String,
 }
 
-/// The newest versions, those changed last first, from below `before`.
+/// The newest version of each template below `before`, most recently changed first.
 pub async fn list(
     db: &SqlitePool,
     project: ProjectId,
@@ -62,7 +62,7 @@ pub async fn list(
         .collect()
 }
 
-/// The template and its newest version.
+/// The template's id and the number of its newest version.
 pub async fn by_key(
     db: impl SqliteExecutor<'_>,
     project: ProjectId,
@@ -113,7 +113,7 @@ pub async fn versions(db: &SqlitePool, id: TemplateId, limit: u32) -> Result<Vec
     Ok(rows.into_iter().map(info).collect())
 }
 
-/// How many runs there are of all its versions.
+/// How many runs all its versions have.
 pub async fn runs(db: &SqlitePool, id: TemplateId) -> Result<u32> {
     Ok(sqlx::query_scalar("SELECT coalesce(sum(runs), 0) FROM template_use WHERE template_id = $1")
         .bind(id.0)
@@ -121,7 +121,7 @@ pub async fn runs(db: &SqlitePool, id: TemplateId) -> Result<u32> {
         .await?)
 }
 
-/// A new template with its version 1.
+/// Stores a new template with its version 1.
 pub async fn insert(
     tx: &mut SqliteConnection,
     project: ProjectId,
@@ -140,7 +140,7 @@ pub async fn insert(
     Ok(id)
 }
 
-/// Stores the template's next version, which becomes its newest.
+/// Stores the template's next version, which becomes the newest.
 pub async fn insert_version(
     tx: &mut SqliteConnection,
     id: TemplateId,
@@ -173,7 +173,7 @@ pub async fn insert_version(
     Ok(())
 }
 
-/// Whether there was one.
+/// Deletes the template. False if there was none.
 pub async fn delete(
     tx: &mut SqliteConnection,
     project: ProjectId,

@@ -1,16 +1,16 @@
-//! Databases that an earlier version has written come up to date with what is in them.
+//! Tests: databases written by an earlier version are migrated with their data.
 
-use super::{Store, mint};
+use super::{MIGRATIONS, Store, mint};
+use crate::{Config, Engine, Environment, StartError};
 use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
-use std::path::Path;
+use std::{fs::File, io::Write, path::Path};
 
-static ALL: Migrator = sqlx::migrate!("../migrations/sqlite");
-
-/// A database as the version with this last migration left it.
+/// A database in the state that migration `last` leaves.
 async fn database(data: &Path, last: i64) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(data.join("troupe.db")).create_if_missing(true);
     let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-    let then: Vec<_> = ALL.migrations.iter().filter(|migration| migration.version <= last).cloned().collect();
+    let then: Vec<_> =
+        MIGRATIONS.migrations.iter().filter(|migration| migration.version <= last).cloned().collect();
     Migrator { migrations: then.into(), ..Migrator::DEFAULT }.run(&mut db).await.unwrap();
     db
 }
@@ -59,4 +59,43 @@ async fn counts_and_orders_are_made_from_what_is_there() {
     let counted: i64 = sqlx::query_scalar("SELECT messages FROM task").fetch_one(store.read()).await.unwrap();
     assert_eq!(counted, 2, "one came, one went");
     store.close().await;
+}
+
+/// A command next to a running server of an older version does not migrate that server's database.
+#[tokio::test]
+async fn a_command_leaves_the_tables_of_a_running_older_server_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = 10;
+    database(folder.path(), last).await.close().await.unwrap();
+    let mut server = File::create(folder.path().join("lock")).unwrap();
+    server.lock().unwrap();
+    write!(server, "4711").unwrap();
+    let beside = || {
+        Engine::open(Config {
+            data: folder.path().to_owned(),
+            serve: false,
+            seed_demo: false,
+            environment: Environment::default(),
+        })
+    };
+    let refused = beside().await.err().unwrap();
+    assert!(matches!(refused, StartError::OlderServer { process: Some(4711), .. }), "{refused}");
+    assert!(refused.to_string().contains("(process 4711); stop that server"), "{refused}");
+    let newest = async || {
+        let options = SqliteConnectOptions::new().filename(folder.path().join("troupe.db"));
+        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+        let newest: i64 =
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        newest
+    };
+    assert_eq!(newest().await, last);
+    // Once that server has ended, the first command migrates the database, and a server can start next to the next
+    // command.
+    drop(server);
+    beside().await.unwrap().shutdown().await;
+    assert!(newest().await > last);
+    let server = File::create(folder.path().join("lock")).unwrap();
+    server.lock().unwrap();
+    beside().await.unwrap().shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! Immutable versions of templates and roles, as launches and running runs read them.
+//! Immutable versions of templates and roles, as launches and live runs read them.
 
 use super::projects::{Membership, membership};
 use crate::{Error, Result};
@@ -10,22 +10,49 @@ use domain::{
 use sqlx::{FromRow, Row, SqliteConnection, SqlitePool, types::Json};
 use uuid::Uuid;
 
-/// One version of a role, with what a call needs of it.
+/// One version of a role, with what a model call needs.
 #[derive(Clone, Debug)]
 pub struct RoleVersion {
     pub id: RoleId,
     pub version: u32,
-    pub key: RoleKey,
     pub base_prompt: String,
     pub model: ModelName,
     pub temperature: Option<f64>,
     pub max_tokens: Option<u32>,
 }
 
+/// The newest version of a role, without its texts. Launches choose among these.
+#[derive(Clone, Debug)]
+pub struct RoleHead {
+    pub id: RoleId,
+    pub version: u32,
+    pub key: RoleKey,
+    pub model: ModelName,
+}
+
+#[derive(FromRow)]
+struct RoleHeadRow {
+    id: Uuid,
+    key: String,
+    version: u32,
+    model: String,
+}
+
+impl RoleHeadRow {
+    fn read(self) -> Result<RoleHead> {
+        let corrupt = |what: &str| Error::internal(format!("role {}: its {what} cannot be read", self.id));
+        Ok(RoleHead {
+            id: RoleId(self.id),
+            version: self.version,
+            key: RoleKey::parse(&self.key).map_err(|_| corrupt("key"))?,
+            model: ModelName::parse(&self.model).map_err(|_| corrupt("model"))?,
+        })
+    }
+}
+
 #[derive(FromRow)]
 struct RoleVersionRow {
     id: Uuid,
-    key: String,
     version: u32,
     base_prompt: String,
     model: String,
@@ -39,7 +66,6 @@ impl RoleVersionRow {
         Ok(RoleVersion {
             id: RoleId(self.id),
             version: self.version,
-            key: RoleKey::parse(&self.key).map_err(|_| corrupt("key"))?,
             model: ModelName::parse(&self.model).map_err(|_| corrupt("model"))?,
             base_prompt: self.base_prompt,
             temperature: self.temperature,
@@ -49,28 +75,28 @@ impl RoleVersionRow {
 }
 
 /// The newest version of every role of the project, in order of creation.
-pub async fn roles(db: &SqlitePool, project: ProjectId) -> Result<Vec<RoleVersion>> {
-    let rows: Vec<RoleVersionRow> = sqlx::query_as(
-        "SELECT r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens \
+pub async fn roles(db: &SqlitePool, project: ProjectId) -> Result<Vec<RoleHead>> {
+    let rows: Vec<RoleHeadRow> = sqlx::query_as(
+        "SELECT r.id, r.key, v.version, v.model \
          FROM role r JOIN role_version v ON v.role_id = r.id AND v.version = r.version \
          WHERE r.project_id = $1 AND r.deleted_at IS NULL ORDER BY r.id",
     )
     .bind(project.0)
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(RoleVersionRow::read).collect()
+    rows.into_iter().map(RoleHeadRow::read).collect()
 }
 
-/// All that a launch asks of the database before it settles: one question instead of three.
+/// Everything that a launch reads from the database before it starts, in one query instead of three.
 pub struct LaunchContext {
     pub membership: Membership,
-    /// The newest version of the template that was named.
+    /// The newest version of the requested template.
     pub template: Option<(TemplateId, u32)>,
-    /// As [`roles`] has them.
-    pub roles: Vec<RoleVersion>,
+    /// See [`roles`].
+    pub roles: Vec<RoleHead>,
 }
 
-/// None: there is no such project.
+/// `None` if there is no such project.
 pub async fn launch_context(
     db: &mut SqliteConnection,
     project: &ProjectKey,
@@ -79,7 +105,7 @@ pub async fn launch_context(
 ) -> Result<Option<LaunchContext>> {
     let rows = sqlx::query(
         "SELECT p.id AS project, m.permission, t.id AS template, t.version AS template_version, \
-         r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens FROM project p \
+         r.id, r.key, v.version, v.model FROM project p \
          LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
          LEFT JOIN template t ON t.project_id = p.id AND t.key = $3 AND t.deleted_at IS NULL \
          LEFT JOIN role r ON r.project_id = p.id AND r.deleted_at IS NULL \
@@ -97,7 +123,7 @@ pub async fn launch_context(
     let mut roles = Vec::with_capacity(rows.len());
     for row in &rows {
         if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
-            roles.push(RoleVersionRow::from_row(row)?.read()?);
+            roles.push(RoleHeadRow::from_row(row)?.read()?);
         }
     }
     Ok(Some(LaunchContext {
@@ -107,10 +133,10 @@ pub async fn launch_context(
     }))
 }
 
-/// A version of a role, whether the role was deleted since or not.
+/// A version of a role, even if the role has been deleted.
 pub async fn role(db: &SqlitePool, id: RoleId, version: u32) -> Result<Option<RoleVersion>> {
     let row: Option<RoleVersionRow> = sqlx::query_as(
-        "SELECT r.id, r.key, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens \
+        "SELECT r.id, v.version, v.base_prompt, v.model, v.temperature, v.max_tokens \
          FROM role r JOIN role_version v ON v.role_id = r.id WHERE r.id = $1 AND v.version = $2",
     )
     .bind(id.0)
@@ -120,7 +146,7 @@ pub async fn role(db: &SqlitePool, id: RoleId, version: u32) -> Result<Option<Ro
     row.map(RoleVersionRow::read).transpose()
 }
 
-/// Which version of a template is the newest.
+/// The id of a template and the number of its newest version.
 pub async fn newest_template(
     db: &SqlitePool,
     project: ProjectId,

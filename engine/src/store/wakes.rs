@@ -1,4 +1,4 @@
-//! Who is woken by a commit: those who follow a project in which something changed, and nobody else.
+//! Wake-ups after a commit: only the followers of a project that changed are woken.
 
 use domain::id::ProjectId;
 use std::{
@@ -9,16 +9,16 @@ use std::{
 use tokio::sync::watch;
 
 tokio::task_local! {
-    /// The projects in which the command that runs just now has changed something.
+    /// The projects that the running command has changed.
     static CHANGED: RefCell<BTreeSet<ProjectId>>;
 }
 
-/// Notes that the running command changes something in the project. Outside of a command nobody is to be woken.
+/// Records that the running command changes something in the project. Outside of a command it does nothing.
 pub(super) fn note(project: ProjectId) {
     _ = CHANGED.try_with(|changed| changed.borrow_mut().insert(project));
 }
 
-/// Runs a command, and tells in which projects it has changed something.
+/// Runs a command, and returns the projects that it changed.
 pub(super) async fn noting<T>(command: impl Future<Output = T>) -> (T, BTreeSet<ProjectId>) {
     CHANGED
         .scope(RefCell::default(), async {
@@ -28,7 +28,7 @@ pub(super) async fn noting<T>(command: impl Future<Output = T>) -> (T, BTreeSet<
         .await
 }
 
-/// The projects that somebody follows.
+/// The projects that have followers.
 #[derive(Default)]
 pub(super) struct Wakes(Mutex<HashMap<ProjectId, watch::Sender<()>>>);
 
@@ -37,7 +37,7 @@ impl Wakes {
         self.followed().entry(project).or_default().subscribe()
     }
 
-    /// After the commit.
+    /// Wakes the followers of changed projects. Called after the commit.
     pub fn wake(&self, changed: &BTreeSet<ProjectId>) {
         let mut followed = self.followed();
         for project in changed {
@@ -45,6 +45,10 @@ impl Wakes {
                 followed.remove(project);
             }
         }
+    }
+
+    pub fn wake_all(&self) {
+        self.followed().retain(|_, wake| wake.send(()).is_ok());
     }
 
     fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<ProjectId, watch::Sender<()>>> {

@@ -1,11 +1,11 @@
-//! The one writer: commands queue, and all that wait share the next transaction and its one fsync.
+//! The single writer: commands queue, and all that wait share the next transaction and its one fsync.
 //!
-//! Always true: a command's caller hears of success only after the commit that made it durable; a command that fails is
-//! rolled back to its own savepoint, also when it panics; when the commit itself fails, every command in it failed.
+//! Invariants: a command's caller gets a success only after the commit that made it durable; a command that fails or
+//! panics is rolled back to its own savepoint; when the commit itself fails, every command in it fails.
 //!
-//! Turns and beginnings of runs are most of what is written, so those that wait together are stored by one statement for
-//! each kind, before the commands beside them: none of them has been answered yet, and any order of theirs is right. If one
-//! of them is refused, each is written again by itself, as a command.
+//! Turns and first turns of runs are most of what is written. Those that wait together are stored by one statement per
+//! kind, before the other commands of the group: none of these has been answered yet, so any order is valid. If one row
+//! is refused, each row is written again by itself, as a command.
 
 use super::{
     launches::{self, Beginning},
@@ -21,11 +21,11 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// How many commands share a commit at most, so that none waits long for its answer.
+/// The most commands in one commit, so that none waits long for its answer.
 const GROUP: usize = 256;
-/// How often the writer lets others go first before it commits.
+/// How often the writer yields to other tasks before it commits.
 const YIELDS: usize = 4;
-/// How many may wait; beyond it callers wait to queue, which is the back-pressure.
+/// Capacity of the queue. When it is full, callers wait to queue, which is the back-pressure.
 const QUEUE: usize = 4096;
 
 pub(super) struct Writer {
@@ -36,19 +36,19 @@ pub(super) struct Writer {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What opens a command's savepoint, and closes the one before it. A command opens it before anything else.
+/// The statement that opens a command's savepoint and releases the one before it. A command runs it first.
 ///
-/// Savepoints that follow one another have other names: when one could not be opened, rolling back to it fails as
-/// well, instead of undoing the command before.
+/// Consecutive savepoints have different names: if one could not be opened, rolling back to it fails too, instead of
+/// undoing the previous command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Savepoint {
-    /// Of the first command, with the transaction.
+    /// The first command's savepoint, opened together with the transaction.
     First,
-    /// Of the first command, after the rows that began the transaction.
+    /// The first command's savepoint, after the rows that began the transaction.
     AfterRows,
     Odd,
     Even,
-    /// The command has opened it.
+    /// The command has already opened its savepoint.
     Open,
 }
 
@@ -73,7 +73,7 @@ impl Savepoint {
         }
     }
 
-    /// Undoes the command.
+    /// The statement that undoes the command.
     const fn undo(self) -> &'static str {
         match self {
             Self::First | Self::AfterRows | Self::Even => "ROLLBACK TO even",
@@ -82,22 +82,22 @@ impl Savepoint {
     }
 }
 
-/// A queued command: runs inside the transaction, answers after it.
+/// A queued command: it runs inside the transaction and is answered after it.
 trait Command: Send {
-    /// Whether it succeeded; its result is kept for `answer`. It opens the savepoint.
+    /// Runs the command, which opens its savepoint. Returns whether it succeeded; the result is kept for `answer`.
     fn run<'c>(&'c mut self, tx: &'c mut SqliteConnection, savepoint: Savepoint) -> BoxFuture<'c, bool>;
-    /// `committed` is none when the commit went through.
+    /// Answers the caller. `failed` is none when the commit succeeded.
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
 
-/// What waits for the writer.
+/// An entry of the writer's queue.
 enum Queued {
     Command(Box<dyn Command>),
     LogRow(Box<Row<log::LogRow>>),
     Beginning(Box<Row<Beginning>>),
 }
 
-/// What a statement can store beside others of its kind.
+/// A row that a statement can store together with others of its kind.
 trait Storable: Send + Sync + 'static {
     type Answer: Send;
 
@@ -134,7 +134,7 @@ impl Storable for Beginning {
     }
 }
 
-/// One of what is stored together; by itself it is a command.
+/// A row that is stored together with others; as a [`Command`] it is stored by itself.
 struct Row<S: Storable> {
     row: S,
     result: Option<Result<S::Answer>>,
@@ -182,7 +182,7 @@ where
     }
 }
 
-/// What a command leaves half done is in its savepoint, so nothing broken is seen after a panic.
+/// Catches a panic of the command. Its partial writes are in its savepoint, which is rolled back.
 async fn unharmed<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     let result = AssertUnwindSafe(command).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(Error::internal("a command of the writer panicked")));
@@ -194,12 +194,12 @@ async fn unharmed<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn answer<T>(reply: oneshot::Sender<Result<T>>, result: Option<Result<T>>, failed: Option<&str>) {
     let result = match (result, failed) {
-        // A refusal may rest on what a neighbour had written, which is undone.
+        // A refusal may depend on writes of another command in the group, which are undone.
         (_, Some(reason)) => Err(Error::Unavailable(reason.to_owned())),
         (Some(result), None) => result,
         (None, None) => Err(Error::Unavailable("the command was not carried out".to_owned())),
     };
-    // A caller that has gone away needs no answer; what it asked for is done all the same.
+    // The caller may have gone away; its command was carried out regardless.
     drop(reply.send(result));
 }
 
@@ -228,12 +228,12 @@ impl Writer {
         self.queue(Queued::Command(Box::new(closure)), answer).await
     }
 
-    /// As [`log::append`], for a turn that one statement writes.
+    /// See [`log::append`]; for a turn that one statement writes.
     pub async fn append(&self, turn: log::LogRow) -> Result<bool> {
         self.store(turn, Queued::LogRow).await
     }
 
-    /// As [`launches::begin`], for a beginning that one statement writes.
+    /// See [`launches::begin`]; for a first turn that one statement writes.
     pub async fn begin(&self, beginning: Beginning) -> Result<Option<RunNumber>> {
         self.store(beginning, Queued::Beginning).await
     }
@@ -261,6 +261,10 @@ impl Writer {
 
     pub fn changes_of(&self, project: ProjectId) -> watch::Receiver<()> {
         self.wakes.of(project)
+    }
+
+    pub fn wake_all(&self) {
+        self.wakes.wake_all();
     }
 
     pub async fn close(&self) {
@@ -311,8 +315,8 @@ async fn work(
     }
 }
 
-/// Takes what is about to be queued into the commit as well: a commit costs as much as what it stores. Whoever is ready to
-/// go on goes first, for as long as that brings something; nobody waits for time to pass.
+/// Adds commands that are about to be queued to the commit, since a commit costs as much as what it stores. Other ready
+/// tasks run first as long as that yields more commands; the writer never waits for time to pass.
 async fn gather(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>) {
     for _ in 0..YIELDS {
         tokio::task::yield_now().await;
@@ -328,13 +332,13 @@ async fn gather(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>) {
     }
 }
 
-/// What shares a transaction.
+/// The commands and rows that share a transaction.
 #[derive(Default)]
 struct Group {
     turns: Vec<Row<log::LogRow>>,
     beginnings: Vec<Row<Beginning>>,
     commands: Vec<Box<dyn Command>>,
-    /// The projects in which something changes.
+    /// The projects that the transaction changes.
     changed: BTreeSet<ProjectId>,
 }
 
@@ -360,8 +364,8 @@ impl Group {
         Ok(())
     }
 
-    /// Whether all turns and beginnings are stored, by the first statements of the transaction, and committed if there is
-    /// nothing else. If not, nothing has been written, and they are among the commands.
+    /// Stores all turns and first turns with the first statements of the transaction, and commits if there are no other
+    /// commands. If this fails, it returns false: nothing has been written, and the rows have become commands.
     async fn store_rows(&mut self, connection: &mut SqliteConnection) -> bool {
         let rows = self.turns.len() + self.beginnings.len();
         if rows == 0 {
@@ -381,7 +385,7 @@ impl Group {
                 true
             }
             Err(error) => {
-                // Refused by itself when there is no transaction to undo.
+                // Fails by itself if no transaction is open.
                 drop(sqlx::query("ROLLBACK").execute(&mut *connection).await);
                 if !log::is_fenced(&error) {
                     tracing::warn!(%error, rows, "what runs write could not be stored together");
@@ -394,7 +398,7 @@ impl Group {
         }
     }
 
-    /// The numbers of the runs that began.
+    /// Stores the rows; returns the numbers of the new runs.
     async fn try_rows(&mut self, connection: &mut SqliteConnection) -> Result<Vec<RunNumber>, sqlx::Error> {
         let turns: Vec<_> = self.turns.iter().map(|queued| &queued.row).collect();
         let beginnings: Vec<_> = self.beginnings.iter().map(|queued| &queued.row).collect();
@@ -454,7 +458,7 @@ mod tests {
     #[tokio::test]
     async fn one_commands_failure_is_its_own_and_commits_are_shared() {
         let (writer, read, _folder) = writer().await;
-        // Every number twice, all at once: of each pair exactly one succeeds, whatever shared its commit.
+        // Every number twice, all at once: of each pair exactly one succeeds, whichever commands share its commit.
         let results = join_all((0..200).map(|n| insert(&writer, n % 100))).await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
         assert_eq!(count(&read).await, 100);

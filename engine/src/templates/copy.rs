@@ -1,4 +1,4 @@
-//! A copy of a template: another key and name, everything else as it was, the author's comments too.
+//! A copy of a template: another key and name, everything else unchanged, including the author's comments.
 
 use super::Document;
 use crate::{Error, Result};
@@ -22,8 +22,8 @@ pub(super) fn under(original: &Document, key: TemplateKey) -> Document {
     Document { template, source }
 }
 
-/// The source with its `key` and `name` replaced; none when that would not read as `wanted` (flow style, an anchor,
-/// a name of several lines).
+/// The source with its `key` and `name` replaced; `None` if the result would not read as `wanted` (flow style, an
+/// anchor, a name of several lines).
 fn edited(source: &str, wanted: &Template) -> Option<String> {
     let name = serde_json::to_string(&wanted.name).ok()?;
     let mut edited = String::with_capacity(source.len() + 32);
@@ -32,7 +32,7 @@ fn edited(source: &str, wanted: &Template) -> Option<String> {
         if line.starts_with("key:") {
             edited.extend(["key: ", wanted.key.as_str(), ending]);
         } else if line.starts_with("name:") {
-            // JSON's strings are YAML's.
+            // JSON strings are valid YAML.
             edited.extend(["name: ", &name, ending]);
         } else {
             edited.push_str(line);

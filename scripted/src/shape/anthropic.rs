@@ -7,7 +7,9 @@ use super::{Shape, quoted, read};
 use crate::answer::Answer;
 use crate::deliver::Wire;
 use crate::request::{Content, Message, Request};
-use crate::script::Finish;
+
+/// Its words for stop, length and filter.
+const WORDS: [&str; 3] = ["end_turn", "max_tokens", "refusal"];
 
 #[derive(Deserialize)]
 struct Body {
@@ -71,13 +73,11 @@ pub(super) fn stream(number: u64, request: &Request, answer: &Answer) -> Wire {
     let mut tail = event("content_block_stop", r#""index":0"#);
     tail.push_str(&event(
         "message_delta",
-        &format!(
-            "\"delta\":{{\"stop_reason\":\"{}\",\"stop_sequence\":null}},\"usage\":{{\"output_tokens\":{}}}",
-            finish(answer.finish),
-            usage.output_tokens,
-        ),
+        &format!("\"delta\":{},\"usage\":{{\"output_tokens\":{}}}", stop(answer), usage.output_tokens,),
     ));
-    tail.push_str(&event("message_stop", ""));
+    if answer.end_mark {
+        tail.push_str(&event("message_stop", ""));
+    }
     Wire { head, pieces, tail }
 }
 
@@ -88,18 +88,19 @@ pub(super) fn whole(number: u64, request: &Request, answer: &Answer) -> Value {
         "role": "assistant",
         "model": request.model,
         "content": [{"type": "text", "text": answer.text()}],
-        "stop_reason": finish(answer.finish),
+        "stop_reason": answer.finish.word(WORDS),
         "stop_sequence": null,
         "usage": {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens},
     })
 }
 
-fn finish(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "end_turn",
-        Finish::Length => "max_tokens",
-        Finish::ContentFilter => "refusal",
+/// The delta that says why the message ended.
+fn stop(answer: &Answer) -> Value {
+    let mut delta = json!({"stop_reason": answer.finish.word(WORDS), "stop_sequence": null});
+    if let Some(message) = &answer.finish_message {
+        delta["stop_details"] = json!({"type": "refusal", "explanation": message});
     }
+    delta
 }
 
 pub(super) fn error(status: u16, message: &str) -> Value {

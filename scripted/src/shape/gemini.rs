@@ -8,7 +8,9 @@ use super::{Shape, quoted, read};
 use crate::answer::Answer;
 use crate::deliver::Wire;
 use crate::request::{Message, Part, Request, join};
-use crate::script::Finish;
+
+/// Its words for stop, length and filter.
+const WORDS: [&str; 3] = ["STOP", "MAX_TOKENS", "SAFETY"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,12 +74,15 @@ pub(super) fn whole(request: &Request, answer: &Answer) -> Value {
 /// The last document of a stream, or the only one.
 fn document(request: &Request, answer: &Answer, text: &str) -> Value {
     let usage = answer.usage;
+    let mut candidate = json!({"content": {"parts": [{"text": text}], "role": "model"}, "index": 0});
+    if let Some(word) = answer.finish.word(WORDS) {
+        candidate["finishReason"] = json!(word);
+    }
+    if let Some(message) = &answer.finish_message {
+        candidate["finishMessage"] = json!(message);
+    }
     json!({
-        "candidates": [{
-            "content": {"parts": [{"text": text}], "role": "model"},
-            "finishReason": finish(answer.finish),
-            "index": 0,
-        }],
+        "candidates": [candidate],
         "usageMetadata": {
             "promptTokenCount": usage.input_tokens,
             "candidatesTokenCount": usage.output_tokens,
@@ -85,14 +90,6 @@ fn document(request: &Request, answer: &Answer, text: &str) -> Value {
         },
         "modelVersion": request.model,
     })
-}
-
-fn finish(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "STOP",
-        Finish::Length => "MAX_TOKENS",
-        Finish::ContentFilter => "SAFETY",
-    }
 }
 
 pub(super) fn error(status: u16, message: &str) -> Value {

@@ -7,7 +7,9 @@ use super::{Shape, quoted, read};
 use crate::answer::Answer;
 use crate::deliver::Wire;
 use crate::request::{Message, Request};
-use crate::script::Finish;
+
+/// Its words for stop and length. Ollama has no filter, and so no word for it; a client must cope with an unknown one.
+const WORDS: [&str; 3] = ["stop", "length", "content_filter"];
 
 /// The time of everything: a script has no use for another.
 const CREATED: &str = "2026-01-01T00:00:00Z";
@@ -71,24 +73,18 @@ pub(super) fn whole(request: &Request, answer: &Answer) -> Value {
 
 /// The last document of a stream, or the only one.
 fn document(request: &Request, answer: &Answer, text: &str) -> Value {
-    json!({
+    let mut document = json!({
         "model": request.model,
         "created_at": CREATED,
         "message": {"role": "assistant", "content": text},
-        "done": true,
-        "done_reason": finish(answer.finish),
+        "done": answer.end_mark,
         "prompt_eval_count": answer.usage.input_tokens,
         "eval_count": answer.usage.output_tokens,
-    })
-}
-
-/// Ollama has no filter, and so no word for it; a client must cope with an unknown one.
-fn finish(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-        Finish::ContentFilter => "content_filter",
+    });
+    if let Some(word) = answer.finish.word(WORDS) {
+        document["done_reason"] = json!(word);
     }
+    document
 }
 
 pub(super) fn error(message: &str) -> Value {

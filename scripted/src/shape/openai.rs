@@ -7,7 +7,9 @@ use super::{Shape, quoted, read};
 use crate::answer::Answer;
 use crate::deliver::Wire;
 use crate::request::{Content, Message, Request};
-use crate::script::Finish;
+
+/// Its words for stop, length and filter.
+const WORDS: [&str; 3] = ["stop", "length", "content_filter"];
 
 #[derive(Deserialize)]
 struct Body {
@@ -66,11 +68,15 @@ pub(super) fn stream(number: u64, request: &Request, answer: &Answer) -> Wire {
         .iter()
         .map(|piece| choice(&format!("{{\"content\":{}}}", quoted(piece)), "null"))
         .collect();
-    let mut tail = choice("{}", &quoted(finish(answer.finish)));
+    let delta = json!({ "refusal": answer.finish_message });
+    let delta = if answer.finish_message.is_some() { delta.to_string() } else { "{}".to_owned() };
+    let mut tail = choice(&delta, &json!(answer.finish.word(WORDS)).to_string());
     if request.usage_in_stream {
         tail.push_str(&chunk(&format!("\"choices\":[],\"usage\":{}", usage(answer))));
     }
-    tail.push_str("data: [DONE]\n\n");
+    if answer.end_mark {
+        tail.push_str("data: [DONE]\n\n");
+    }
     Wire { head, pieces, tail }
 }
 
@@ -83,7 +89,7 @@ pub(super) fn whole(number: u64, request: &Request, answer: &Answer) -> Value {
         "choices": [{
             "index": 0,
             "message": {"role": "assistant", "content": answer.text()},
-            "finish_reason": finish(answer.finish),
+            "finish_reason": answer.finish.word(WORDS),
         }],
         "usage": usage(answer),
     })
@@ -96,14 +102,6 @@ fn usage(answer: &Answer) -> Value {
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
     })
-}
-
-fn finish(finish: Finish) -> &'static str {
-    match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-        Finish::ContentFilter => "content_filter",
-    }
 }
 
 pub(super) fn error(status: u16, message: &str) -> Value {

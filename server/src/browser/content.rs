@@ -1,4 +1,4 @@
-//! A stored text in full, as plain text: for the browser to show or save, never to run.
+//! Serves a stored text in full as plain text, so that the browser shows or saves it and never executes it.
 
 use crate::{
     AppState,
@@ -15,14 +15,14 @@ use domain::{
     key::ProjectKey,
 };
 
-/// Also behind the REST interface, for the references that stand there for long outputs.
+/// The REST interface uses this route too: long outputs refer to it.
 pub async fn content(
     State(state): State<AppState>,
     Path((project, run, content)): Path<(ProjectKey, RunNumber, ContentId)>,
     Caller(user): Caller,
 ) -> Result<Response> {
     let found = state.engine.content(&user, &project, run, content, None).await?;
-    // A stored text never changes, but who may read it does: the browser asks each time.
+    // A stored text never changes, but access to it can be revoked, so the browser revalidates each time.
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "private, no-cache")];
     Ok((headers, found.text).into_response())
 }

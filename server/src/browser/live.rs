@@ -1,4 +1,5 @@
-//! The one connection of a tab: the runs it shows and its project's changes, from where its page was drawn.
+//! The live connection of a tab: events of the runs that it shows and changes of its project, from the cursor at which
+//! the page was rendered.
 
 use crate::{
     AppState,
@@ -25,8 +26,8 @@ pub struct LiveQuery {
     after: String,
 }
 
-/// Frames without a name, each under its cursor; `heartbeat` every ten seconds; `gone` when the session or the
-/// membership is, after which coming back is of no use.
+/// Sends unnamed frames with their cursor as the id, a `heartbeat` every ten seconds, and `gone` when the session or
+/// the membership has ended, after which the client must not reconnect.
 pub async fn live(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
@@ -35,7 +36,7 @@ pub async fn live(
     Extension(credential): Extension<Credential>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    // A browser that reconnects repeats the address it began with; where it has got to is in the header.
+    // A reconnecting browser repeats its original address; its current position is in the `Last-Event-ID` header.
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let place = last.filter(|id| !id.is_empty()).unwrap_or(&place.after);
     let cursor = place.parse::<Cursor>().map_err(|error| ProblemDetails::bad_request(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! What pages need besides documents and server functions: streams and long texts.
+//! Routes that pages need in addition to documents and server functions: streams and long texts.
 
 pub mod content;
 mod live;
@@ -21,7 +21,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Whether a route's pattern is one of these: a stranger who asks for it is a script, and is not redirected.
+/// Whether a route is one of these. Only scripts request them, so an unauthenticated request is not redirected.
 pub fn is_data(pattern: &str) -> bool {
     [LIVE, TRIAL, CONTENT, TRANSCRIPT].contains(&pattern)
 }

@@ -1,4 +1,4 @@
-//! A conversation to keep, as a Markdown file: a branch of it, or all of them.
+//! Exports a conversation as a Markdown file: one branch of it, or all of them.
 
 use crate::{
     AppState,
@@ -14,7 +14,7 @@ use domain::{branch::Branch, id::TaskId, key::ProjectKey};
 use engine::Extent;
 use serde::Deserialize;
 
-/// How much of the title names the file, in characters.
+/// Maximum number of the title's characters in the file name.
 const NAMED: usize = 60;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ impl Wanted {
     }
 }
 
-/// The branch that a query names.
+/// Parses the branch in a query.
 pub fn branch_of(text: Option<&str>) -> Result<Option<Branch>> {
     let refused =
         |_| ProblemDetails::bad_request("branch wants 'main' or the id of a branch's first message");
@@ -56,7 +56,7 @@ pub async fn transcript(
     Ok((headers, text).into_response())
 }
 
-/// What every file system takes, and no header has to escape.
+/// A name that is valid on every file system and needs no escaping in a header.
 fn file_name(title: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = title.chars().take(NAMED).map(plain).collect();

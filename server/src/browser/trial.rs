@@ -1,13 +1,13 @@
-//! Trying a role in place: its answer as it streams. Nothing is recorded; closing the connection ends the call.
+//! Tries a role from the editor and streams the answer. Nothing is stored; closing the connection cancels the call.
 
 use crate::{
     AppState,
-    extract::{Caller, Json, Path},
+    extract::{Body, Caller, Path, behind},
     problem::Result,
     watch,
 };
 use axum::{extract::State, response::Response};
-use domain::{key::ProjectKey, view::RoleDraft};
+use domain::{access::Permission, key::ProjectKey, view::RoleDraft};
 use engine::TrialEvent;
 use futures::StreamExt;
 use serde::Deserialize;
@@ -16,22 +16,26 @@ use serde_json::json;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
-    /// The role as it stands in the editor.
+    /// The role with the editor's unsaved changes.
     draft: RoleDraft,
     message: String,
 }
 
-/// Events with `{text}`, then one with `{usage}` or `{error: {class, message}}`.
+/// Streams events with `{text}`, optionally one with `{warning}`, then one with `{usage}` or `{error: {class,
+/// message}}`.
 pub async fn trial(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
     Caller(user): Caller,
-    Json(trial): Json<Trial>,
+    body: Body,
 ) -> Result<Response> {
+    let gate = state.engine.permits(&user, &project, Permission::Editor);
+    let trial: Trial = behind(gate, body.json()).await?;
     let answer = state.engine.try_role(&user, &project, trial.draft, trial.message).await?;
     let events = answer
         .map(|event| match event {
             TrialEvent::Text(text) => watch::event(&json!({ "text": text })),
+            TrialEvent::Warning(warning) => watch::event(&json!({ "warning": warning })),
             TrialEvent::Finished(usage) => watch::event(&json!({ "usage": usage })),
             TrialEvent::Failed(failure) => watch::event(&json!({ "error": failure })),
         })

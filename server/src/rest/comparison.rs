@@ -1,4 +1,4 @@
-//! Runs side by side: their steps aligned by name, and what people think of them.
+//! Comparisons of runs: their steps aligned by name, and the verdicts on them.
 
 use super::{
     RunSummary, Time,
@@ -13,10 +13,10 @@ use engine::{Engine, Result};
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// As the list has it.
+/// An entry in the list of comparisons.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub struct ComparisonEntry {
     runs: Vec<RunNumber>,
     template: String,
     by: String,
@@ -24,9 +24,9 @@ pub struct Kept {
     verdicts: u32,
 }
 
-impl From<ComparisonSummary> for Kept {
-    fn from(kept: ComparisonSummary) -> Self {
-        let ComparisonSummary { runs, template, by, created_at, verdicts } = kept;
+impl From<ComparisonSummary> for ComparisonEntry {
+    fn from(summary: ComparisonSummary) -> Self {
+        let ComparisonSummary { runs, template, by, created_at, verdicts } = summary;
         Self { runs, template, by, created_at: Time(created_at), verdicts }
     }
 }
@@ -55,11 +55,11 @@ pub struct Comparison {
     verdicts: Vec<VerdictShape>,
 }
 
-/// A step of any of the runs.
+/// A step that at least one of the runs has.
 #[derive(Serialize)]
 struct Aligned {
     name: String,
-    /// In the order of the runs; null where a run has no such step.
+    /// In the order of the runs; null for a run without this step.
     runs: Vec<Option<StepRun>>,
 }
 

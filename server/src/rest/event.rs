@@ -1,4 +1,4 @@
-//! Events on the wire: the envelope `{run, seq, at, kind, …}`.
+//! The JSON format of events: `{run, seq, at, kind, …}`.
 
 use super::Time;
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 
-/// The event as it is stored, with its run, and with times as texts.
+/// The event as stored, with its run added and its times as texts.
 pub fn event(run: RunNumber, event: &Event) -> Value {
     let mut shape = Map::from_iter([("run".to_owned(), json!(run))]);
     if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
@@ -16,10 +16,16 @@ pub fn event(run: RunNumber, event: &Event) -> Value {
     for field in ["at", "retryAt", "until"] {
         time_at(shape.get_mut(field));
     }
+    // What a child run asks. A question of the run's own is a text.
+    if let Some(Value::Object(question)) = shape.get_mut("question") {
+        for field in ["askedAt", "until"] {
+            time_at(question.get_mut(field));
+        }
+    }
     Value::Object(shape)
 }
 
-/// Text of an open attempt. It has no number: it is not stored.
+/// Streaming text of an open attempt. It has no sequence number, since it is not stored.
 pub fn delta(run: RunNumber, delta: &Delta) -> Value {
     json!({
         "run": run, "kind": "delta", "step": delta.step, "attempt": delta.attempt, "offset": delta.offset,
@@ -27,7 +33,7 @@ pub fn delta(run: RunNumber, delta: &Delta) -> Value {
     })
 }
 
-/// Writes the milliseconds that stand here as a text.
+/// Converts milliseconds at this place to a time text.
 pub fn time_at(place: Option<&mut Value>) {
     if let Some(place) = place
         && let Some(milliseconds) = place.as_i64()

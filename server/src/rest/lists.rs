@@ -1,4 +1,4 @@
-//! What stands in lists, and single things that are small.
+//! The entries of lists, and small single resources.
 
 use super::{Time, UsageShape, event::time_at};
 use domain::{
@@ -146,13 +146,13 @@ pub struct Message {
     id: MessageId,
     author: Author,
     content: String,
-    /// Null for all but the assistant's.
+    /// Null for messages that are not the assistant's.
     metadata: Option<Value>,
     created_at: Time,
-    /// The branch it stands on, by its first message; left out: what was said first.
+    /// The branch of the message, by its first message; omitted for `main`.
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<MessageId>,
-    /// Of the first message of a branch: the one in whose place it stands.
+    /// For the first message of a branch: the message that it replaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<MessageId>,
 }
@@ -266,7 +266,7 @@ impl From<event::TemplateVersion> for TemplateRef {
     }
 }
 
-/// The words of a run's failure; its class stands in the run itself.
+/// The message of a run's failure; its class is in the run itself.
 #[derive(Serialize)]
 struct FailureText {
     message: String,

@@ -1,12 +1,12 @@
-//! The shapes of the REST interface, where they are not those of `domain::view`: times are texts here (RFC 3339, with
-//! milliseconds), and what stands in them is promised.
+//! The JSON shapes of the REST interface that differ from those of `domain::view`: times are texts here (RFC 3339,
+//! with milliseconds), and the fields are a stable contract.
 
 mod comparison;
 mod event;
 mod lists;
 mod run;
 
-pub use comparison::{Comparison, Kept, VerdictShape};
+pub use comparison::{Comparison, ComparisonEntry, VerdictShape};
 pub use event::{delta, event};
 pub use lists::{
     Found, InboxItem, Message, Role, RunFile, RunSummary, Task, TemplateDetail, TemplateRef, TemplateSummary,
@@ -16,7 +16,7 @@ pub use run::Run;
 use domain::{id::Timestamp, problem::Problem, usage::Usage, view};
 use serde::{Serialize, Serializer};
 
-/// A point in time, written `2026-01-31T12:00:00.000Z`.
+/// A point in time, formatted as `2026-01-31T12:00:00.000Z`.
 pub struct Time(pub Timestamp);
 
 impl Time {
@@ -32,7 +32,7 @@ impl Serialize for Time {
     }
 }
 
-/// What was used. The cost is in US dollars, and missing where not all of it is known.
+/// Token usage. The cost is in US dollars, and omitted unless all of it is known.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageShape {
@@ -49,7 +49,7 @@ impl From<Usage> for UsageShape {
     }
 }
 
-/// What a launch would do.
+/// The effects of a launch, computed before it.
 #[derive(Serialize)]
 pub struct LaunchPreview {
     steps: Vec<view::StepPreview>,
@@ -59,7 +59,7 @@ pub struct LaunchPreview {
     estimate: Option<Estimate>,
 }
 
-/// What past runs took, at what the chosen models cost now.
+/// The usage of past runs, at the current prices of the chosen models.
 #[derive(Serialize)]
 struct Estimate {
     runs: u32,

@@ -1,8 +1,8 @@
-//! A run as DESIGN section 9 promises it: its state, with inputs and outputs in place where they are not too long.
+//! A run in the format of DESIGN section 9: its state, with inputs and outputs included unless they are too long.
 
 use super::{TemplateRef, Time, UsageShape};
 use domain::{
-    event::{Caller, Decision, Failure, Parent, TextRef},
+    event::{Caller, ChildQuestion, Decision, Failure, Parent, TextRef},
     id::{MessageId, RunNumber, StepRunId, TaskId},
     key::{ProjectKey, RoleKey},
     role::Reason,
@@ -14,11 +14,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The longest output that stands in a run itself, in bytes.
+/// The longest output that is included in a run, in bytes.
 const IN_PLACE: u64 = 64 * 1024;
-/// And all outputs of a run's steps together: the rest are referred to, however short, so that an answer has a limit.
+/// The limit for all outputs of a run's steps together. Outputs beyond it are referenced, however short, so that the
+/// size of a response is bounded.
 const IN_PLACE_TOGETHER: u64 = 16 * 1024 * 1024;
-/// How many texts are read at once.
+/// How many texts are read concurrently.
 const READERS: usize = 8;
 
 #[derive(Serialize)]
@@ -32,7 +33,7 @@ pub struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<RunError>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<Parent>,
+    parent: Option<ParentShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<Caller>,
     task_id: TaskId,
@@ -41,6 +42,14 @@ pub struct Run {
     finished_at: Option<Time>,
     usage: UsageShape,
     steps: Vec<StepRun>,
+}
+
+/// The run that this one was forked from.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ParentShape {
+    run: RunNumber,
+    from_step: String,
 }
 
 #[derive(Serialize)]
@@ -52,14 +61,21 @@ struct RunError {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct StepRun {
     id: StepRunId,
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u32>,
     status: StepStatus,
-    /// Taken over from the run that this one was forked from.
+    /// Whether the output was taken over from the run that this one was forked from.
     reused: bool,
+    /// The origin of that output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<OriginShape>,
+    /// Why the step ran again in a fork, if something had changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun_because: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<RoleRef>,
     attempts: Vec<AttemptShape>,
@@ -67,6 +83,17 @@ pub(super) struct StepRun {
     question: Option<QuestionShape>,
     output: Value,
     usage: UsageShape,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OriginShape {
+    run: RunNumber,
+    template_version: u32,
+    usage: UsageShape,
+    /// Why the step would have run again, if the user had not asked to reuse its output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,19 +107,24 @@ struct RoleRef {
 #[serde(rename_all = "camelCase")]
 struct AttemptShape {
     number: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusals: Option<u32>,
     started_at: Time,
     finished_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
-    /// The child run that it is.
+    /// The child run that the attempt launched.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<RunNumber>,
 }
 
-/// What a step asks, and asked, a person.
+/// The question of a step that waits, or waited, for a person.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct QuestionShape {
+    /// The child run that asks, if it is not this run. The question can be answered here too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunNumber>,
     asked_at: Time,
     question: Value,
     proposal: Value,
@@ -106,7 +138,7 @@ struct QuestionShape {
 struct AnswerShape {
     at: Time,
     decision: Decision,
-    /// None: the time limit.
+    /// `None` if the time limit decided.
     by: Option<String>,
     note: String,
 }
@@ -118,15 +150,15 @@ pub(super) async fn steps(
     project: &ProjectKey,
     run: &RunDetail,
 ) -> Result<Vec<StepRun>> {
-    let texts = Texts { engine, user, project, run: run.summary.number };
+    let texts = TextReader { engine, user, project, run: run.summary.number };
     texts.steps(&run.state, |id| id.item.is_none()).await
 }
 
 impl Run {
-    /// The run, with the texts that it needs.
+    /// Loads the texts of the run and builds its representation.
     pub async fn load(engine: &Engine, user: &User, project: &ProjectKey, detail: RunDetail) -> Result<Self> {
         let RunDetail { summary, state } = detail;
-        let texts = Texts { engine, user, project, run: summary.number };
+        let texts = TextReader { engine, user, project, run: summary.number };
         let input = match &state.input {
             Some(input) => {
                 let text = texts.whole(input).await?;
@@ -147,7 +179,7 @@ impl Run {
             output,
             steps,
             error: state.error.map(|RunFailure { error, step }| RunError { failure: error, step }),
-            parent: state.parent,
+            parent: state.parent.map(|Parent { run, from_step, .. }| ParentShape { run, from_step }),
             caller: state.caller,
             task_id: summary.task,
             message_id: summary.message,
@@ -167,9 +199,10 @@ fn step_run(
 ) -> StepRun {
     let attempt = |attempt: &Attempt| AttemptShape {
         number: attempt.number,
+        refusals: (attempt.refusals > 0).then_some(attempt.refusals),
         started_at: Time(attempt.started_at),
-        finished_at: attempt.finished_at.map(Time),
-        error: attempt.end.as_ref().and_then(|end| end.failure()).cloned(),
+        finished_at: attempt.finished_at().map(Time),
+        error: attempt.failure().cloned(),
         run: attempt.child,
     };
     StepRun {
@@ -178,6 +211,13 @@ fn step_run(
         index: id.item,
         status: step.status,
         reused: step.reused,
+        origin: step.origin.as_ref().map(|origin| OriginShape {
+            run: origin.run,
+            template_version: origin.version,
+            usage: origin.usage.into(),
+            stale: origin.stale.as_ref().map(ToString::to_string),
+        }),
+        rerun_because: step.rerun.as_ref().map(ToString::to_string),
         role: step.role.as_ref().map(|role| RoleRef {
             key: role.key.clone(),
             version: role.version,
@@ -190,8 +230,8 @@ fn step_run(
     }
 }
 
-/// A run with several last steps and no expression for its output gives them all, by name (DESIGN section 5); that
-/// object is stored as its JSON.
+/// A run with several last steps and no output expression returns the outputs of all of them by name (DESIGN section
+/// 5), stored as a JSON object.
 fn shaped(state: &RunState, output: Value) -> Value {
     let sinks = state.plan.sinks();
     let Some(text) = output.as_str().filter(|_| sinks.len() > 1) else { return output };
@@ -207,29 +247,30 @@ fn shaped(state: &RunState, output: Value) -> Value {
     }
 }
 
-struct Texts<'a> {
+struct TextReader<'a> {
     engine: &'a Engine,
     user: &'a User,
     project: &'a ProjectKey,
     run: RunNumber,
 }
 
-impl Texts<'_> {
+impl TextReader<'_> {
     async fn steps(&self, state: &RunState, wanted: impl Fn(StepRunId) -> bool) -> Result<Vec<StepRun>> {
         let runs: Vec<_> = state.step_runs().filter(|(id, _)| wanted(*id)).collect();
         let outputs = self.outputs(&runs).await?;
         let mut steps = Vec::with_capacity(runs.len());
         for ((id, run), output) in runs.into_iter().zip(outputs) {
-            let question = match &run.question {
-                Some(question) => Some(self.question(question).await?),
-                None => None,
+            let question = match (&run.question, &run.child_question) {
+                (Some(question), _) => Some(self.question(question).await?),
+                (None, Some(question)) => Some(self.child_question(question).await?),
+                (None, None) => None,
             };
             steps.push(step_run(id, state.name(id).to_owned(), run, question, output));
         }
         Ok(steps)
     }
 
-    /// Every step run's output, in their order; null where there is none.
+    /// The outputs of the step runs, in the same order; null for a step run without output.
     async fn outputs(&self, runs: &[(StepRunId, &StepState)]) -> Result<Vec<Value>> {
         let mut room = IN_PLACE_TOGETHER;
         let outputs = runs.iter().map(|(_, step)| {
@@ -269,12 +310,27 @@ impl Texts<'_> {
             note: answer.note.clone(),
         };
         Ok(QuestionShape {
+            run: None,
             asked_at: Time(asked.asked_at),
             question: self.in_place(&asked.question, true).await?,
             proposal: self.in_place(&asked.proposal, true).await?,
             until: asked.until.map(Time),
             on_timeout: asked.on_timeout,
             answer: asked.answer.as_ref().map(answer),
+        })
+    }
+
+    async fn child_question(&self, asked: &ChildQuestion) -> Result<QuestionShape> {
+        // The texts are stored with the run that asks.
+        let texts = TextReader { run: asked.run, ..*self };
+        Ok(QuestionShape {
+            run: Some(asked.run),
+            asked_at: Time(asked.asked_at),
+            question: texts.in_place(&asked.question, true).await?,
+            proposal: texts.in_place(&asked.proposal, true).await?,
+            until: asked.until.map(Time),
+            on_timeout: asked.on_timeout,
+            answer: None,
         })
     }
 

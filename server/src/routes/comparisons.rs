@@ -1,11 +1,11 @@
-//! Comparisons: runs side by side, launched as one or put together afterwards, and the verdicts on them.
+//! Comparisons: runs that are launched together or grouped afterwards, and the verdicts on them.
 //!
-//! A comparison goes by the numbers of its runs, with commas between.
+//! A comparison is identified by the numbers of its runs, separated by commas.
 
 use super::{From, Items, json, runs::idempotency_key};
 use crate::{
     AppState,
-    extract::{Caller, Json, Path, Query},
+    extract::{Body, Caller, Path, Query, behind},
     problem::{ProblemDetails, Result},
     rest,
     router::Route,
@@ -16,7 +16,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    access::Permission,
     branch::Branch,
+    comparison::MOST_COMPARED,
     id::{MessageId, RunNumber, TaskId},
     key::{ProjectKey, RoleKey, TemplateKey},
     problem::Problem,
@@ -39,13 +41,13 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The same launch for several assignments.
+/// One launch with several assignments.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SideBySide {
     #[serde(default)]
     input: Value,
-    /// Two to four, each of step names to role keys.
+    /// Two to four assignments, each from step names to role keys.
     assignments: Vec<BTreeMap<String, RoleKey>>,
     #[serde(default)]
     task_id: Option<TaskId>,
@@ -68,12 +70,16 @@ async fn launch(
     Path((project, template)): Path<(ProjectKey, TemplateKey)>,
     Caller(user): Caller,
     headers: HeaderMap,
-    Json(asked): Json<SideBySide>,
+    body: Body,
 ) -> Result<Response> {
-    let SideBySide { input, assignments, task_id, branch, replaces, idempotency_key: key } = asked;
+    let gate = state.engine.permits_template(&user, &project, &template, Permission::Editor);
+    let sent = body.json().and_then(|asked: SideBySide| {
+        Ok(SideBySide { idempotency_key: idempotency_key(&headers, asked.idempotency_key)?, ..asked })
+    });
+    let SideBySide { input, assignments, task_id, branch, replaces, idempotency_key } =
+        behind(gate, sent).await?;
     let mut assignments = assignments.into_iter();
     let role_assignments = assignments.next().unwrap_or_default();
-    let idempotency_key = idempotency_key(&headers, key)?;
     let launch = Launch { input, role_assignments, task_id, branch, replaces, idempotency_key };
     let others = assignments.collect();
     let launched = state.engine.execute_side_by_side(&user, &project, &template, launch, others).await;
@@ -84,7 +90,7 @@ async fn launch(
     Ok(([(LOCATION, location)], json(StatusCode::ACCEPTED, Started { launched })).into_response())
 }
 
-/// Problems have the places that they have in this interface's body.
+/// Rewrites the paths of problems to match this interface's body.
 fn in_the_body(error: Error) -> Error {
     let Error::Invalid(problems) = error else { return error };
     let place = |problem: Problem| {
@@ -109,7 +115,7 @@ async fn list(
     Caller(user): Caller,
 ) -> Result<Response> {
     let page = state.engine.comparisons(&user, &project, from.cursor.as_deref()).await?;
-    Ok(json(StatusCode::OK, Items::of(page, rest::Kept::from)))
+    Ok(json(StatusCode::OK, Items::of(page, rest::ComparisonEntry::from)))
 }
 
 #[derive(Deserialize)]
@@ -118,13 +124,15 @@ struct Runs {
     runs: Vec<RunNumber>,
 }
 
-/// 201 when it is new, 200 when it was there.
+/// 201 if the comparison is new, 200 if it existed.
 async fn keep(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
     Caller(user): Caller,
-    Json(Runs { runs }): Json<Runs>,
+    body: Body,
 ) -> Result<Response> {
+    let gate = state.engine.permits(&user, &project, Permission::Editor);
+    let Runs { runs } = behind(gate, body.json()).await?;
     let runs = once(runs);
     let new = state.engine.keep_comparison(&user, &project, &runs).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
@@ -133,7 +141,7 @@ async fn keep(
     Ok(([(LOCATION, location)], json(status, comparison)).into_response())
 }
 
-/// The runs in the order of the address.
+/// The runs in the order of the URL.
 async fn show(
     State(state): State<AppState>,
     Path((project, runs)): Path<(ProjectKey, String)>,
@@ -161,22 +169,29 @@ async fn compared(
 struct Opinion {
     #[serde(default)]
     step: Option<String>,
-    /// Null: they are as good as each other. To say nothing is no answer.
+    /// Null for a tie. The field is required.
     #[serde(deserialize_with = "Option::deserialize")]
     winner: Option<RunNumber>,
     #[serde(default)]
     note: String,
 }
 
-/// In place of what the caller thought before. Answers with all verdicts on these runs.
+/// Replaces the caller's previous verdict. Responds with all verdicts on these runs.
 async fn judge(
     State(state): State<AppState>,
     Path((project, runs)): Path<(ProjectKey, String)>,
     Caller(user): Caller,
-    Json(opinion): Json<Opinion>,
+    body: Body,
 ) -> Result<Response> {
     let runs = numbers(&runs)?;
-    let Opinion { step, winner, note } = opinion;
+    let gate = async {
+        // The engine refuses more runs than these; each costs a query here.
+        for run in runs.iter().take(MOST_COMPARED) {
+            state.engine.permits_run(&user, &project, *run, Permission::Editor).await?;
+        }
+        Ok(())
+    };
+    let Opinion { step, winner, note } = behind(gate, body.json()).await?;
     let draft = VerdictDraft { runs: runs.clone(), step, winner, note };
     state.engine.judge(&user, &project, draft).await?;
     let verdicts = state.engine.verdicts(&user, &project, &runs).await?;
@@ -205,7 +220,7 @@ struct Of {
     template: Option<String>,
 }
 
-/// What all verdicts come to, per role at a step, per model and per template version.
+/// The totals of all verdicts, per role at a step, per model and per template version.
 async fn totals(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
@@ -224,7 +239,7 @@ fn written(runs: &[RunNumber]) -> String {
     runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// What is no numbers names no runs.
+/// The runs in a path such as `1,2`. Any other text is no comparison: the response is 404.
 fn numbers(text: &str) -> Result<Vec<RunNumber>> {
     let numbers = text.split(',').map(|number| number.parse().map(RunNumber));
     numbers.collect::<Result<_, _>>().map(once).map_err(|_| {
@@ -233,7 +248,7 @@ fn numbers(text: &str) -> Result<Vec<RunNumber>> {
     })
 }
 
-/// Each run once, in the order in which they are named.
+/// Removes repeated runs and keeps their order.
 fn once(mut runs: Vec<RunNumber>) -> Vec<RunNumber> {
     let mut seen = BTreeSet::new();
     runs.retain(|run| seen.insert(*run));

@@ -1,4 +1,4 @@
-//! What the server says about itself.
+//! The server's health check and its API description.
 
 use crate::router::Route;
 use axum::{
@@ -9,18 +9,22 @@ use axum::{
 use domain::template::shipped;
 use serde_json::{Value, json};
 
-pub const HEALTH: &str = "/health";
+const HEALTH: &str = "/health";
+const DESCRIPTION: &str = "/api/v1/openapi.json";
+const TEMPLATE_SCHEMA: &str = "/api/v1/schema/template.v1.json";
+/// These routes reveal nothing about the installation: clients read them before they have a token.
+pub const OPEN: [&str; 3] = [HEALTH, DESCRIPTION, TEMPLATE_SCHEMA];
 const OPENAPI: &str = include_str!("../../openapi.json");
 
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get(HEALTH, health),
-        Route::get("/api/v1/openapi.json", openapi),
-        Route::get("/api/v1/schema/template.v1.json", template_schema),
+        Route::get(DESCRIPTION, openapi),
+        Route::get(TEMPLATE_SCHEMA, template_schema),
     ]
 }
 
-/// Open to everybody, and says nothing but that the server answers.
+/// Reports only that the server responds.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }

@@ -1,7 +1,7 @@
-//! Files that runs wrote: listed, read one by one, or all in a zip.
+//! Files that runs wrote: as a list, one by one, or all in a zip.
 //!
-//! A model wrote them, so nothing in them is trusted: each is answered with a policy of its own that lets a page run on
-//! an opaque origin, with nothing from outside.
+//! A model wrote the files, so they are untrusted: each is served with its own policy, under which a page runs on an
+//! opaque origin and loads nothing from outside.
 
 use super::json;
 use crate::{
@@ -25,10 +25,10 @@ use serde_json::json as object;
 use std::io::{Cursor, Write};
 use zip::{ZipWriter, result::ZipResult, write::SimpleFileOptions};
 
-/// What a generated page may do (DESIGN section 8): run its own script, and reach nothing.
+/// The policy of a generated page (DESIGN section 8): it may run its own scripts, but not access anything.
 const FILE_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; \
                            style-src 'unsafe-inline'; img-src data:";
-/// The largest zip, in bytes of the files in it.
+/// Maximum size of the files in a zip, in bytes.
 const ZIP_LIMIT: u64 = 100 * 1024 * 1024;
 
 pub fn routes() -> Vec<Route> {
@@ -74,7 +74,7 @@ async fn file(
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
         (CONTENT_DISPOSITION, disposition),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY)),
-        // A version never changes, but who may read it does.
+        // A version never changes, but access to it can be revoked.
         (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
     ];
     Ok((headers, found.text).into_response())
@@ -113,7 +113,7 @@ fn pack(files: &[(FileVersion, String)]) -> ZipResult<Vec<u8>> {
     zip.finish().map(Cursor::into_inner)
 }
 
-/// What a browser may show; anything else is text, whatever it calls itself.
+/// The media types that a browser may render; any other file is served as text.
 fn kind(path: &FilePath) -> &'static str {
     match path.extension().as_deref() {
         Some("html" | "htm") => "text/html; charset=utf-8",
@@ -121,7 +121,7 @@ fn kind(path: &FilePath) -> &'static str {
     }
 }
 
-/// Saved under this name (RFC 6266).
+/// A `Content-Disposition` that saves the file under this name (RFC 6266).
 fn attachment(name: &str) -> HeaderValue {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();

@@ -1,4 +1,4 @@
-//! What waits for the one who asks.
+//! The inbox of the requesting user.
 
 use super::{From, Items, json};
 use crate::{

@@ -1,4 +1,4 @@
-//! The REST interface, a file per resource. Shapes are those of `openapi.json` beside this crate's sources.
+//! The REST interface, one file per resource. Its shapes are described by `openapi.json` in this crate.
 
 pub mod templates;
 
@@ -21,9 +21,10 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-pub const HEALTH: &str = description::HEALTH;
+/// The routes that need no authentication.
+pub const OPEN: [&str; 3] = description::OPEN;
 
-/// All of them.
+/// All REST routes.
 pub fn all() -> Vec<Route> {
     [
         description::routes(),
@@ -44,13 +45,13 @@ pub fn all() -> Vec<Route> {
     .collect()
 }
 
-/// Where a list goes on: `next` of the page before.
+/// The cursor of a list: `next` of the previous page.
 #[derive(Deserialize)]
 struct From {
     cursor: Option<String>,
 }
 
-/// A page of a list. `next` is null on the last one.
+/// A page of a list. `next` is null on the last page.
 #[derive(Serialize)]
 struct Items<T> {
     items: Vec<T>,
@@ -62,7 +63,7 @@ impl<T> Items<T> {
         Self { items: page.items.into_iter().map(shape).collect(), next: page.next }
     }
 
-    /// A list that is never long.
+    /// A list that is always short enough for one page.
     fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }
     }

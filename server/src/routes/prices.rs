@@ -1,9 +1,9 @@
-//! What models cost, in US dollars per million tokens.
+//! Prices of models, in US dollars per million tokens.
 
 use super::{Items, json};
 use crate::{
     AppState,
-    extract::{Caller, Json},
+    extract::{Body, Caller, behind},
     problem::Result,
     router::Route,
 };
@@ -24,7 +24,7 @@ pub fn routes() -> Vec<Route> {
     vec![Route::get(ALL, list), Route::put(ALL, set)]
 }
 
-/// Both null, or neither.
+/// `input` and `output` are both null, or neither is.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
@@ -49,22 +49,24 @@ async fn list(State(state): State<AppState>, Caller(user): Caller) -> Result<Res
     Ok(json(StatusCode::OK, Items::whole(prices.into_iter().map(Shape::from).collect())))
 }
 
-async fn set(
-    State(state): State<AppState>,
-    Caller(user): Caller,
-    Json(draft): Json<Shape>,
-) -> Result<StatusCode> {
+async fn set(State(state): State<AppState>, Caller(user): Caller, body: Body) -> Result<StatusCode> {
+    let gate = async { state.engine.permits_installation(&user) };
+    let sent = body.json().and_then(|draft: Shape| Ok((price(&draft)?, draft.model)));
+    let (price, model) = behind(gate, sent).await?;
+    state.engine.set_price(&user, model, price).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn price(draft: &Shape) -> Result<Option<Price>> {
     let rate = |path: &str, number: &Number| {
         Rate::parse(&number.to_string()).map_err(|why| vec![Problem::new(path, why.to_string())])
     };
-    let price = match (&draft.input, &draft.output) {
-        (None, None) => None,
+    match (&draft.input, &draft.output) {
+        (None, None) => Ok(None),
         (Some(input), Some(output)) => {
             let read = || Ok(Price { input: rate("input", input)?, output: rate("output", output)? });
-            Some(read().map_err(Error::Invalid)?)
+            Ok(Some(read().map_err(Error::Invalid)?))
         }
-        _ => return Err(Error::invalid("output", "give both, or neither").into()),
-    };
-    state.engine.set_price(&user, draft.model, price).await?;
-    Ok(StatusCode::NO_CONTENT)
+        _ => Err(Error::invalid("output", "give both, or neither").into()),
+    }
 }

@@ -3,7 +3,7 @@
 use super::{Items, json};
 use crate::{
     AppState,
-    extract::{Caller, Json, Path},
+    extract::{Body, Caller, Path, behind},
     problem::Result,
     router::Route,
 };
@@ -32,11 +32,9 @@ async fn list(State(state): State<AppState>, Caller(user): Caller) -> Result<Res
     Ok(json(StatusCode::OK, Items::whole(state.engine.projects(&user).await?)))
 }
 
-async fn create(
-    State(state): State<AppState>,
-    Caller(user): Caller,
-    Json(draft): Json<Draft>,
-) -> Result<Response> {
+async fn create(State(state): State<AppState>, Caller(user): Caller, body: Body) -> Result<Response> {
+    let gate = async { state.engine.permits_installation(&user) };
+    let draft: Draft = behind(gate, body.json()).await?;
     let project = state.engine.create_project(&user, draft.key, &draft.name).await?;
     let location = format!("{ALL}/{}", project.key);
     Ok(([(LOCATION, location)], json(StatusCode::CREATED, project)).into_response())

@@ -1,9 +1,9 @@
-//! Providers of models. A key goes in and never comes out.
+//! Providers of models. Keys are write-only.
 
 use super::{Items, json};
 use crate::{
     AppState,
-    extract::{Caller, Json, Path, with_key},
+    extract::{Body, Caller, Path, behind, with_key},
     problem::Result,
     router::Route,
 };
@@ -12,9 +12,11 @@ use axum::{
     http::{StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
-use domain::{key::ProviderKey, view::ProviderStatus};
+use domain::{
+    key::ProviderKey,
+    view::{Provider, ProviderStatus, User},
+};
 use engine::ProviderDraft;
-use serde_json::Value;
 
 const ALL: &str = "/api/v1/providers";
 const ONE: &str = "/api/v1/providers/{provider}";
@@ -35,11 +37,9 @@ async fn list(State(state): State<AppState>, Caller(user): Caller) -> Result<Res
     Ok(json(StatusCode::OK, Items::whole(providers)))
 }
 
-async fn create(
-    State(state): State<AppState>,
-    Caller(user): Caller,
-    Json(draft): Json<ProviderDraft>,
-) -> Result<Response> {
+async fn create(State(state): State<AppState>, Caller(user): Caller, body: Body) -> Result<Response> {
+    let gate = async { state.engine.permits_installation(&user) };
+    let draft: ProviderDraft = behind(gate, body.json()).await?;
     let provider = state.engine.create_provider(&user, draft).await?;
     let location = format!("{ALL}/{}", provider.key);
     Ok(([(LOCATION, location)], json(StatusCode::CREATED, provider)).into_response())
@@ -50,19 +50,27 @@ async fn show(
     Path(key): Path<ProviderKey>,
     Caller(user): Caller,
 ) -> Result<Response> {
-    let providers = state.engine.providers(&user).await?;
-    let found = providers.into_iter().find(|provider| provider.key == key);
-    let provider = found.ok_or_else(|| engine::Error::not_found("provider", &key))?;
-    Ok(json(StatusCode::OK, provider))
+    Ok(json(StatusCode::OK, provider(&state, &user, &key).await?))
+}
+
+async fn provider(state: &AppState, user: &User, key: &ProviderKey) -> engine::Result<Provider> {
+    let providers = state.engine.providers(user).await?;
+    let found = providers.into_iter().find(|provider| provider.key == *key);
+    found.ok_or_else(|| engine::Error::not_found("provider", key))
 }
 
 async fn update(
     State(state): State<AppState>,
     Path(key): Path<ProviderKey>,
     Caller(user): Caller,
-    Json(body): Json<Value>,
+    body: Body,
 ) -> Result<Response> {
-    let draft: ProviderDraft = with_key(body, key.as_str())?;
+    let gate = async {
+        state.engine.permits_installation(&user)?;
+        provider(&state, &user, &key).await.map(drop)
+    };
+    let sent = body.json().and_then(|draft| with_key(draft, key.as_str()));
+    let draft: ProviderDraft = behind(gate, sent).await?;
     let provider = state.engine.update_provider(&user, &key, draft).await?;
     Ok(json(StatusCode::OK, provider))
 }
@@ -76,7 +84,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks the provider now.
+/// Requests the status from the provider now.
 async fn status(
     State(state): State<AppState>,
     Path(key): Path<ProviderKey>,

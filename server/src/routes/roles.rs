@@ -3,7 +3,7 @@
 use super::{From, Items, json};
 use crate::{
     AppState,
-    extract::{Caller, IfMatch, Json, Path, Query, etag, has_version, with_key},
+    extract::{Body, Caller, Path, Query, behind, etag, has_version, if_match, with_key},
     problem::{ProblemDetails, Result},
     rest,
     router::Route,
@@ -17,10 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    access::Permission,
     key::{ProjectKey, RoleKey},
     view::{Role, RoleDraft},
 };
-use serde_json::Value;
 
 const ALL: &str = "/api/v1/projects/{project}/roles";
 const ONE: &str = "/api/v1/projects/{project}/roles/{role}";
@@ -49,8 +49,10 @@ async fn create(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
     Caller(user): Caller,
-    Json(draft): Json<RoleDraft>,
+    body: Body,
 ) -> Result<Response> {
+    let gate = state.engine.permits(&user, &project, Permission::Editor);
+    let draft: RoleDraft = behind(gate, body.json()).await?;
     let role = state.engine.create_role(&user, &project, draft).await?;
     let location = format!("/api/v1/projects/{project}/roles/{}", role.key);
     Ok(([(LOCATION, location)], tagged(StatusCode::CREATED, role)).into_response())
@@ -72,11 +74,17 @@ async fn show(
 async fn update(
     State(state): State<AppState>,
     Path((project, key)): Path<(ProjectKey, RoleKey)>,
-    IfMatch(based_on): IfMatch,
     Caller(user): Caller,
-    Json(body): Json<Value>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response> {
-    let draft: RoleDraft = with_key(body, key.as_str())?;
+    let gate = async {
+        state.engine.permits(&user, &project, Permission::Editor).await?;
+        state.engine.role(&user, &project, &key).await.map(drop)
+    };
+    let sent = if_match(&headers)
+        .and_then(|based_on| Ok((based_on, with_key::<RoleDraft>(body.json()?, key.as_str())?)));
+    let (based_on, draft) = behind(gate, sent).await?;
     let saved = state.engine.update_role(&user, &project, &key, draft, based_on).await;
     let role = saved.map_err(|error| ProblemDetails::from(error).of_precondition(based_on.is_some()))?;
     Ok(tagged(StatusCode::OK, role))

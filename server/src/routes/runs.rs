@@ -3,8 +3,9 @@
 use super::{Items, json};
 use crate::{
     AppState, browser,
-    extract::{Caller, Json, Path, Query, accepts},
+    extract::{Body, Caller, Path, Query, accepts, behind},
     guard::Credential,
+    prefer,
     problem::{ProblemDetails, Result},
     rest,
     router::Route,
@@ -13,21 +14,26 @@ use crate::{
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, StatusCode, header::LOCATION},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_LOCATION, LOCATION},
+    },
     response::{IntoResponse, Response, sse},
 };
 use domain::{
+    access::Permission,
     event::{Event, EventKind},
     id::RunNumber,
     key::{ProjectKey, TemplateKey},
     run::RunStatus,
     view::{Launched, LiveFrame, User},
 };
-use engine::{AnswerDraft, Fork, Launch, RunFilter, Subject};
+use engine::{AnswerDraft, Fork, Launch, RunFilter, Subject, Waited};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json as object;
 use std::future;
+use tokio::time::timeout;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -38,6 +44,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/projects/{project}/runs/{run}/content/{content}", browser::content::content),
         Route::post("/api/v1/projects/{project}/runs/{run}/cancel", cancel),
         Route::post("/api/v1/projects/{project}/runs/{run}/fork", fork),
+        Route::post("/api/v1/projects/{project}/runs/{run}/fork/preview", preview_fork),
         Route::post("/api/v1/projects/{project}/runs/{run}/answer", answer),
     ]
 }
@@ -47,16 +54,38 @@ async fn execute(
     Path((project, template)): Path<(ProjectKey, TemplateKey)>,
     Caller(user): Caller,
     headers: HeaderMap,
-    Json(mut launch): Json<Launch>,
+    body: Body,
 ) -> Result<Response> {
-    launch.idempotency_key = idempotency_key(&headers, launch.idempotency_key)?;
-    let launched = state.engine.execute(&user, &project, Subject::Template(template), launch).await?;
-    Ok(acknowledged(&project, launched))
+    let gate = state.engine.permits_template(&user, &project, &template, Permission::Editor);
+    let sent = body.json().and_then(|launch: Launch| {
+        Ok(Launch { idempotency_key: idempotency_key(&headers, launch.idempotency_key)?, ..launch })
+    });
+    let launch = behind(gate, sent).await?;
+    let subject = Subject::Template(template);
+    let Some(limit) = prefer::wait(&headers) else {
+        return Ok(acknowledged(&project, state.engine.execute(&user, &project, subject, launch).await?));
+    };
+    let patience = async {
+        // The wait ends when the server stops or when its limit has passed.
+        drop(timeout(limit, state.stopping.cancelled()).await);
+    };
+    match state.engine.execute_and_wait(&user, &project, subject, launch, patience).await? {
+        Waited::Launched(launched) => Ok(acknowledged(&project, launched)),
+        Waited::Ended(detail) => {
+            let place = address(&project, detail.summary.number);
+            let run = rest::Run::load(&state.engine, &user, &project, *detail).await?;
+            let headers = [(CONTENT_LOCATION, place)];
+            Ok((headers, [(prefer::APPLIED, prefer::WAIT)], json(StatusCode::OK, run)).into_response())
+        }
+    }
+}
+
+fn address(project: &ProjectKey, run: RunNumber) -> String {
+    format!("/api/v1/projects/{project}/runs/{run}")
 }
 
 fn acknowledged(project: &ProjectKey, launched: Launched) -> Response {
-    let location = format!("/api/v1/projects/{project}/runs/{}", launched.run);
-    ([(LOCATION, location)], json(StatusCode::ACCEPTED, launched)).into_response()
+    ([(LOCATION, address(project, launched.run))], json(StatusCode::ACCEPTED, launched)).into_response()
 }
 
 async fn fork(
@@ -64,24 +93,41 @@ async fn fork(
     Path((project, run)): Path<(ProjectKey, RunNumber)>,
     Caller(user): Caller,
     headers: HeaderMap,
-    Json(mut fork): Json<Fork>,
+    body: Body,
 ) -> Result<Response> {
-    fork.idempotency_key = idempotency_key(&headers, fork.idempotency_key)?;
+    let gate = state.engine.permits_run(&user, &project, run, Permission::Editor);
+    let sent = body.json().and_then(|fork: Fork| {
+        Ok(Fork { idempotency_key: idempotency_key(&headers, fork.idempotency_key)?, ..fork })
+    });
+    let fork = behind(gate, sent).await?;
     let launched = state.engine.fork(&user, &project, run, fork).await?;
     Ok(acknowledged(&project, launched))
+}
+
+async fn preview_fork(
+    State(state): State<AppState>,
+    Path((project, run)): Path<(ProjectKey, RunNumber)>,
+    Caller(user): Caller,
+    body: Body,
+) -> Result<Response> {
+    let gate = state.engine.permits_run(&user, &project, run, Permission::Viewer);
+    let fork: Fork = behind(gate, body.json()).await?;
+    Ok(json(StatusCode::OK, state.engine.preview_fork(&user, &project, run, &fork).await?))
 }
 
 async fn answer(
     State(state): State<AppState>,
     Path((project, run)): Path<(ProjectKey, RunNumber)>,
     Caller(user): Caller,
-    Json(draft): Json<AnswerDraft>,
+    body: Body,
 ) -> Result<Response> {
+    let gate = state.engine.permits_run(&user, &project, run, Permission::Editor);
+    let draft: AnswerDraft = behind(gate, body.json()).await?;
     let detail = state.engine.answer(&user, &project, run, draft).await?;
     Ok(json(StatusCode::OK, rest::Run::load(&state.engine, &user, &project, detail).await?))
 }
 
-/// The header and the body's field say the same thing; both may be given if they agree.
+/// The idempotency key from the header or the body's field; if both are given, they must agree.
 pub(super) fn idempotency_key(headers: &HeaderMap, field: Option<String>) -> Result<Option<String>> {
     let Some(header) = headers.get("idempotency-key") else { return Ok(field) };
     let header = header.to_str().map_err(|_| {
@@ -103,7 +149,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// What is left empty is not asked for.
+    /// Empty parameters do not filter.
     fn filter(&self) -> Result<RunFilter> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let status = given(&self.status).map(|text| {
@@ -154,8 +200,8 @@ struct EventsQuery {
     after: u64,
 }
 
-/// A page of the log; or, for one who wants `text/event-stream`, the log from `after` on and then what happens, until
-/// the run has ended.
+/// A page of the log. For a client that accepts `text/event-stream`: the log from `after` on, followed by live events
+/// until the run has ended.
 async fn events(
     State(state): State<AppState>,
     Path((project, run)): Path<(ProjectKey, RunNumber)>,
@@ -186,19 +232,19 @@ async fn follow(
     after: u64,
 ) -> Result<Response> {
     let Some(frames) = state.engine.live_run(user, project, run, after).await? else {
-        // It has all there is and will ever be: this is how an EventSource is told not to come back.
+        // The client already has the whole log of an ended run; 204 tells an EventSource not to reconnect.
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let events = watch::watch(state, credential, frames)
         .map(move |seen| written(run, seen))
-        // An empty item after the last event is where the stream ends.
+        // An empty item after the last event ends the stream.
         .flat_map(|(event, last)| stream::iter(event.map(Some).into_iter().chain(last.then_some(None))))
         .take_while(|event| future::ready(event.is_some()))
         .filter_map(future::ready);
     Ok(watch::answer(events))
 }
 
-/// As an event of the stream, and whether it is the last.
+/// Converts a frame to an event of the stream, and reports whether it is the last.
 fn written(run: RunNumber, seen: Seen) -> (Option<sse::Event>, bool) {
     match seen {
         Seen::Frame(_, frame) => match *frame {
@@ -206,7 +252,7 @@ fn written(run: RunNumber, seen: Seen) -> (Option<sse::Event>, bool) {
                 let written = watch::event(&rest::event(run, &event)).id(event.seq.to_string());
                 (Some(written.event(event.kind.name())), ends(&event))
             }
-            // Without an id of its own, so that a reader who comes back goes on after the last event.
+            // Has no id, so that a client that reconnects resumes after the last stored event.
             LiveFrame::Delta { delta, .. } => {
                 (Some(watch::event(&rest::delta(run, &delta)).event("delta")), false)
             }

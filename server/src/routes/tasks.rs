@@ -4,13 +4,13 @@ use super::{From, Items, json};
 use crate::{
     AppState,
     browser::transcript::{branch_of, transcript},
-    extract::{Caller, Json, Path, Query},
+    extract::{Body, Caller, Path, Query, behind},
     problem::Result,
     rest,
     router::Route,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use domain::{id::TaskId, key::ProjectKey};
+use domain::{access::Permission, id::TaskId, key::ProjectKey};
 use serde::Deserialize;
 
 pub fn routes() -> Vec<Route> {
@@ -52,8 +52,13 @@ async fn rename(
     State(state): State<AppState>,
     Path((project, task)): Path<(ProjectKey, TaskId)>,
     Caller(user): Caller,
-    Json(renamed): Json<Renamed>,
+    body: Body,
 ) -> Result<Response> {
+    let gate = async {
+        state.engine.permits(&user, &project, Permission::Editor).await?;
+        state.engine.task(&user, &project, task).await.map(drop)
+    };
+    let renamed: Renamed = behind(gate, body.json()).await?;
     state.engine.rename_task(&user, &project, task, &renamed.title).await?;
     Ok(json(StatusCode::OK, rest::Task::from(state.engine.task(&user, &project, task).await?)))
 }
@@ -61,11 +66,11 @@ async fn rename(
 #[derive(Deserialize)]
 struct Wanted {
     cursor: Option<String>,
-    /// `main`, or the id of a branch's first message; none: all messages, whatever their branch.
+    /// `main`, or the id of a branch's first message; `None` for the messages of all branches.
     branch: Option<String>,
 }
 
-/// The newest page first, each page in the order of the conversation.
+/// Pages from newest to oldest; within a page, messages are in the order of the conversation.
 async fn messages(
     State(state): State<AppState>,
     Path((project, task)): Path<(ProjectKey, TaskId)>,
@@ -83,11 +88,11 @@ async fn messages(
 
 #[derive(Deserialize)]
 struct OfBranch {
-    /// None: the branch that moved last.
+    /// `None` for the most recently changed branch.
     branch: Option<String>,
 }
 
-/// As they stand at the end of a branch.
+/// The files' versions at the end of a branch.
 async fn files(
     State(state): State<AppState>,
     Path((project, task)): Path<(ProjectKey, TaskId)>,

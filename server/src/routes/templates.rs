@@ -1,17 +1,15 @@
-//! Templates, and what a launch would do. A template's ETag is its version.
+//! Templates, and previews of launches. A template's ETag is its version.
 
 use super::{From, Items, json};
 use crate::{
     AppState,
-    extract::{
-        Caller, IfMatch, Json, Path, Query, accepts, bytes, content_type, etag, has_version, unsupported,
-    },
+    extract::{Body, Caller, Path, Query, accepts, behind, etag, has_version, if_match},
     problem::{ProblemDetails, Result},
     rest,
     router::Route,
 };
 use axum::{
-    extract::{Request, State},
+    extract::State,
     http::{
         HeaderMap, StatusCode,
         header::{CONTENT_TYPE, ETAG, LOCATION},
@@ -19,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    access::Permission,
     key::{ProjectKey, TemplateKey},
     view::TemplateDetail,
 };
@@ -53,15 +52,16 @@ async fn create(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
     Caller(user): Caller,
-    request: Request,
+    body: Body,
 ) -> Result<Response> {
-    let (source, format) = document(request).await?;
+    let gate = state.engine.permits(&user, &project, Permission::Editor);
+    let (source, format) = behind(gate, document(body)).await?;
     let template = state.engine.create_template(&user, &project, &source, format).await?;
     let location = format!("/api/v1/projects/{project}/templates/{}", template.key);
     Ok(([(LOCATION, location)], stored(StatusCode::CREATED, &template)).into_response())
 }
 
-/// The newest version, or one of the others as `key@3`: as JSON, or in the author's own words as YAML.
+/// The newest version, or another one as `key@3`: as JSON, or as the author's YAML source.
 async fn show(
     State(state): State<AppState>,
     Path((project, template)): Path<(ProjectKey, String)>,
@@ -88,11 +88,13 @@ async fn show(
 async fn update(
     State(state): State<AppState>,
     Path((project, key)): Path<(ProjectKey, TemplateKey)>,
-    IfMatch(based_on): IfMatch,
     Caller(user): Caller,
-    request: Request,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response> {
-    let (source, format) = document(request).await?;
+    let gate = state.engine.permits_template(&user, &project, &key, Permission::Editor);
+    let sent = if_match(&headers).and_then(|based_on| Ok((based_on, document(body)?)));
+    let (based_on, (source, format)) = behind(gate, sent).await?;
     let saved = state.engine.update_template(&user, &project, &key, &source, format, based_on).await;
     let template = saved.map_err(|error| ProblemDetails::from(error).of_precondition(based_on.is_some()))?;
     Ok(stored(StatusCode::OK, &template))
@@ -107,33 +109,34 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Writes nothing and calls no model.
+/// Stores nothing and calls no model.
 async fn preview(
     State(state): State<AppState>,
     Path((project, key)): Path<(ProjectKey, TemplateKey)>,
     Caller(user): Caller,
-    Json(launch): Json<Launch>,
+    body: Body,
 ) -> Result<axum::Json<rest::LaunchPreview>> {
+    let gate = state.engine.permits_template(&user, &project, &key, Permission::Viewer);
+    let launch: Launch = behind(gate, body.json()).await?;
     Ok(axum::Json(state.engine.preview(&user, &project, &key, &launch).await?.into()))
 }
 
 const YAML: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
 
-/// The document as it was sent.
-async fn document(request: Request) -> Result<(String, Format)> {
-    let kind = content_type(request.headers());
-    let format = match kind.as_deref() {
+/// The document and its format, by content type.
+fn document(body: Body) -> Result<(String, Format)> {
+    let format = match body.kind() {
         Some("application/json") => Format::Json,
         Some(kind) if YAML.contains(&kind) => Format::Yaml,
-        kind => return Err(unsupported(kind, "a template as application/json or application/yaml")),
+        _ => return Err(body.unsupported("a template as application/json or application/yaml")),
     };
-    let bytes = bytes(request).await?;
-    let source = String::from_utf8(bytes.into())
-        .map_err(|error| ProblemDetails::bad_request(format!("the document is not UTF-8: {error}")))?;
-    Ok((source, format))
+    Ok((body.text("the document")?, format))
 }
 
 fn stored(status: StatusCode, template: &TemplateDetail) -> Response {
-    let body = object!({ "key": template.key, "version": template.version });
+    let mut body = object!({ "key": template.key, "version": template.version });
+    if !template.hints.is_empty() {
+        body["hints"] = object!(template.hints);
+    }
     ([(ETAG, etag(template.version))], json(status, body)).into_response()
 }

@@ -1,4 +1,4 @@
-//! One cell of a list: the control of its kind, and what is pasted into it.
+//! A cell of a list: the control of its kind, and pasting into it.
 
 use super::rows::Rows;
 use crate::{
@@ -11,7 +11,8 @@ use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::HtmlInputElement;
 
-/// Row, column, lines of cells, and what stays of the cell's text before and behind them. False: they do not fit in.
+/// Row, column, pasted lines of cells, and the remaining text of the cell before and after them. Returns false if they
+/// do not fit.
 pub type Paste = Callback<(usize, usize, Vec<Vec<String>>, (String, String)), bool>;
 
 #[component]
@@ -23,7 +24,7 @@ pub fn Cell(
     field: FormField,
     text: RwSignal<String>,
     #[prop(into)] error: MaybeProp<String>,
-    /// Of the list.
+    /// The title of the list.
     title: StoredValue<String>,
     pasted: Paste,
 ) -> impl IntoView {
@@ -72,7 +73,7 @@ pub fn Cell(
             let options = choose(choices.iter().map(|choice| SelectOption::new(choice, choice)).collect());
             view! { <Select label name id options bind=text hint error optional hide_label=alone/> }.into_any()
         }
-        // Lists in lists, and what is JSON, have no rows.
+        // Nested lists and JSON values have no rows.
         FieldKind::LongText | FieldKind::List(_) | FieldKind::Json => view! {
             <TextArea label name id bind=text hint placeholder error optional hide_label=alone rows=2 submit_on_enter=true/>
         }
@@ -91,7 +92,7 @@ pub fn Cell(
     view! { <div class="list-cell" on:paste=paste>{control}</div> }
 }
 
-/// The lines that are not empty; in rows of several cells, a tab goes on to the next.
+/// The non-empty lines of a pasted text. In rows of several cells, a tab separates cells.
 fn lines(text: &str, alone: bool) -> Vec<Vec<String>> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let cells = |line: &str| match alone {
@@ -102,7 +103,7 @@ fn lines(text: &str, alone: bool) -> Vec<Vec<String>> {
 }
 
 fn pasted_text(event: &ev::ClipboardEvent) -> String {
-    // By hand: the binding of it is nowhere else wanted.
+    // Uses reflection, because the web-sys binding is needed only here.
     let read = || {
         let data = js_sys::Reflect::get(event, &"clipboardData".into()).ok()?;
         let get = js_sys::Reflect::get(&data, &"getData".into()).ok()?;
@@ -111,7 +112,7 @@ fn pasted_text(event: &ev::ClipboardEvent) -> String {
     read().unwrap_or_default()
 }
 
-/// What stands before and behind the selection; where a control has none, all of it is taken as selected.
+/// The text before and after the selection. A control without selection counts as fully selected.
 fn around_selection(input: &HtmlInputElement) -> (String, String) {
     let value: Vec<u16> = input.value().encode_utf16().collect();
     let (Ok(Some(from)), Ok(Some(to))) = (input.selection_start(), input.selection_end()) else {

@@ -1,7 +1,7 @@
-//! A list of the input: a row per item, or the whole of it as JSON.
+//! A list in the input form: one row per item, or the whole list as JSON.
 //!
-//! Without script the first row and the JSON can be posted. With it rows come and go: Enter adds one, Alt with an arrow
-//! moves it, Backspace in an empty one takes it out, and several lines that are pasted become several rows.
+//! Without script, the first row and the JSON can be posted. With script, rows can be added and removed: Enter adds
+//! one, Alt with an arrow moves it, Backspace in an empty one removes it, and pasted lines become rows.
 
 mod cell;
 mod rows;
@@ -16,6 +16,7 @@ use crate::{
 };
 use cell::Cell;
 use domain::{
+    json::ReadError,
     problem::Problem,
     schema::{FormField, ListField, MOST_ROWS, NotInRows, is_blank},
 };
@@ -24,7 +25,7 @@ use rows::Rows;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The lists of a form, by their places in it, for whoever fills the form in.
+/// The lists of a form by position, for filling in the form.
 #[derive(Clone, Copy)]
 pub struct Lists(StoredValue<BTreeMap<usize, Callback<String>>>);
 
@@ -33,7 +34,7 @@ impl Lists {
         Self(StoredValue::new(BTreeMap::new()))
     }
 
-    /// The list at this place becomes what the JSON says. False: there is no list.
+    /// Fills the list at this position from JSON. Returns false if there is no list there.
     pub fn fill(self, place: usize, json: &str) -> bool {
         let list = self.0.with_value(|lists| lists.get(&place).copied());
         list.map(|list| list.run(json.to_owned())).is_some()
@@ -42,14 +43,14 @@ impl Lists {
 
 #[component]
 pub fn ListInput(
-    /// Among the fields of the form.
+    /// The position among the fields of the form.
     place: usize,
     field: FormField,
     list: ListField,
     fault: Signal<Option<Fault>>,
     prefix: &'static str,
     lists: Option<Lists>,
-    /// After a change that no event of a control tells of.
+    /// Called after a change for which no control fires an event.
     changed: Option<Callback<()>>,
 ) -> impl IntoView {
     let path = format!("input.{}", field.name);
@@ -63,7 +64,7 @@ pub fn ListInput(
     };
     let as_json = RwSignal::new(json.is_some());
     let json = RwSignal::new(json.unwrap_or_default());
-    // Why the JSON is no rows.
+    // Why the JSON cannot be shown as rows.
     let complaint = RwSignal::new(None::<String>);
     let said = RwSignal::new(String::new());
     let objects = list.objects;
@@ -75,13 +76,15 @@ pub fn ListInput(
         rows.number();
     });
 
-    // What the JSON says, as rows.
+    // Converts the JSON to rows.
     let to_rows = move |text: &str| -> Result<(), String> {
         let texts = match text.trim() {
             "" => Vec::new(),
             text => {
-                let value =
-                    serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))?;
+                let value = domain::json::read(text.as_bytes(), "").map_err(|error| match error {
+                    ReadError::Syntax(error) => format!("this is no JSON: {error}"),
+                    error => error.to_string(),
+                })?;
                 rows.list.with_value(|list| list.rows(&value)).map_err(|error| error.to_string())?
             }
         };
@@ -126,7 +129,7 @@ pub fn ListInput(
     let base = StoredValue::new(path.clone());
     let more = Memo::new(move |_| {
         let problems = fault.with(|fault| fault.as_ref().map(|fault| fault.problems().to_vec()));
-        // Where there are no rows of it, nothing is said in cells.
+        // Problems of items without a row are not shown in cells.
         let in_rows = if as_json.get() { 0 } else { rows.items.get() };
         let under = |problem: &Problem| base.with_value(|base| place_of(base, problem, objects, in_rows));
         let texts: Vec<_> = problems.unwrap_or_default().iter().filter_map(under).collect();
@@ -150,7 +153,8 @@ pub fn ListInput(
         let mut all = rows.texts();
         all.splice(row..=row, new.clone());
         let (items, misread) = rows.list.with_value(|list| list.read(&all));
-        // A control does not show what is none of its kind: a number with a comma would be gone without a word.
+        // A control does not display a value that is invalid for its kind: a number with a comma would disappear
+        // silently.
         let why = match misread.first() {
             Some(misread) => format!("item {} {}", misread.item + 1, misread.message),
             None if all.len() > MOST_ROWS => NotInRows::TooMany.to_string(),
@@ -234,7 +238,7 @@ pub fn ListInput(
     .into_any()
 }
 
-/// Items as somebody writes them, a line for each; nothing for none.
+/// The items as JSON, one per line; empty for no items.
 fn as_text(items: &[Value]) -> String {
     if items.is_empty() {
         return String::new();
@@ -243,12 +247,12 @@ fn as_text(items: &[Value]) -> String {
     format!("[\n  {}\n]", items.join(",\n  "))
 }
 
-/// What to say of a problem that is under a list, but under none of its cells.
+/// The message of a problem below the list that no cell shows.
 fn place_of(base: &str, problem: &Problem, objects: bool, in_rows: usize) -> Option<String> {
     let under = problem.path.strip_prefix(base)?.strip_prefix('[')?;
     let (item, inner) = under.split_once(']')?;
     let item = item.parse::<usize>().ok()?;
-    // A cell says it by itself, unless it is about the whole row.
+    // A cell shows its own problems, but not those of the whole row.
     let in_cell = if objects { inner.starts_with('.') } else { inner.is_empty() };
     if in_cell && item < in_rows {
         return None;
@@ -264,7 +268,7 @@ fn place_of(base: &str, problem: &Problem, objects: bool, in_rows: usize) -> Opt
     Some(sentence(&text))
 }
 
-/// A row, and what one can do with it.
+/// A row and its buttons.
 #[component]
 fn Row(
     rows: Rows,
@@ -292,7 +296,7 @@ fn Row(
         said.set(format!("Row {number} was removed."));
         if !is_blank(&texts) {
             let undo = move || {
-                // The form may have been left since.
+                // The form may have been left meanwhile.
                 if rows.count.try_get_untracked().is_some_and(|count| count >= row) {
                     if rows.insert(row, vec![texts.clone()]) {
                         rows.focus(row, 0);
@@ -305,7 +309,7 @@ fn Row(
             toasts.show(Toast::new(Tone::Info, words).action("Undo", undo));
         }
     };
-    // The cells of a row do not look at these keys, other than a long text at Enter.
+    // Cells do not handle these keys, except Enter in a multi-line text.
     let keydown = move |event: ev::KeyboardEvent| {
         let plain = !event.ctrl_key() && !event.meta_key() && !event.is_composing();
         let control = event_target::<web_sys::Element>(&event);
@@ -366,7 +370,8 @@ fn Row(
     .into_any()
 }
 
-/// The column of the cell that one types in, which ends its control's id. An arrow with Alt opens a choice.
+/// The column of the cell with the focus, which is the end of its control's id. In a select, an arrow with Alt opens
+/// the options.
 fn column_of(control: &web_sys::Element) -> Option<usize> {
     let cell = matches!(control.tag_name().as_str(), "INPUT" | "TEXTAREA");
     control.id().rsplit('-').next().filter(|_| cell)?.parse().ok()

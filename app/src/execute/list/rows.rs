@@ -1,18 +1,18 @@
-//! The rows of a list while somebody fills them in: their texts, and what one can do to them.
+//! The rows of a list in the form: their texts, and the operations on them.
 //!
-//! Always true: a row's place is its place on the page. Rows are moved by moving their texts, so that nothing on the page is
-//! rebuilt, and a place that was once there keeps its signals for when it is needed again.
+//! Invariant: a row's index is its position on the page. Rows are moved by moving their texts, so that nothing on the
+//! page is rebuilt, and a position that was once used keeps its signals for later rows.
 
 use crate::ui::focus::focus_drawn;
 use domain::schema::{ListField, MOST_ROWS, RowTexts, is_blank};
 use leptos::prelude::*;
 use web_sys::HtmlElement;
 
-/// What stands in one place.
+/// The signals of one position.
 #[derive(Clone)]
 pub struct Slot {
     pub cells: Vec<ArcRwSignal<String>>,
-    /// The row's place among the items of the last launch, by which problems name it; none: it was no item.
+    /// The row's index among the items of the last launch, which problems refer to; `None` if the row was not an item.
     pub item: ArcRwSignal<Option<usize>>,
 }
 
@@ -39,9 +39,9 @@ pub struct Rows {
     pub list: StoredValue<ListField>,
     slots: StoredValue<Vec<Slot>>,
     pub count: RwSignal<usize>,
-    /// How many items there were at the last launch.
+    /// Number of items in the last launch.
     pub items: RwSignal<usize>,
-    /// Where the ids of the cells begin.
+    /// Prefix of the cells' ids.
     id: StoredValue<String>,
     changed: Option<Callback<()>>,
 }
@@ -56,7 +56,7 @@ impl Rows {
             id: StoredValue::new(id),
             changed,
         };
-        // An empty row says what may be entered.
+        // An empty row shows what can be entered.
         let first = if first.is_empty() { vec![rows.blank()] } else { first };
         rows.put_all(0, first);
         rows
@@ -74,7 +74,7 @@ impl Rows {
         self.id.with_value(|id| format!("{id}-{row}-{column}"))
     }
 
-    /// All that was entered.
+    /// The texts of all rows.
     pub fn texts(self) -> Vec<RowTexts> {
         self.all().into_iter().map(|(texts, _)| texts).collect()
     }
@@ -84,7 +84,7 @@ impl Rows {
         self.slots.with_value(|slots| slots.iter().take(count).map(Slot::take).collect())
     }
 
-    /// Which row is which item, for the problems of the launch that was just tried.
+    /// Numbers the rows by item, for the problems of the launch being tried.
     pub fn number(self) {
         let mut items = 0..usize::MAX;
         let count = self.count.get_untracked();
@@ -97,14 +97,14 @@ impl Rows {
         self.items.set(items.start);
     }
 
-    /// In the place of all rows there are.
+    /// Replaces all rows.
     pub fn fill(self, rows: Vec<RowTexts>) {
         self.put_all(0, if rows.is_empty() { vec![self.blank()] } else { rows });
         self.number();
         self.has_changed();
     }
 
-    /// The rows from `at` on become these.
+    /// Replaces the rows from `at` on.
     fn put_all(self, at: usize, rows: Vec<RowTexts>) {
         self.put(at, rows.into_iter().map(|texts| (texts, None)).collect());
     }
@@ -136,7 +136,7 @@ impl Rows {
         }
     }
 
-    /// Puts rows in before the row at `at`. False: there would be too many.
+    /// Inserts rows before the row at `at`. Returns false if there would be too many.
     pub fn insert(self, at: usize, new: Vec<RowTexts>) -> bool {
         if self.count.get_untracked() + new.len() > MOST_ROWS {
             return false;
@@ -148,14 +148,14 @@ impl Rows {
         true
     }
 
-    /// Adds an empty row before the row at `at`, and goes there.
+    /// Inserts an empty row before the row at `at` and focuses it.
     pub fn add(self, at: usize) {
         if self.insert(at, vec![self.blank()]) {
             self.focus(at, 0);
         }
     }
 
-    /// Takes a row out, and goes to the one that takes its place.
+    /// Removes a row and focuses the one that takes its place.
     pub fn remove(self, at: usize) -> RowTexts {
         let mut after = self.all().split_off(at);
         let (texts, _) = after.remove(0);
@@ -164,7 +164,7 @@ impl Rows {
         texts
     }
 
-    /// One place up or down, and along with it. Nothing at an end.
+    /// Moves a row one place up or down and focuses it. Returns `None` at either end.
     pub fn shift(self, at: usize, column: usize, down: bool) -> Option<usize> {
         let to = if down { at + 1 } else { at.checked_sub(1)? };
         if to >= self.count.get_untracked() {
@@ -179,9 +179,9 @@ impl Rows {
         Some(to)
     }
 
-    /// The rows that lines, each of cells, make of the row at `at` when they are put in from this cell on: the first after
-    /// what stays of its text, each further one in a row of its own, and what stays behind them after the last. None:
-    /// a line has more cells than there are columns.
+    /// The rows that result from pasting lines of cells into this cell: the first line goes after the remaining text
+    /// before the selection, each further line into its own row, and the remaining text after the selection follows
+    /// the last. `None` if a line has more cells than there are columns.
     pub fn pasted(
         self,
         at: usize,
@@ -210,7 +210,7 @@ impl Rows {
         Some(lines.into_iter().enumerate().map(row).collect())
     }
 
-    /// These rows in the place of the one at `at`. They fit in.
+    /// Replaces the row at `at`. The caller has checked that the rows fit.
     pub fn replace(self, at: usize, column: usize, mut rows: Vec<RowTexts>) {
         let last = rows.len().saturating_sub(1);
         let further = rows.split_off(rows.len().min(1));
@@ -227,7 +227,7 @@ impl Rows {
         focus_drawn(self.id(row, column), |_: &HtmlElement| {});
     }
 
-    /// The control of the whole list.
+    /// The id of the control for the whole list.
     pub fn json_id(self) -> String {
         self.id.with_value(|id| format!("{id}-json"))
     }

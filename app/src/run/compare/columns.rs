@@ -1,4 +1,4 @@
-//! The comparison itself: a column per run under its head, a row per step, a verdict under each.
+//! The comparison: a column per run with its head, a row per step, and the verdicts.
 
 use super::{
     letter,
@@ -16,17 +16,17 @@ use crate::{
 use domain::{comparison::Verdict, id::RunNumber, key::ProjectKey, price::Money, view::RunSummary};
 use leptos::{prelude::*, task::spawn_local};
 
-/// How many steps show what differs without being asked.
+/// Up to this many steps, differences are shown without a click.
 const OPEN_STEPS: usize = 8;
 
-/// What the rows and columns share.
+/// The data that rows and columns share.
 #[derive(Clone, Copy)]
 pub struct Table {
     pub project: StoredValue<ProjectKey>,
     pub runs: StoredValue<Vec<LiveRun>>,
     pub verdicts: RwSignal<Vec<Verdict>>,
     pub may_edit: bool,
-    /// Whether differences show without being asked for.
+    /// Whether differences are shown without a click.
     pub open: bool,
 }
 
@@ -92,7 +92,7 @@ pub fn Columns(project: ProjectKey, compared: Compared) -> impl IntoView {
     .into_any()
 }
 
-/// The steps of all, those of the first run first, each name once.
+/// The names of all runs' steps without repetition, those of the first run first.
 fn steps_of<'s>(states: impl Iterator<Item = &'s domain::run::RunState>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for planned in states.flat_map(|state| &state.plan.steps) {

@@ -1,4 +1,4 @@
-//! In what the outputs of two runs differ: values by their place where both are JSON, else lines.
+//! The difference between the outputs of two runs: by value if both are JSON, otherwise by line.
 
 use crate::{
     changes::{between, coloured},
@@ -9,21 +9,21 @@ use engine::{Engine, User};
 use leptos::{prelude::*, tachys::view::RenderHtml};
 use serde_json::Value;
 
-/// How many values are shown that differ.
+/// Maximum number of differing values shown.
 const VALUES: usize = 200;
-/// How much of a value is shown, in characters.
+/// Maximum number of characters shown of a value.
 const VALUE: usize = 300;
 
-/// What a step gave, as much of it as a page shows.
+/// The output of a step, limited to the size that a page shows.
 #[derive(Default)]
 pub struct Output {
     json: bool,
-    /// Of all of it.
+    /// Size of the whole output.
     bytes: u64,
     text: String,
 }
 
-/// Empty while the step has given nothing.
+/// Empty while the step has no output.
 pub async fn output(
     engine: &Engine,
     user: &User,
@@ -40,7 +40,7 @@ pub async fn output(
     Ok(Output { json: output.json, bytes: output.bytes, text: content.text })
 }
 
-/// None when they are the same.
+/// `None` if the outputs are equal.
 pub fn drawn(before: &Output, after: &Output) -> Option<String> {
     if before.text == after.text && before.bytes == after.bytes {
         return None;
@@ -66,7 +66,7 @@ fn lines(before: &str, after: &str) -> String {
     view! { <div class="run-text file-changes compare-lines">{lines}</div> }.to_html()
 }
 
-/// A value that is not the same in both: where it stands, and what it is in each.
+/// A value that differs: its path, and its text in each output.
 #[derive(Debug, PartialEq)]
 struct Changed {
     place: String,

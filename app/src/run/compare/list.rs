@@ -1,4 +1,4 @@
-//! What was compared before, and a form to put runs side by side, which works without script.
+//! Previous comparisons, and a form to compare runs, which works without script.
 
 use super::{compare_href, scores::AllScores, server::Overview};
 use crate::{
@@ -20,7 +20,7 @@ use leptos::prelude::*;
 pub fn OverviewPage(
     project: ProjectKey,
     overview: Overview,
-    /// One that is to be compared with others.
+    /// Runs that are preselected for the comparison.
     chosen: Vec<RunNumber>,
 ) -> impl IntoView {
     let Overview { comparisons, runs, scores, template } = overview;

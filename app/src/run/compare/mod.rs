@@ -1,4 +1,4 @@
-//! Runs side by side: a column per run, a row per step, what differs, and what people think of it.
+//! Comparisons of runs: a column per run, a row per step, the differences, and the verdicts.
 
 mod columns;
 #[cfg(feature = "ssr")]
@@ -14,13 +14,13 @@ pub use page::ComparePage;
 
 use domain::{id::RunNumber, key::ProjectKey};
 
-/// Where these runs stand side by side, in this order.
+/// The address of the comparison of these runs, in this order.
 pub fn compare_href(project: &ProjectKey, runs: &[RunNumber]) -> String {
     let runs: Vec<_> = runs.iter().map(|run| format!("run={run}")).collect();
     format!("/p/{project}/compare?{}", runs.join("&"))
 }
 
-/// How a column, or a variant of a launch, is called.
+/// The letter of a column, or of a launch's assignment.
 pub fn letter(column: usize) -> char {
     char::from(b'A' + u8::try_from(column % 26).unwrap_or_default())
 }

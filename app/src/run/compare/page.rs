@@ -1,4 +1,4 @@
-//! `/p/demo/compare?run=12&run=13`; without runs, what there is to compare and what came of it.
+//! `/p/demo/compare?run=12&run=13`; without runs, the overview of comparisons and scores.
 
 use super::{
     columns::Columns,
@@ -16,7 +16,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
 
-/// What the address asks for.
+/// The parameters in the URL.
 #[derive(Clone, PartialEq)]
 enum Of {
     Runs(Vec<RunNumber>),
@@ -33,7 +33,7 @@ enum Drawn {
 pub fn ComparePage() -> impl IntoView {
     let project = use_project();
     let query = use_query_map();
-    // In the order of the address, each once.
+    // In the order of the URL, without repetition.
     let runs = Memo::new(move |_| {
         let mut runs: Vec<RunNumber> = Vec::new();
         for text in query.read().get_all("run").unwrap_or_default() {

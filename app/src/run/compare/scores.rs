@@ -1,4 +1,4 @@
-//! Totals: of the runs side by side per role, and of all verdicts per role, model and template version.
+//! Totals: per role for the compared runs, and per role, model and template version for all verdicts.
 
 use super::columns::Table;
 use crate::ui::{Column, RoleChip, Table as UiTable, format_count, format_duration};
@@ -10,7 +10,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// What each role took in all of these runs, in the order of the steps.
+/// The usage and time of each role in all of these runs, in the order of the steps.
 #[component]
 pub fn RoleTotals(table: Table) -> impl IntoView {
     let totals = Memo::new(move |_| {
@@ -31,7 +31,7 @@ pub fn RoleTotals(table: Table) -> impl IntoView {
         }
         totals
     });
-    // Where nothing has a price, nothing is said of costs.
+    // Without any price, no costs are shown.
     let priced = Memo::new(move |_| totals.read().iter().any(|(.., usage)| usage.cost.is_some()));
     let row = move |(role, steps, took, usage): (RoleKey, u32, u64, Usage)| {
         let cost = usage.cost.map_or("not known".to_owned(), Money::short);
@@ -69,7 +69,7 @@ pub fn RoleTotals(table: Table) -> impl IntoView {
     .into_any()
 }
 
-/// Which role wins at which step, and with which model; nothing before the first verdict.
+/// Wins per role and step, per model and per version; empty before the first verdict.
 #[component]
 pub fn AllScores(project: ProjectKey, scores: Scores) -> impl IntoView {
     let Scores { roles, models, versions } = scores;

@@ -1,4 +1,4 @@
-//! What comparisons ask of the server.
+//! Server functions of comparisons.
 
 use crate::{fault::Fault, run::server::RunPage};
 use domain::{
@@ -10,24 +10,24 @@ use domain::{
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 
-/// Runs side by side, as they were drawn.
+/// The data of a rendered comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
-    /// In the order that was asked for.
+    /// In the requested order.
     pub runs: Vec<RunPage>,
     pub verdicts: Vec<Verdict>,
-    /// The project's change from which to keep the verdicts current.
+    /// The project's change number from which to follow verdicts.
     pub changes: u64,
 }
 
-/// What there is to compare, and what came of it.
+/// The data of the overview: comparisons, recent runs and scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Overview {
     pub comparisons: Page<ComparisonSummary>,
-    /// The newest ones, to choose from, each with how its input begins.
+    /// The newest runs to choose from, each with the beginning of its input.
     pub runs: Vec<(RunSummary, String)>,
     pub scores: Scores,
-    /// What the scores are of; none: all templates.
+    /// The template that the scores are limited to; `None` for all templates.
     pub template: Option<TemplateKey>,
 }
 
@@ -59,7 +59,7 @@ pub async fn list_comparisons(
     let comparisons = engine.comparisons(&user, &project, cursor.as_deref()).await?;
     let filter = engine::RunFilter { status: None, template: template.clone() };
     let mut runs = engine.runs(&user, &project, &filter, None).await?.items;
-    // Those that were called by others are parts of them.
+    // Child runs are part of the runs that launched them.
     runs.retain(|run| run.caller.is_none());
     runs.truncate(20);
     let numbers: Vec<_> = runs.iter().map(|run| run.number).collect();
@@ -69,7 +69,7 @@ pub async fn list_comparisons(
     Ok(Overview { comparisons, runs, scores, template })
 }
 
-/// What the output of a step in one run has and the other has not, as HTML; none when they are the same.
+/// The difference between the outputs of a step in two runs, as HTML; `None` if they are equal.
 #[server]
 pub async fn draw_difference(
     project: ProjectKey,

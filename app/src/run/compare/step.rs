@@ -1,4 +1,4 @@
-//! What one run did at one step, and in what that differs from the first run.
+//! One run's result of a step, and its difference from the first run.
 
 use super::{columns::Table, server::draw_difference};
 use crate::{
@@ -74,7 +74,7 @@ pub fn StepCell(table: Table, column: usize, run: LiveRun, name: String) -> impl
     .into_any()
 }
 
-/// Asked for once both have given something, and again when either gives something else.
+/// Requested once both runs have an output, and again when either output changes.
 #[component]
 fn Difference(
     table: Table,

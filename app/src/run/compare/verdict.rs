@@ -1,4 +1,4 @@
-//! Which of the runs is better, at a step or on the whole: one's own word, kept as soon as it is said, and the others'.
+//! Verdicts on the better run, at a step or as a whole: the user's own, saved immediately, and those of others.
 
 use super::{
     columns::Table,
@@ -16,7 +16,7 @@ use leptos::{ev, prelude::*, task::spawn_local};
 #[component]
 pub fn Judge(
     table: Table,
-    /// None: on the whole.
+    /// `None` for the run as a whole.
     step: Option<String>,
 ) -> impl IntoView {
     let step = StoredValue::new(step);
@@ -103,7 +103,7 @@ fn Own(table: Table, step: StoredValue<Option<String>>, own: Memo<Option<Verdict
             }
         });
     };
-    // The note alone is no verdict: it is kept with the choice, and again when it changes afterwards.
+    // A note without a choice is not a verdict: it is saved with the choice, and again when it changes afterwards.
     let noted = move |_: ev::Event| {
         if let Some(own) = own.get_untracked()
             && own.note != note.get_untracked().trim()

@@ -1,7 +1,8 @@
-//! What one looks at, in the address: `?side=yaml&step=Draft`. A reload and a shared link show the same side and step.
+//! The editor's view in the URL: `?side=yaml&step=Draft`, so that a reload and a shared link show the same side and
+//! step.
 //!
-//! Always true: the address is replaced, never added to. The way back leads out of the editor, not through every step that
-//! was looked at.
+//! Invariant: the URL is replaced, never pushed. The Back button leaves the editor instead of going through every
+//! visited step.
 
 use super::state::{Editor, Side};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
@@ -11,10 +12,11 @@ use leptos_router::{
 };
 use std::time::Duration;
 
-/// How long the choice must rest: arrows walk over many steps, and browsers refuse an address that changes all the time.
+/// How long the choice must be unchanged: arrow keys move over many steps, and browsers limit how often a URL may
+/// change.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Shows what the address says, and writes there what is looked at from then on.
+/// Shows the URL's side and step, and writes later choices into the URL.
 pub fn follow_address(editor: Editor) {
     let query = use_query_map();
     query.with_untracked(|query| {
@@ -38,7 +40,7 @@ pub fn follow_address(editor: Editor) {
         }
     };
     Effect::new(move |before: Option<(Side, Option<String>)>| {
-        // A step that was given another name has another address.
+        // A renamed step has another URL.
         editor.drawn.track();
         let (side, chosen) = (editor.side.get(), editor.chosen.get());
         let step = chosen.and_then(|index| {
@@ -58,7 +60,7 @@ pub fn follow_address(editor: Editor) {
                 said("side", (side != Side::Canvas).then(|| side.word().to_owned()));
                 said("step", step);
                 let to = match here.to_query_string() {
-                    // Without a question the address has to be named: an empty one would change nothing.
+                    // Without a query the path must be given: an empty URL would change nothing.
                     empty if empty.is_empty() => window().location().pathname().unwrap_or_default(),
                     query => query,
                 };
@@ -68,6 +70,6 @@ pub fn follow_address(editor: Editor) {
         }
         now
     });
-    // The page that comes next has an address of its own.
+    // The next page has a URL of its own.
     on_cleanup(stop);
 }

@@ -1,11 +1,11 @@
-//! What the form does to a document beyond filling in a field. Names are what steps go by, so moving and renaming keep
-//! every mention of them right.
+//! Structural changes of a document beyond setting a field. Other parts refer to steps by name, so moving and renaming
+//! update every mention.
 
 use domain::template::{Step, StepType, Template, waits};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Adds an empty step after the one at `after` (none: at the end) and gives its place.
+/// Adds an empty step after the one at `after` (at the end if `None`) and returns its index.
 pub fn add(template: &mut Template, after: Option<usize>) -> usize {
     let place = after.map_or(template.steps.len(), |after| (after + 1).min(template.steps.len()));
     let before = place.checked_sub(1).and_then(|index| template.steps.get(index));
@@ -15,7 +15,7 @@ pub fn add(template: &mut Template, after: Option<usize>) -> usize {
     place
 }
 
-/// Puts a copy after the step and gives its place.
+/// Inserts a copy after the step and returns its index.
 pub fn duplicate(template: &mut Template, index: usize) -> Option<usize> {
     let mut copy = template.steps.get(index)?.clone();
     copy.name = free_name(template, &format!("{} copy", copy.name));
@@ -23,7 +23,7 @@ pub fn duplicate(template: &mut Template, index: usize) -> Option<usize> {
     Some(index + 1)
 }
 
-/// Swaps the step with the one before or after it, and their `order` with them, and gives its new place.
+/// Swaps the step, and its `order`, with the step before or after it, and returns its new index.
 pub fn shift(template: &mut Template, index: usize, down: bool) -> Option<usize> {
     let other = if down { index + 1 } else { index.checked_sub(1)? };
     if other >= template.steps.len() || index >= template.steps.len() {
@@ -36,7 +36,7 @@ pub fn shift(template: &mut Template, index: usize, down: bool) -> Option<usize>
     Some(other)
 }
 
-/// The names of the steps that speak of one of those: by `dependsOn`, or in a text. Those themselves do not count.
+/// The names of other steps that refer to one of those in `of`, by `dependsOn` or in a text.
 pub fn users(template: &Template, of: &BTreeSet<usize>) -> Vec<String> {
     let names: Vec<_> =
         of.iter().filter_map(|&index| Some(template.steps.get(index)?.name.as_str())).collect();
@@ -49,8 +49,8 @@ pub fn users(template: &Template, of: &BTreeSet<usize>) -> Vec<String> {
     others.filter(|(_, step)| uses(step)).map(|(_, step)| step.name.clone()).collect()
 }
 
-/// Takes the step out. Steps that waited for it wait for what it waited for; texts that read it are left for their
-/// author, and the checks name them.
+/// Removes the step. Steps that depended on it depend on its dependencies instead. Texts that read it are left
+/// unchanged, and the checks report them.
 pub fn remove(template: &mut Template, index: usize) {
     if index >= template.steps.len() {
         return;
@@ -83,7 +83,7 @@ pub fn rename(template: &mut Template, index: usize, name: &str) {
     }
 }
 
-/// Lets texts that read one step's output read another's.
+/// Makes texts that read the output of step `old` read that of step `name`.
 pub fn mend(template: &mut Template, old: &str, name: &str) {
     if let Some(output) = &mut template.output {
         reread(output, old, name);
@@ -113,12 +113,12 @@ fn reread(text: &mut String, old: &str, name: &str) {
     }
 }
 
-/// Whether steps say themselves what they wait for.
+/// Whether steps declare their dependencies.
 pub fn is_graph(template: &Template) -> bool {
     template.steps.iter().any(|step| step.depends_on.is_some())
 }
 
-/// Says of each step what it waits for, so that the flow stays what it was.
+/// Declares the dependencies of each step, so that the flow stays the same.
 pub fn to_graph(template: &mut Template) {
     let waits = waits(template);
     let names: Vec<_> = template.steps.iter().map(|step| step.name.clone()).collect();
@@ -130,14 +130,14 @@ pub fn to_graph(template: &mut Template) {
     }
 }
 
-/// Back to a row, in document order.
+/// Removes all declared dependencies: steps run in document order again.
 pub fn to_row(template: &mut Template) {
     for step in &mut template.steps {
         step.depends_on = None;
     }
 }
 
-/// The two ways in which an expression reads the output of a step by its name.
+/// The two ways in which an expression reads a step's output by name.
 pub(super) fn mentions(name: &str) -> [String; 2] {
     [format!("context['{name}']"), format!("context[\"{name}\"]")]
 }

@@ -1,9 +1,9 @@
-//! Two texts beside each other, line by line: which lines the other does not have.
+//! A line-based comparison of two texts: which lines the other text lacks.
 
-/// Lines beyond this are not compared: the table would grow with the product of both lengths.
+/// Longer texts are not compared: the table's size is the product of both lengths.
 const MOST_LINES: usize = 2_000;
 
-/// A line, and whether the other text has it at that place of their common order.
+/// A line, and whether it is part of the common subsequence.
 type Compared<'a> = Vec<(&'a str, bool)>;
 
 /// The lines of `mine` and of `theirs`.
@@ -13,7 +13,7 @@ pub fn compare<'a>(mine: &'a str, theirs: &'a str) -> (Compared<'a>, Compared<'a
         let plain = |lines: Vec<&'a str>| lines.into_iter().map(|line| (line, true)).collect();
         return (plain(left), plain(right));
     }
-    // The longest common subsequence, from the end, so that it is read off from the beginning.
+    // The longest common subsequence, computed from the end so that it can be read from the beginning.
     let mut longest = vec![vec![0_u32; right.len() + 1]; left.len() + 1];
     for (i, one) in left.iter().enumerate().rev() {
         for (j, other) in right.iter().enumerate().rev() {

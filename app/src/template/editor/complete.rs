@@ -1,5 +1,5 @@
-//! What can be read at this place, offered while an expression is typed: the run's input, the outputs of the steps that
-//! have run by then, and what those added to the context.
+//! Completion of expressions: offers the run's input, the outputs of the upstream steps, and the values that those
+//! steps add to the context.
 
 use super::step::StepEdit;
 use domain::{
@@ -10,34 +10,34 @@ use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlInputElement, HtmlTextAreaElement};
 
-/// More than these nobody reads.
+/// Maximum number of offers shown.
 const MOST: usize = 12;
 
-/// Something that an expression can read.
+/// A value that an expression can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Offer {
     text: String,
     what: &'static str,
 }
 
-/// An expression as it is being typed, and the last word of it.
+/// The last word of an expression being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
-    /// Where it begins, in bytes.
+    /// Start of the word in the text, in bytes.
     from: usize,
     text: String,
-    /// It stands in braces that are not closed yet.
+    /// Whether the word is in braces that are not closed yet.
     open: bool,
 }
 
-/// Wraps one text field of a step. The field itself knows nothing of it.
+/// Wraps a text field of a step, which needs no changes itself.
 #[component]
 pub fn Completing(
     edit: StepEdit,
     /// The text is an expression without braces.
     #[prop(optional)]
     bare: bool,
-    /// It reads the step's own output.
+    /// The expression reads the step's own output.
     #[prop(optional)]
     output: bool,
     children: Children,
@@ -46,7 +46,7 @@ pub fn Completing(
     let offers = RwSignal::new(Vec::<Offer>::new());
     let word = StoredValue::new(None::<Word>);
     let active = RwSignal::new(0_usize);
-    // One list is open at a time.
+    // Only one list is open at a time.
     let list_id = StoredValue::new(edit.id("offers"));
     let close = move || {
         if !offers.read_untracked().is_empty() {
@@ -69,7 +69,7 @@ pub fn Completing(
             _ => close(),
         }
     };
-    // The field says which offer is the active one.
+    // The field's ARIA attributes name the active offer.
     Effect::new(move |_| {
         let open = !offers.read().is_empty();
         let active = active.get();
@@ -122,7 +122,7 @@ pub fn Completing(
                 id=format!("{}-{index}", list_id.read_value())
                 aria-selected=move || if active.get() == index { "true" } else { "false" }
                 on:pointerdown=move |event: ev::PointerEvent| {
-                    // The field keeps the focus.
+                    // Keeps the focus in the field.
                     event.prevent_default();
                     take(index);
                 }
@@ -182,19 +182,19 @@ impl TextBox {
             Self::Line(line) => line.selection_end(),
             Self::Area(area) => area.selection_end(),
         };
-        // The browser counts UTF-16 units.
+        // The browser counts in UTF-16 units.
         let units: Vec<u16> = self.value().encode_utf16().collect();
         let caret = caret.ok().flatten().map_or(units.len(), |caret| (caret as usize).min(units.len()));
         String::from_utf16_lossy(&units[..caret])
     }
 
-    /// Puts the offer in the place of the word, and tells the field's owner.
+    /// Replaces the word by the offer, and fires the field's input event.
     fn complete(&self, word: &Word, offer: &str) {
         let (value, before) = (self.value(), self.before());
         let (Some(head), Some(mut tail)) = (before.get(..word.from), value.get(before.len()..)) else {
             return;
         };
-        // What was typed ahead of the cursor to close the word is in the offer already.
+        // Closing characters after the cursor are dropped, because the offer contains them.
         for closing in ["']", "\"]", "]"] {
             if word.text.contains('[')
                 && let Some(rest) = tail.strip_prefix(closing)
@@ -226,7 +226,7 @@ impl TextBox {
     }
 }
 
-/// The word that is being typed at the end of `before`; none outside an expression.
+/// The word being typed at the end of `before`; `None` outside an expression.
 fn word_of(before: &str, bare: bool) -> Option<Word> {
     let (start, open) = match before.rfind("{{") {
         Some(at) if !before[at..].contains("}}") => (at + 2, true),
@@ -242,14 +242,14 @@ fn word_of(before: &str, bare: bool) -> Option<Word> {
             .map_or(0, |at| at + expression[at..].chars().next().map_or(1, char::len_utf8)),
     };
     let text = expression[from..].to_owned();
-    // Nothing typed: offer where an expression begins, not after each space of it.
+    // With nothing typed, offers appear at the start of an expression, not after each of its spaces.
     if text.is_empty() && !expression.trim().is_empty() {
         return None;
     }
     (open || !text.is_empty()).then(|| Word { from: start + from, text, open })
 }
 
-/// `.input.co`, `['Dra`: a path that goes on.
+/// Whether the text is an unfinished path, such as `.input.co` or `['Dra`.
 fn is_one_path(text: &str) -> bool {
     match text.strip_prefix('[') {
         Some(name) => !name.contains(']'),
@@ -264,7 +264,7 @@ fn what_can_be_read(template: &Template, index: usize, output: bool) -> Vec<Offe
     }
     let mut offers = Vec::new();
     let before = upstream(&waits(template), index as u32);
-    // The nearest first.
+    // The nearest step first.
     for step in before.iter().rev().filter_map(|&step| template.steps.get(step as usize)) {
         offers.push(offer(format!("context['{}']", step.name), "output"));
         offers.extend(

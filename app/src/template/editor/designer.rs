@@ -1,4 +1,4 @@
-//! The canvas side of the editor, and the bar of what can be done on it.
+//! The canvas side of the editor, and its toolbar.
 
 use super::{
     focus_canvas, focus_name, hear_loose_keys,
@@ -12,7 +12,7 @@ use crate::{
 use domain::problem::Problem;
 use leptos::{ev, prelude::*};
 
-/// The id that the canvas's steps begin with; the canvas itself is found by it, too.
+/// Prefix of the ids of the canvas's steps; it also identifies the canvas.
 const STEPS: &str = "designer-step";
 
 #[component]
@@ -43,7 +43,7 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
         let there = editor.awake.get_untracked() && editor.side.get_untracked() == Side::Canvas;
         if there && tools.hear(&event) {
             event.prevent_default();
-            // The keys that follow belong to it, unless a name is to be typed now.
+            // The canvas receives the next keys, unless a name is to be typed.
             focus_canvas();
         }
     });
@@ -86,11 +86,11 @@ pub fn CanvasPane(tools: Tools) -> impl IntoView {
     }
 }
 
-/// Where the inspector stands below the canvas, a step that was pressed brings it into view.
+/// Scrolls the inspector into view for the chosen step, if the inspector is below the canvas.
 fn show_inspector() {
-    /// As much of it must be seen to be known for what it is (pixels).
+    /// Height of the inspector that must be visible for it to be recognisable, in pixels.
     const HINT: f64 = 160.0;
-    // The step's fields are drawn first.
+    // The step's fields are rendered first.
     request_animation_frame(move || {
         let found = |selector: &str| document().query_selector(selector).ok().flatten();
         let (Some(pane), Some(inspector)) = (found(".designer-canvas"), found(".designer .inspector")) else {
@@ -110,7 +110,7 @@ pub fn ToolBar(tools: Tools) -> impl IntoView {
     let none = Signal::derive(move || editor.chosen.get().is_none());
     let few = Signal::derive(move || tools.members().len() < 2);
     let nobody = Signal::derive(move || tools.members().is_empty());
-    // Of one step, or of all that are marked.
+    // The label for one step, or for all marked ones.
     let those = move |one: &'static str, many: &'static str, keys: &'static str| {
         Signal::derive(move || {
             let words = if tools.members().len() > 1 { many } else { one };
@@ -134,12 +134,12 @@ pub fn ToolBar(tools: Tools) -> impl IntoView {
     }
 }
 
-/// The step that a problem's path leads to: 3 for `steps[3].prompt`.
+/// The index of the step in a problem's path: 3 for `steps[3].prompt`.
 pub fn step_of(path: &str) -> Option<usize> {
     path.strip_prefix("steps[")?.split_once(']')?.0.parse().ok()
 }
 
-/// The step that a line of the text belongs to.
+/// The step that contains a line of the text.
 pub fn step_at(editor: Editor, line: u32) -> Option<usize> {
     editor.lines.with_untracked(|lines| lines.iter().rposition(|first| *first <= line))
 }

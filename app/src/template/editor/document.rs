@@ -1,4 +1,4 @@
-//! The template's own fields.
+//! The fields of the template itself.
 
 use super::{change, input::InputSummary, state::Editor, step::filled};
 use crate::ui::{Select, SelectOption, TextArea, TextField};

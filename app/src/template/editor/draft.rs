@@ -1,7 +1,7 @@
-//! What is being written, kept in this browser until it is saved, so that a closed tab loses nothing.
+//! Unsaved texts of a template, kept in this browser until they are saved, so that closing a tab loses nothing.
 //!
-//! A template may have several drafts, the oldest first: what was kept at an earlier visit stays until somebody says what
-//! becomes of it, and what is written meanwhile stands behind it.
+//! A template may have several drafts, oldest first: the draft of an earlier visit stays until the user decides about
+//! it, and the current text is kept after it.
 
 use crate::{kept::Kept, load::parse};
 use domain::key::{ProjectKey, TemplateKey};
@@ -15,7 +15,7 @@ pub struct Draft {
 }
 
 fn place(project: &ProjectKey, key: Option<&TemplateKey>) -> String {
-    // No template is named so: '+' stands in no key.
+    // '+' is not valid in a key, so no template has this name.
     format!("troupe:draft:{project}/{}", key.map_or("+new", TemplateKey::as_str))
 }
 
@@ -24,7 +24,7 @@ pub fn read(project: &ProjectKey, key: Option<&TemplateKey>) -> Vec<Draft> {
 }
 
 fn drafts_of(text: &str) -> Vec<Draft> {
-    // There was one draft alone before there were several.
+    // Older versions stored a single draft.
     let one = || parse::<Draft>(text).ok().map(|draft| vec![draft]);
     parse::<Vec<Draft>>(text).ok().or_else(one).unwrap_or_default()
 }

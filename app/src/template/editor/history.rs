@@ -1,17 +1,17 @@
-//! What the document was before: undo and redo over its text.
+//! Undo and redo over the document's text.
 
 use domain::template::Template;
 
-/// Further back nobody goes, and a large document is large each time.
+/// Maximum number of undo steps: each keeps the whole document.
 const MOST: usize = 100;
 
-/// The document at one time.
+/// A past state of the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
     pub source: String,
-    /// What it read as; none while it could not be read.
+    /// The parsed document; `None` if the text was invalid.
     pub document: Option<Template>,
-    /// The step that was chosen.
+    /// The chosen step.
     pub chosen: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ impl History {
         Self { now, past: Vec::new(), future: Vec::new() }
     }
 
-    /// A change has settled. The same text again is none.
+    /// Records a completed change. The same text again is not a change.
     pub fn record(&mut self, next: Moment) {
         if next.source == self.now.source {
             self.now = next;
@@ -52,7 +52,7 @@ impl History {
         Some(self.now.clone())
     }
 
-    /// Without what has not settled yet.
+    /// The last completed state.
     pub fn now(&self) -> Moment {
         self.now.clone()
     }

@@ -1,5 +1,5 @@
-//! What a run asks for: the fields at the left, and at the right the form that people will see, drawn by the code that
-//! draws it for them.
+//! The input side of the editor: the schema's fields on the left, and on the right a preview of the form, rendered by
+//! the same code as the execute form.
 
 use super::{
     anew,
@@ -14,10 +14,10 @@ use crate::{
 use domain::schema::form_fields;
 use leptos::prelude::*;
 
-/// The side of the editor.
+/// The pane of this side.
 #[component]
 pub fn InputPane(editor: Editor) -> impl IntoView {
-    // Nothing of it is there before it is first looked at; then it stays, with what was opened in it.
+    // Created when it is first shown, and then kept with its opened parts.
     let wanted = Memo::new(move |was: Option<&bool>| was == Some(&true) || editor.side.get() == Side::Input);
     let pane = move || {
         wanted.get().then(|| {
@@ -62,11 +62,11 @@ fn FormPreview(editor: Editor) -> impl IntoView {
     }
 }
 
-/// What stands about it among the template's own fields.
+/// The input's summary among the template's fields.
 #[component]
 pub fn InputSummary(editor: Editor) -> impl IntoView {
     let words = move || {
-        // Rows are changed without the inspector being drawn anew.
+        // Changing a row does not re-render the inspector.
         editor.drawn.track();
         let input = editor.with_document(|template| template.input.clone()).flatten();
         let fields = input.as_ref().map(form_fields).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is chosen, field by field: a step, or else the template itself.
+//! The inspector: the fields of the chosen step, or of the template if no step is chosen.
 
 use super::{
     anew, change, designer::step_of, document::TemplateFields, state::Editor, step::StepFields, tools::Tools,
@@ -101,14 +101,14 @@ fn StepProblems(editor: Editor, index: usize) -> impl IntoView {
     }
 }
 
-/// Asks before steps go that others use, and what those shall read instead.
+/// The confirmation before removing steps that others use, with the choice of what these shall read instead.
 #[component]
 fn RemoveDialog(tools: Tools) -> impl IntoView {
     let (editor, doomed) = (tools.editor, tools.doomed);
     let open = RwSignal::new(false);
     Effect::new(move |_| open.set(!doomed.read().is_empty()));
     Effect::new(move |_| {
-        // Only a choice that is there: setting none again would go round for ever.
+        // Only if steps are chosen: setting the empty set again would loop forever.
         if !open.get() && !doomed.read_untracked().is_empty() {
             doomed.set(BTreeSet::new());
         }
@@ -134,7 +134,7 @@ fn RemoveDialog(tools: Tools) -> impl IntoView {
         let gone = doomed.get();
         let others = editor.with_document(|template| {
             let waits = waits(template);
-            // What came before all that go, the nearest first.
+            // The steps upstream of all removed ones, nearest first.
             let mut before: Option<Vec<u32>> = None;
             for &index in &gone {
                 let upstream = upstream(&waits, index as u32);

@@ -1,4 +1,4 @@
-//! A field whose text is JSON. What cannot be read stays in the field, with why, and out of the document.
+//! A field with JSON text. Invalid text stays in the field with its error, and does not change the document.
 
 use crate::{load::parse, ui::TextArea};
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ pub fn JsonField(
     #[prop(into)] label: String,
     value: Option<Value>,
     #[prop(optional, into)] hint: MaybeProp<String>,
-    /// None when the field is empty.
+    /// Called with `None` if the field is empty.
     on_change: Callback<Option<Value>>,
 ) -> impl IntoView {
     let error = RwSignal::new(None::<String>);

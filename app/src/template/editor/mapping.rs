@@ -10,7 +10,7 @@ use domain::template::Step;
 use leptos::{ev, prelude::*};
 use serde_json::{Map, Value};
 
-/// Which of the two.
+/// The two kinds of mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapping {
     Input,
@@ -88,7 +88,7 @@ fn Row(step: StepEdit, mapping: Mapping, index: usize, name: String, value: Valu
     let set = move |text: String| {
         shown_text.set(text.clone());
         let name = key.get_value();
-        // A literal of another type stays one as long as it reads as JSON.
+        // A literal of another type keeps its type as long as the text is valid JSON.
         let literal = (!is_text).then(|| parse(&text).ok()).flatten();
         step.edit(move |step| drop(mapping.of(step).insert(name, literal.unwrap_or(Value::String(text)))));
     };

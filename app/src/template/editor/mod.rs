@@ -1,4 +1,4 @@
-//! The designer: a canvas, the YAML and an inspector, three ways into one document.
+//! The designer: canvas, YAML and inspector, three views of one document.
 
 mod address;
 mod change;
@@ -33,13 +33,12 @@ use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, HtmlInputElement};
 
-/// Gives the focus to a control that is about to be drawn.
+/// Focuses a control that is about to be rendered.
 fn focus(id: String) {
     focus_drawn(id, |_: &HtmlElement| {});
 }
 
-/// Fields that a person has typed in keep their text when they are used again: each drawing has its own, by turns of two
-/// types.
+/// Forces a rebuild by alternating between two view types: a reused field would keep the text that the user typed.
 fn anew(drawings: StoredValue<u32>, drawn: AnyView) -> AnyView {
     let odd = drawings.try_update_value(|count| {
         *count += 1;
@@ -48,21 +47,21 @@ fn anew(drawings: StoredValue<u32>, drawn: AnyView) -> AnyView {
     if odd == Some(true) { (drawn,).into_any() } else { (drawn, ()).into_any() }
 }
 
-/// As [`focus`], to the name of a step, which whatever is typed replaces.
+/// As [`focus`], for the name of a step, with its text selected.
 fn focus_name(step: usize) {
     focus_drawn(format!("step-{step}-name"), HtmlInputElement::select);
 }
 
-/// Gives the focus back to the canvas.
+/// Returns the focus to the canvas.
 fn focus_canvas() {
     if let Ok(Some(canvas)) = document().query_selector(".designer-canvas .canvas-view") {
-        // An SVG takes the focus as an element of HTML does.
+        // An SVG element has the same `focus` method as an HTML element.
         let canvas: &HtmlElement = canvas.unchecked_ref();
         _ = canvas.focus();
     }
 }
 
-/// Hears keys that are pressed while nothing on the page has the focus.
+/// Handles keys that are pressed while no element has the focus.
 fn hear_loose_keys(heard: impl Fn(ev::KeyboardEvent) + Clone + 'static) {
     Effect::new(move |_| {
         let heard = heard.clone();
@@ -77,11 +76,11 @@ fn hear_loose_keys(heard: impl Fn(ev::KeyboardEvent) + Clone + 'static) {
 
 fn is_loose(event: &ev::KeyboardEvent) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
-    // The page's main part has it after a way from another page.
+    // After navigation, the page's main part has the focus.
     target.is_some_and(|element| element.matches("body, main").unwrap_or(false))
 }
 
-/// Forgets the draft of a template that has just been saved.
+/// Deletes the draft of a template that has just been saved.
 pub fn forget_draft(project: &domain::key::ProjectKey, key: &domain::key::TemplateKey, source: &str) {
     for place in [Some(key), None] {
         let mut drafts = draft::read(project, place);

@@ -1,4 +1,4 @@
-//! The rest of a step's fields, folded. What is open stays open while the form is drawn anew.
+//! The remaining fields of a step, in collapsible sections. Their open state survives a re-render of the form.
 
 use super::{
     complete::Completing,
@@ -13,7 +13,10 @@ use crate::{
     template::server::Asked,
     ui::{Checkbox, InputKind, Select, SelectOption, TextField},
 };
-use domain::template::{OnFailure, Step, StepType, Uses};
+use domain::{
+    plan::OnFailure,
+    template::{Step, StepType, Uses},
+};
 use leptos::prelude::*;
 use serde_json::Value;
 
@@ -50,7 +53,7 @@ pub fn More(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
     }
 }
 
-/// Some fields, folded; how many of them are set.
+/// A collapsible section; shows the number of its fields that are set.
 #[component]
 fn Fold(
     edit: StepEdit,
@@ -82,7 +85,7 @@ fn Fold(
     }
 }
 
-/// Whether, when and how often it runs.
+/// Type, order, condition and list of the step.
 #[component]
 fn Flow(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
     let condition = RwSignal::new(step.condition.clone().unwrap_or_default());
@@ -180,7 +183,7 @@ fn Flow(edit: StepEdit, step: Step, graph: bool) -> impl IntoView {
     }
 }
 
-/// What it does and what comes out.
+/// Body and output of the step.
 #[component]
 fn Body(edit: StepEdit, step: Step) -> impl IntoView {
     let wrong = RwSignal::new(None::<String>);
@@ -242,7 +245,7 @@ fn Body(edit: StepEdit, step: Step) -> impl IntoView {
     }
 }
 
-/// What happens when it goes wrong.
+/// Failure handling of the step.
 #[component]
 fn Failing(edit: StepEdit, step: Step) -> impl IntoView {
     let choices = vec![

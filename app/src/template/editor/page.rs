@@ -1,4 +1,4 @@
-//! The designer's page: the canvas or the YAML, what is chosen beside it, the problems below.
+//! The designer's page: canvas or YAML, the inspector next to it, the problems below.
 
 use super::{
     address::follow_address,
@@ -29,24 +29,24 @@ use wasm_bindgen::JsCast;
 #[component]
 pub fn TemplateEditor(
     project: Memo<ProjectKey>,
-    /// None: a new template.
+    /// `None` for a new template.
     key: Option<TemplateKey>,
     source: String,
     checked: Checked,
-    /// The version that is being changed.
+    /// The version being edited.
     version: Option<u32>,
-    /// The template was gone, and what was written is now a template of this key.
+    /// Called with the key of the new template, if the edited one was deleted and saving created it again.
     #[prop(optional, into)]
     on_made_anew: Option<Callback<TemplateKey>>,
 ) -> impl IntoView {
-    let editor = Editor::new(source.clone(), checked);
+    let editor = Editor::new(project, source.clone(), checked);
     follow_address(editor);
     Effect::new(move |_| editor.awake.set(true));
     let action = ServerAction::<SaveTemplate>::new();
     let fault = fault_of(action);
     let pending = action.pending();
     let based_on = RwSignal::new(version);
-    // No template stands behind it, or none any more: saving makes one.
+    // Saving creates a template, because there is none yet, or it was deleted.
     let fresh = RwSignal::new(key.is_none());
     let origin = Origin { project, key: StoredValue::new(key.clone()) };
     provide_context(origin);
@@ -55,7 +55,7 @@ pub fn TemplateEditor(
     let form = NodeRef::<html::Form>::new();
     let area = NodeRef::<html::Textarea>::new();
     let wanted = RwSignal::new(false);
-    // Saving waits until the last edit has reached the text.
+    // A save waits until the last edit has reached the text.
     Effect::new(move |_| {
         if wanted.get() && !editor.settling.get() {
             wanted.set(false);
@@ -64,7 +64,7 @@ pub fn TemplateEditor(
             }
         }
     });
-    // Whoever saves what was gone goes on with it here.
+    // After saving a deleted template, the user continues to edit the new one here.
     let stays = move || fresh.get() && on_made_anew.is_some();
     Effect::new(move |_| {
         let made = action.value().with(|value| match value {
@@ -73,7 +73,7 @@ pub fn TemplateEditor(
         });
         if let (Some((made, source)), Some(on_made_anew), true) = (made, on_made_anew, fresh.get_untracked())
         {
-            // The draft of the one that is gone, whose key may have been another.
+            // Deletes the draft of the deleted template, whose key may differ.
             if let Some(gone) = key.get_value() {
                 forget_draft(&project.get_untracked(), &gone, &source);
             }
@@ -108,7 +108,7 @@ pub fn TemplateEditor(
         }
         event.prevent_default();
     };
-    // Keys pressed outside of it bubble past it.
+    // Keys pressed outside of the form do not reach its listener.
     hear_loose_keys(keydown);
     let stored = StoredValue::new(source);
     let kept = keep_drafts(editor, project, key, stored, based_on);
@@ -206,7 +206,7 @@ fn SideSwitch(editor: Editor) -> impl IntoView {
     }
 }
 
-/// Comments could not be kept: said where it can still be undone.
+/// The notice that comments were lost, with the option to undo.
 #[component]
 fn Rewritten(editor: Editor) -> impl IntoView {
     let action = move || view! { <Button on_click=move || editor.undo()>"Undo"</Button> };
@@ -221,13 +221,13 @@ fn Rewritten(editor: Editor) -> impl IntoView {
     }
 }
 
-/// The key was pressed in the YAML.
+/// Whether the key was pressed in the YAML text.
 fn in_text(event: &ev::KeyboardEvent) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     target.is_some_and(|element| element.id() == "template-source")
 }
 
-/// Problems of the document stand in the problems list already, where the check found them too.
+/// Problems of the document are omitted here if the problems list already shows them.
 #[component]
 fn SaveFault(
     fault: Signal<Option<Fault>>,
@@ -235,7 +235,7 @@ fn SaveFault(
     pending: Memo<bool>,
     make_anew: Callback<()>,
 ) -> impl IntoView {
-    // Somebody deleted the template in the meantime.
+    // Another user deleted the template meanwhile.
     let gone = Memo::new(move |_| match fault.get() {
         Some(Fault::NotFound { message }) if key.get_value().is_some() => Some(sentence(&message)),
         _ => None,
@@ -281,7 +281,7 @@ fn SaveFault(
     }
 }
 
-/// Keeps what is written, and gives the drafts of earlier visits that say something else. They stay kept beside it until
+/// Keeps the current text as a draft, and returns the drafts of earlier visits that differ. Those stay stored until
 /// each has been used or discarded.
 fn keep_drafts(
     editor: Editor,
@@ -312,7 +312,7 @@ fn keep_drafts(
 #[component]
 fn KeptDraft(
     editor: Editor,
-    /// Its place among those that are kept, and how many there are.
+    /// The draft's index among the kept ones, and their number.
     at: usize,
     of: usize,
     stored: StoredValue<String>,
@@ -325,7 +325,7 @@ fn KeptDraft(
         let written = Draft { source, based_on: based_on.get_untracked() };
         kept.update(|kept| {
             kept.remove(at);
-            // What was written before the question was answered is kept in its turn.
+            // The text written before this decision is kept as another draft.
             if written.source != stored.get_value() && written.source != draft.source {
                 kept.push(written);
             }

@@ -1,4 +1,5 @@
-//! Who else has this template open for editing, as initials in the bar. Two people who know of each other need no diff.
+//! The other people who have this template open for editing, as initials in the toolbar, so that they can avoid
+//! conflicts.
 
 use super::preview::Origin;
 use crate::{
@@ -14,21 +15,21 @@ use domain::{
 use leptos::{leptos_dom::helpers::IntervalHandle, prelude::*, task::spawn_local};
 use std::time::Duration;
 
-/// How often this tab says that it is still there.
+/// Interval at which this tab reports its presence.
 const BEAT: Duration = Duration::from_secs(10);
-/// So many are shown; the rest are counted.
+/// Maximum number of people shown; the rest are counted.
 const SHOWN: usize = 5;
 
-/// What this tab knows of who is there.
+/// The presence data of this tab.
 #[derive(Clone, Copy)]
 struct Room {
     origin: Origin,
     live: Live,
-    /// Of the component: what it hears of ends with it.
+    /// The component's owner: subscriptions end with it.
     owner: StoredValue<Option<Owner>>,
-    /// This tab's name.
+    /// The tab's id.
     tab: StoredValue<String>,
-    /// When it came here: this visit of the tab's, and no other one.
+    /// Start time of this visit, which distinguishes it from the tab's other visits.
     visit: StoredValue<u64>,
     followed: StoredValue<bool>,
     people: RwSignal<Vec<Present>>,
@@ -36,7 +37,7 @@ struct Room {
 }
 
 impl Room {
-    /// Says that this tab is here, and hears who else is. From the first answer on the change feed tells at once.
+    /// Reports this tab and receives the others. From the first response on, the change feed reports further changes.
     fn say(self) {
         let Some(Some(key)) = self.origin.key.try_get_value() else { return };
         let (Some(project), Some(tab)) = (self.origin.project.try_get_untracked(), self.tab.try_get_value())
@@ -45,7 +46,7 @@ impl Room {
         };
         let Some(visit) = self.visit.try_get_value() else { return };
         spawn_local(async move {
-            // Who may not edit, or is not signed in any more, is told so elsewhere.
+            // A user without the permission, or without a session, is informed elsewhere.
             let Ok(there) = attend_template(project.clone(), key.clone(), tab, visit).await else { return };
             if self.people.try_set(there.people).is_some() {
                 return;
@@ -79,12 +80,12 @@ impl Room {
     }
 }
 
-/// A tab keeps its name when it is loaded anew: it would meet itself otherwise.
+/// The tab's id survives a reload: otherwise the tab would see itself as another one.
 fn name_of_tab() -> String {
     const PLACE: &str = "troupe:tab";
     Kept::InTab.text(PLACE).unwrap_or_else(|| {
         let name = format!("{:x}", (js_sys::Math::random() * 9e15) as u64);
-        // Where it is not kept it is another tab each time, for half a minute.
+        // Without storage, a reloaded tab counts as another one for half a minute.
         Kept::InTab.put(PLACE, &name);
         name
     })
@@ -93,7 +94,7 @@ fn name_of_tab() -> String {
 #[component]
 pub fn Presence(
     origin: Origin,
-    /// The version that is being changed.
+    /// The version being edited.
     based_on: RwSignal<Option<u32>>,
 ) -> impl IntoView {
     let people = RwSignal::new(Vec::<Present>::new());

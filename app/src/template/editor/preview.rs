@@ -1,4 +1,4 @@
-//! What an expression gives with the data of the template's last run.
+//! The value of an expression, evaluated with the data of the template's last run.
 
 use super::step::StepEdit;
 use crate::{
@@ -9,21 +9,21 @@ use domain::key::{ProjectKey, TemplateKey};
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// How long typing must rest.
+/// Delay between the last key and the request.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// The template that is being edited; its key is none while it is new, and then it has no runs.
+/// The template being edited. A new template has no key and no runs.
 #[derive(Clone, Copy)]
 pub struct Origin {
     pub project: Memo<ProjectKey>,
     pub key: StoredValue<Option<TemplateKey>>,
 }
 
-/// Follows `text`. Nothing is shown for a template without runs.
+/// Follows `text`. Shows nothing for a template without runs.
 #[component]
 pub fn Preview(edit: StepEdit, kind: Asked, #[prop(into)] text: Signal<String>) -> impl IntoView {
     let origin = use_context::<Origin>();
-    // What is asked about, once typing rests.
+    // The text to evaluate, once typing pauses.
     let settled = RwSignal::new(text.get_untracked());
     let timer = StoredValue::new(None::<leptos::leptos_dom::helpers::TimeoutHandle>);
     Effect::new(move |first: Option<()>| {

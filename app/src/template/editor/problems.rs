@@ -1,4 +1,4 @@
-//! What is wrong with the document, and below that what is likely a slip; each line of it a way to its place.
+//! The problems of the document and, below them, the hints. Each entry leads to its place.
 
 use super::{
     designer::step_of,
@@ -54,7 +54,7 @@ pub fn Problems(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
                     class:problem-hint=is_hint
                     on:click=move |_| {
                         editor.chosen.set(step);
-                        // The canvas shows its step; what belongs to no step stands in the text alone.
+                        // Problems of a step are shown on the canvas; all others only have a place in the text.
                         if step.is_none() || !editor.readable.get_untracked() {
                             editor.side.set(Side::Yaml);
                         }

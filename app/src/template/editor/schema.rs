@@ -1,6 +1,7 @@
-//! A JSON Schema, made of rows; behind them its JSON. Both change the document alone, so undo and the YAML go with them.
+//! A JSON Schema as rows, with its JSON below. Both change only the document, so undo and the YAML include their
+//! changes.
 //!
-//! Always true: a schema, or a part of one, that no row can show is said to be there and stays as it is.
+//! Invariant: a schema, or a part of one, that rows cannot show is mentioned and stays unchanged.
 
 use super::{anew, focus, json::JsonField, schema_row::RowFields, state::Editor};
 use crate::{
@@ -11,21 +12,21 @@ use domain::schema::SchemaRows;
 use leptos::prelude::*;
 use serde_json::Value;
 
-/// Whose schema it is.
+/// The owner of the schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SchemaOf {
     /// A run's input.
     Input,
-    /// The output of the step at this place.
+    /// The output of the step at this index.
     Output(usize),
 }
 
-/// A schema of the document. A row that is typed in is not drawn anew, and neither is the JSON.
+/// A schema of the document. Typing in a row re-renders neither the rows nor the JSON.
 #[derive(Clone, Copy)]
 pub struct SchemaEdit {
     editor: Editor,
     pub of: SchemaOf,
-    /// Count the drawings of either side that the other one's changes ask for.
+    /// Count the re-renders of either view that changes in the other one require.
     rows_drawn: RwSignal<u32>,
     json_drawn: RwSignal<u32>,
 }
@@ -57,7 +58,7 @@ impl SchemaEdit {
         });
     }
 
-    /// Changes the rows as they are now, and leaves what is drawn of them.
+    /// Changes the current rows without re-rendering them.
     pub fn edit<T>(self, change: impl FnOnce(&mut SchemaRows) -> T) -> Option<T> {
         let mut rows = SchemaRows::of(self.read().as_ref()).ok()?;
         let changed = change(&mut rows);
@@ -66,7 +67,7 @@ impl SchemaEdit {
         Some(changed)
     }
 
-    /// As `edit`, and the rows are drawn anew; `then` has the focus.
+    /// As `edit`, followed by a re-render of the rows; `then` returns the id of the control to focus.
     pub fn reshape<T>(self, change: impl FnOnce(&mut SchemaRows) -> T, then: impl FnOnce(&T) -> String) {
         if let Some(changed) = self.edit(change) {
             self.rows_drawn.update(|drawn| *drawn += 1);
@@ -110,7 +111,7 @@ pub fn SchemaBuilder(editor: Editor, of: SchemaOf, #[prop(into)] none: String) -
         };
         anew(texts, field.into_any())
     };
-    // A schema without rows is open as JSON.
+    // A schema that has no rows is shown as JSON.
     let open = SchemaRows::of(edit.read().as_ref()).is_err();
     view! {
         <div class="schema">
@@ -126,7 +127,7 @@ pub fn SchemaBuilder(editor: Editor, of: SchemaOf, #[prop(into)] none: String) -
 
 #[component]
 fn Rows(edit: SchemaEdit, rows: SchemaRows, none: String) -> impl IntoView {
-    let beside = rows.beside();
+    let beside = rows.other_keywords();
     let rows = rows.rows();
     let count = rows.len();
     let empty = rows.is_empty().then(|| view! { <p class="field-hint">{none}</p> });

@@ -1,4 +1,4 @@
-//! One field of a schema: what it is called, what it holds, whether it must be there, and what is said of it.
+//! A field of a schema: its name, kind, whether it is required, and its description.
 
 use super::schema::{SchemaEdit, SchemaOf};
 use crate::{
@@ -35,7 +35,7 @@ pub fn RowFields(
     edit: SchemaEdit,
     at: usize,
     row: Row,
-    /// None comes after it.
+    /// Whether it is the last row.
     last: bool,
 ) -> impl IntoView {
     let id = move |field: &str| edit.id(&format!("{at}-{field}"));
@@ -203,7 +203,7 @@ fn Items(
     }
 }
 
-/// A value, written as a person writes it.
+/// A text field for a value, in the notation that people type.
 #[component]
 fn Said(
     edit: SchemaEdit,

@@ -1,4 +1,4 @@
-//! What to do when somebody else saved the template in between. Nothing that was typed is lost.
+//! Resolving a conflict after another user saved the template in between. No typed text is lost.
 
 use super::{compare::compare, state::Editor};
 use crate::{

@@ -1,25 +1,26 @@
-//! The editor's state. The YAML text is the truth; the canvas and the form show the document that it reads as.
+//! The editor's state. The YAML text is the source of truth; the canvas and the form show the document parsed from it.
 //!
-//! Typing YAML checks it and draws the rest anew; changing the form or the canvas writes the YAML and checks that. Answers come in
-//! any order, so each carries the edit it belongs to and an old one is dropped. Each text that has settled is a step of undo.
+//! Typing YAML checks it and re-renders the rest; changing the form or the canvas rewrites the YAML and checks that.
+//! Responses may arrive out of order, so each carries the number of its edit, and an outdated one is dropped. Each
+//! completed change of the text is one undo step.
 
 use super::history::{History, Moment};
 use crate::{
     fault::Fault,
     template::server::{Checked, check_template, render_template},
 };
-use domain::{problem::Problem, template::Template};
+use domain::{key::ProjectKey, problem::Problem, template::Template};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use std::{collections::BTreeSet, time::Duration};
 
-/// How long typing must rest.
+/// Delay between the last key and the check.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What is seen beside the inspector.
+/// The view next to the inspector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Canvas,
-    /// The form of a run's input, and how it is made.
+    /// The input form and its schema.
     Input,
     Yaml,
 }
@@ -27,7 +28,7 @@ pub enum Side {
 impl Side {
     pub const ALL: [Self; 3] = [Self::Canvas, Self::Input, Self::Yaml];
 
-    /// In addresses and style sheets.
+    /// The name in URLs and style sheets.
     pub fn word(self) -> &'static str {
         match self {
             Self::Canvas => "canvas",
@@ -51,38 +52,40 @@ impl Side {
 
 #[derive(Clone, Copy)]
 pub struct Editor {
+    /// The project whose templates the steps may call.
+    project: Memo<ProjectKey>,
     pub source: RwSignal<String>,
-    /// The newest document that could be read. The form draws it when `shape` changes and edits it without telling.
+    /// The last valid document. The form renders it when `shape` changes, and edits it without a notification.
     document: RwSignal<Option<Template>>,
-    /// Counts the changes that the form must be drawn anew for.
+    /// Counts the changes that require a re-render of the form.
     pub shape: RwSignal<u64>,
-    /// Whether the form stands for the text: not while the text cannot be read.
+    /// Whether the form matches the text; false while the text is invalid.
     pub readable: RwSignal<bool>,
     pub problems: RwSignal<Vec<Problem>>,
-    /// Likely slips, which stand in nobody's way.
+    /// Probable mistakes, which do not prevent saving.
     pub hints: RwSignal<Vec<Problem>>,
-    /// Why the last check could not be made.
+    /// Why the last check failed to run.
     pub unchecked: RwSignal<Option<Fault>>,
-    /// An edit has not reached the other side yet, or is not checked.
+    /// Whether an edit has not reached the other view yet, or is unchecked.
     pub settling: RwSignal<bool>,
-    /// The folds of the inspector that are open.
+    /// The open sections of the inspector.
     pub opened: StoredValue<BTreeSet<String>>,
     /// Counts every change of the document.
     pub drawn: RwSignal<u64>,
-    /// The step that is worked on.
+    /// The step being edited.
     pub chosen: RwSignal<Option<usize>>,
-    /// Further steps, for what is done to several.
+    /// Additional steps, for actions on several steps.
     pub marked: RwSignal<BTreeSet<usize>>,
     pub side: RwSignal<Side>,
-    /// The script listens: before that, what is drawn cannot be worked on.
+    /// Whether the script is active: before that, the rendered page cannot be used for editing.
     pub awake: RwSignal<bool>,
-    /// The line on which each step begins, from 1.
+    /// The first line of each step, from 1.
     pub lines: RwSignal<Vec<u32>>,
-    /// The last change could not leave the rest of the text as it was.
+    /// Whether the last change could not keep the rest of the text as written.
     pub rewritten: RwSignal<bool>,
-    /// What was just done, read out.
+    /// A description of the last action, for screen readers.
     pub said: RwSignal<String>,
-    /// Whether there is something to undo, and to redo.
+    /// Whether undo and redo are possible.
     pub can: RwSignal<(bool, bool)>,
     history: StoredValue<History>,
     edits: StoredValue<u64>,
@@ -90,9 +93,10 @@ pub struct Editor {
 }
 
 impl Editor {
-    pub fn new(source: String, checked: Checked) -> Self {
+    pub fn new(project: Memo<ProjectKey>, source: String, checked: Checked) -> Self {
         let now = Moment { source: source.clone(), document: checked.document.clone(), chosen: None };
         Self {
+            project,
             source: RwSignal::new(source),
             readable: RwSignal::new(checked.document.is_some()),
             document: RwSignal::new(checked.document),
@@ -117,7 +121,7 @@ impl Editor {
         }
     }
 
-    /// The document as the form draws it; call under `shape`.
+    /// The document for rendering the form; call it after tracking `shape`.
     pub fn document(&self) -> Option<Template> {
         self.document.get_untracked()
     }
@@ -126,18 +130,18 @@ impl Editor {
         self.document.with_untracked(|document| document.as_ref().map(read))
     }
 
-    /// The text was changed by hand, or replaced.
+    /// Sets the text, typed or replaced.
     pub fn write(self, source: String) {
         self.source.set(source);
         self.later(PAUSE, move |edit| self.check(edit, true));
     }
 
-    /// A field of the form was changed. The form is not drawn anew: the cursor stays where it is.
+    /// Changes the document from a field of the form. The form is not re-rendered, so the cursor stays.
     pub fn edit(self, change: impl FnOnce(&mut Template)) {
         self.change(PAUSE, change);
     }
 
-    /// As `edit`, for changes that the form must be drawn anew for.
+    /// As `edit`, for changes that require a re-render of the form.
     pub fn reshape(self, change: impl FnOnce(&mut Template)) {
         self.change(Duration::ZERO, change);
         self.shape.update(|shape| *shape += 1);
@@ -153,7 +157,9 @@ impl Editor {
         self.later(pause, move |edit| {
             spawn_local(async move {
                 let Some(document) = self.document.get_untracked() else { return };
-                match render_template(document, self.source.get_untracked()).await {
+                match render_template(self.project.get_untracked(), document, self.source.get_untracked())
+                    .await
+                {
                     Ok(rendered) => {
                         if self.is_newest(edit) {
                             self.rewritten.set(!rendered.kept);
@@ -167,7 +173,7 @@ impl Editor {
         });
     }
 
-    /// Back to what it was before; or, while something has not settled, to without that.
+    /// Undoes the last completed change, or only the current change if it is not completed.
     pub fn undo(self) {
         let settling = self.settling.get_untracked();
         let moment = self
@@ -205,11 +211,11 @@ impl Editor {
     fn check(self, edit: u64, redraw: bool) {
         spawn_local(async move {
             let source = self.source.get_untracked();
-            self.take(edit, check_template(source).await, redraw);
+            self.take(edit, check_template(self.project.get_untracked(), source).await, redraw);
         });
     }
 
-    /// Runs `work` once nothing has been edited for a moment.
+    /// Runs `work` once there has been no edit for `pause`.
     fn later(self, pause: Duration, work: impl Fn(u64) + 'static) {
         self.settling.set(true);
         let edit = self
@@ -219,7 +225,7 @@ impl Editor {
                 *edits
             })
             .unwrap_or_default();
-        // By then the page may have been left.
+        // The page may have been left by then.
         let due = move || {
             if self.is_newest(edit) {
                 work(edit);

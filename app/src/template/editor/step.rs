@@ -1,4 +1,4 @@
-//! A step's fields: its name, what it asks, what it waits for, and the rest in folds.
+//! The fields of a step: name, prompt, dependencies, and the rest in collapsible sections.
 
 use super::{
     change,
@@ -11,7 +11,7 @@ use crate::ui::{Button, ButtonSize, Glyph, IconButton, Select, SelectOption, Tex
 use domain::template::{Step, Template, waits};
 use leptos::{ev, prelude::*};
 
-/// A step of the document, by its place.
+/// A step of the document, by index.
 #[derive(Clone, Copy)]
 pub struct StepEdit {
     pub editor: Editor,
@@ -27,7 +27,7 @@ impl StepEdit {
         self.editor.edit(|template| self.change(template, change));
     }
 
-    /// As `edit`, for changes that the form must be drawn anew for.
+    /// As `edit`, for changes that require a re-render of the form.
     pub fn reshape(self, change: impl FnOnce(&mut Step)) {
         self.editor.reshape(|template| self.change(template, change));
     }
@@ -39,7 +39,7 @@ impl StepEdit {
     }
 }
 
-/// An empty text stands for a field that is left out.
+/// An empty text stands for an omitted field.
 pub fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
@@ -49,10 +49,10 @@ pub fn StepFields(editor: Editor, index: usize, step: Step, document: Template) 
     let edit = StepEdit { editor, index };
     let renamed = move |event: ev::Event| {
         let name = event_target_value(&event).trim().to_owned();
-        // Nothing else in the form speaks of its own name, so the cursor may stay where it went.
+        // No other field of the form shows the name, so the form is not re-rendered and the cursor stays.
         editor.edit(|template| change::rename(template, index, &name));
     };
-    // Back to where the next step is added. What was typed is taken as the field is left.
+    // Returns the focus to the canvas, where the next step is added. Leaving the field applies the typed text.
     let back = move |event: ev::KeyboardEvent| {
         let held = event.ctrl_key() || event.meta_key() || event.alt_key() || event.shift_key();
         let leaves = !held && !event.is_composing() && matches!(event.key().as_str(), "Enter" | "Escape");
@@ -85,7 +85,7 @@ pub fn StepFields(editor: Editor, index: usize, step: Step, document: Template) 
     }
 }
 
-/// What it waits for: in a graph to be chosen, in a row as its place says it.
+/// The step's dependencies: editable in a graph, otherwise implied by its position.
 #[component]
 fn Waits(edit: StepEdit, graph: bool, document: Template) -> impl IntoView {
     let own = waits(&document).get(edit.index).cloned().unwrap_or_default();

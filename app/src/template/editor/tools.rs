@@ -1,4 +1,4 @@
-//! What can be done on the canvas, whichever way it is asked for: by a key, a button or a line's plus.
+//! The actions of the canvas, triggered by a key, a button or an edge's plus.
 
 use super::{
     change, focus_name,
@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy)]
 pub struct Tools {
     pub editor: Editor,
-    /// The steps whose removal is being asked about.
+    /// The steps whose removal awaits confirmation.
     pub doomed: RwSignal<BTreeSet<usize>>,
-    /// The step that a line is being drawn from, by keys.
+    /// The step from which the keyboard is drawing an edge.
     pub connecting: RwSignal<Option<usize>>,
 }
 
@@ -24,7 +24,7 @@ impl Tools {
         Self { editor, doomed: RwSignal::new(BTreeSet::new()), connecting: RwSignal::new(None) }
     }
 
-    /// Makes a step and puts the cursor into its name.
+    /// Adds a step and focuses its name.
     fn make(self, change: impl FnOnce(&mut Template) -> Option<usize>) {
         let mut place = None;
         self.editor.reshape(|template| place = change(template));
@@ -35,7 +35,7 @@ impl Tools {
         focus_name(place);
     }
 
-    /// A step behind the chosen one, or at the end.
+    /// Adds a step after the chosen one, or at the end.
     pub fn add(self) {
         let chosen = self.editor.chosen.get_untracked();
         self.make(|template| match chosen {
@@ -44,7 +44,7 @@ impl Tools {
         });
     }
 
-    /// A step that runs at the same time as the chosen one.
+    /// Adds a step that runs at the same time as the chosen one.
     pub fn add_beside(self) {
         match self.editor.chosen.get_untracked() {
             Some(from) => self.make(|template| wiring::add_beside(template, from)),
@@ -56,7 +56,7 @@ impl Tools {
         self.make(|template| wiring::add_between(template, joint.from, joint.to));
     }
 
-    /// The steps that are worked on: the marked ones with the chosen one, else that alone.
+    /// The steps to act on: the marked ones and the chosen one.
     pub fn members(self) -> BTreeSet<usize> {
         let mut members = self.editor.marked.get();
         members.extend(self.editor.chosen.get());
@@ -82,7 +82,7 @@ impl Tools {
         }
     }
 
-    /// One place up or down in the document.
+    /// Moves the chosen step one place up or down in the document.
     pub fn shift(self, down: bool) {
         let Some(index) = self.editor.chosen.get_untracked() else { return };
         let mut place = None;
@@ -93,7 +93,7 @@ impl Tools {
         }
     }
 
-    /// Asks first when others use what is to go.
+    /// Asks for confirmation if other steps use the ones to be removed.
     pub fn remove(self) {
         let members = self.members_now();
         if members.is_empty() {
@@ -107,7 +107,7 @@ impl Tools {
         }
     }
 
-    /// `instead`: texts that read one of the steps read this one from now on.
+    /// `instead`: texts that read one of the removed steps read this one from now on.
     pub fn remove_now(self, members: &BTreeSet<usize>, instead: Option<String>) {
         let Some(&first) = members.first() else { return };
         match members.len() {
@@ -117,7 +117,7 @@ impl Tools {
         self.editor.chosen.set(None);
         self.editor.marked.set(BTreeSet::new());
         self.editor.reshape(|template| {
-            // From the last, so that the places before stay right.
+            // From the last to the first, so that the remaining indexes stay valid.
             for &index in members.iter().rev() {
                 let Some(name) = template.steps.get(index).map(|step| step.name.clone()) else { continue };
                 change::remove(template, index);
@@ -132,7 +132,7 @@ impl Tools {
         }
     }
 
-    /// A line from one step to another; by keys, a line that is there is taken away.
+    /// Adds an edge between two steps, or removes an existing one.
     pub fn connect(self, joint: Joint) {
         let mut line = None;
         let was_row = self.editor.with_document(|template| !change::is_graph(template)) == Some(true);
@@ -152,7 +152,7 @@ impl Tools {
         self.editor.said.set(said);
     }
 
-    /// Begins a line at the chosen step, or ends the one that was begun.
+    /// Starts an edge at the chosen step, or completes the started one.
     fn connect_by_key(self) {
         let Some(chosen) = self.editor.chosen.get_untracked() else { return };
         match self.connecting.get_untracked() {
@@ -188,7 +188,7 @@ impl Tools {
         self.editor.said.set(format!("{count} steps marked"));
     }
 
-    /// The marked steps and the chosen one run at the same time.
+    /// Makes the marked steps and the chosen one run at the same time.
     pub fn group(self) {
         let members = self.members_now();
         let chosen = self.editor.chosen.get_untracked();
@@ -200,7 +200,7 @@ impl Tools {
         let mut grouped = false;
         self.editor.reshape(|template| grouped = wiring::group(template, &members));
         self.editor.marked.set(BTreeSet::new());
-        // They may have moved.
+        // The steps may have moved.
         self.editor.chosen.set(name.and_then(|name| {
             self.editor
                 .with_document(|template| template.steps.iter().position(|step| step.name == name))
@@ -220,7 +220,7 @@ impl Tools {
         self.editor.said.set(if done { "Run one after the other" } else { "It is in no group" }.to_owned());
     }
 
-    /// Hears a key on the canvas; true when it was one of these.
+    /// Handles a key on the canvas; returns true if it was one of its shortcuts.
     pub fn hear(self, event: &ev::KeyboardEvent) -> bool {
         let key = event.key();
         if self.connecting.get_untracked().is_some() {

@@ -1,11 +1,12 @@
-//! What the canvas does to the order in which steps run: new steps in their place, lines, groups. A row stays a row where
-//! that says it; drawing a line makes it a graph.
+//! Changes of the flow from the canvas: inserting steps, edges, groups. A document whose order defines the flow stays
+//! so if possible; drawing an edge turns it into a graph.
 
 use super::change::{free_name, is_graph, mend_step, to_graph};
 use domain::template::{Step, Template, upstream, waits, waves};
 use std::collections::BTreeSet;
 
-/// Puts a new step behind the one at `from` and gives its place. In a chain, what followed follows the new one.
+/// Inserts a step after the one at `from` and returns its index. In a chain, the following step then depends on the
+/// new one.
 pub fn add_after(template: &mut Template, from: usize) -> Option<usize> {
     let waits = waits(template);
     let followers: Vec<_> = (0..waits.len()).filter(|&other| waits[other].contains(&(from as u32))).collect();
@@ -15,13 +16,13 @@ pub fn add_after(template: &mut Template, from: usize) -> Option<usize> {
     }
 }
 
-/// Puts a new step into the line between two and gives its place.
+/// Inserts a step into the edge between two steps and returns its index.
 pub fn add_between(template: &mut Template, from: usize, to: usize) -> Option<usize> {
     let source = template.steps.get(from)?.name.clone();
     let target = template.steps.get(to)?.name.clone();
     let place = insert(template, from)?;
     let name = template.steps[place].name.clone();
-    // In a row, the place alone says it.
+    // Without declared dependencies, the position is sufficient.
     for step in template.steps.iter_mut().filter(|step| step.name == target) {
         for dependency in step.depends_on.iter_mut().flatten().filter(|dependency| **dependency == source) {
             dependency.clone_from(&name);
@@ -35,7 +36,7 @@ fn insert(template: &mut Template, from: usize) -> Option<usize> {
     let source = template.steps.get(from)?.name.clone();
     let (mut place, mut order) = (from + 1, template.steps[from].order);
     if !graph {
-        // Behind all that run together with it.
+        // After all steps that run together with it.
         let waves = waves(&waits(template));
         let together = || (0..waves.len()).filter(|&other| waves[other] == waves[from]);
         place = together().max().map_or(place, |last| last + 1);
@@ -48,7 +49,7 @@ fn insert(template: &mut Template, from: usize) -> Option<usize> {
     Some(place)
 }
 
-/// Puts a new step beside the one at `from`, to run at the same time, and gives its place.
+/// Inserts a step that runs at the same time as the one at `from`, and returns its index.
 pub fn add_beside(template: &mut Template, from: usize) -> Option<usize> {
     let group = free_group(template);
     let graph = is_graph(template);
@@ -65,17 +66,17 @@ pub fn add_beside(template: &mut Template, from: usize) -> Option<usize> {
     Some(from + 1)
 }
 
-/// What came of drawing a line.
+/// The result of drawing an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     Drawn,
-    /// It was there, and is no more.
+    /// The edge existed and was removed.
     Taken,
-    /// It would close a circle.
+    /// The edge would close a cycle.
     Circle,
 }
 
-/// Lets `to` wait for `from`; if it does already, it no longer will.
+/// Makes `to` depend on `from`, or removes that dependency if it exists.
 pub fn connect(template: &mut Template, from: usize, to: usize) -> Option<Line> {
     let (source, _) = (template.steps.get(from)?.name.clone(), template.steps.get(to)?);
     let waits = waits(template);
@@ -94,7 +95,7 @@ pub fn connect(template: &mut Template, from: usize, to: usize) -> Option<Line> 
     Some(Line::Drawn)
 }
 
-/// Lets the steps run at the same time. False where one of them leads to another by way of a third.
+/// Makes the steps run at the same time. Returns false if one of them leads to another through a third step.
 pub fn group(template: &mut Template, members: &BTreeSet<usize>) -> bool {
     let Some(&first) = members.first() else { return false };
     if members.len() < 2 || members.last().is_none_or(|last| *last >= template.steps.len()) {
@@ -106,7 +107,8 @@ pub fn group(template: &mut Template, members: &BTreeSet<usize>) -> bool {
     let known = members.iter().find_map(|&index| template.steps[index].parallel_group.clone());
     let group = known.unwrap_or_else(|| free_group(template));
     let order = template.steps[first].order;
-    // Neighbours, for a group is of neighbours; from the last, so that the places before stay right.
+    // A group must be contiguous, so the steps are moved together. From the last to the first, so that the remaining
+    // indexes stay valid.
     let mut moved: Vec<Step> = members.iter().rev().map(|&index| template.steps.remove(index)).collect();
     moved.reverse();
     for step in &mut moved {
@@ -133,15 +135,15 @@ fn group_graph(template: &mut Template, members: &BTreeSet<usize>) -> bool {
     true
 }
 
-/// Puts copies of the steps behind the last of them and gives their places. What the steps say of each other, the copies
-/// say of each other; what they say of the rest stays.
+/// Inserts copies of the steps after the last of them and returns their indexes. References among the steps become
+/// references among the copies; references to other steps stay.
 pub fn duplicate_all(template: &mut Template, members: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut copies: Vec<Step> =
         members.iter().filter_map(|&index| template.steps.get(index).cloned()).collect();
     let Some(place) = members.last().map(|last| (last + 1).min(template.steps.len())) else {
         return BTreeSet::new();
     };
-    // Names are free only once those before them are taken.
+    // A name is reserved before the next one is chosen.
     let mut names = Vec::new();
     for (offset, copy) in copies.iter_mut().enumerate() {
         let name = free_name(template, &format!("{} copy", copy.name));
@@ -153,7 +155,7 @@ pub fn duplicate_all(template: &mut Template, members: &BTreeSet<usize>) -> BTre
         let Some(group) = &copy.parallel_group else { continue };
         let shared = copies.iter().filter(|other| other.parallel_group.as_ref() == Some(group)).count();
         if shared > 1 && !groups.iter().any(|(known, _)| known == group) {
-            // Groups that copies shall not join: those of the template, and those just given.
+            // Groups that the copies must not join: those of the template, and those assigned to earlier copies.
             let taken = |name: &str| {
                 template.steps.iter().any(|step| step.parallel_group.as_deref() == Some(name))
                     || groups.iter().any(|(_, given)| given == name)
@@ -178,7 +180,7 @@ pub fn duplicate_all(template: &mut Template, members: &BTreeSet<usize>) -> BTre
     (place..place + names.len()).collect()
 }
 
-/// Lets the steps of a row that run together with this one run one after the other. False where there are none.
+/// Makes the steps that run together with this one run one after the other. Returns false if there are none.
 pub fn ungroup(template: &mut Template, index: usize) -> bool {
     let group = template.steps.get(index).and_then(|step| step.parallel_group.clone());
     let Some(group) = group.filter(|_| !is_graph(template)) else { return false };
@@ -219,7 +221,7 @@ mod tests {
         template
     }
 
-    /// "A, B(A)"
+    /// For example "A, B(A)".
     fn said(template: &Template) -> String {
         let step = |step: &Step| match step.depends_on.as_deref() {
             None | Some([]) => step.name.clone(),

@@ -1,4 +1,4 @@
-//! The text side of the editor: a textarea with the numbers of its lines beside it, marked where a problem or a hint is.
+//! The text side of the editor: a textarea with line numbers, which mark the lines with problems and hints.
 
 use super::{
     designer::step_at,
@@ -8,7 +8,7 @@ use domain::problem::Problem;
 use leptos::{html, prelude::*};
 use std::collections::BTreeSet;
 
-/// The line height of the style sheet, to bring a line into view.
+/// The style sheet's line height, for scrolling a line into view.
 const LINE: i32 = 20;
 
 #[component]
@@ -25,7 +25,7 @@ pub fn YamlPane(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
             gutter.set_scroll_top(area.scroll_top());
         }
     };
-    // The step at the cursor is the chosen one, and the chosen one is in view.
+    // The step at the cursor becomes the chosen one, and the chosen step is scrolled into view.
     let follow = move || {
         let Some(area) = area.get_untracked() else { return };
         let caret = area.selection_start().ok().flatten().unwrap_or_default() as usize;
@@ -89,12 +89,12 @@ pub fn YamlPane(editor: Editor, area: NodeRef<html::Textarea>) -> impl IntoView 
     }
 }
 
-/// Puts the cursor on a line and the line in view.
+/// Moves the cursor to a line and scrolls it into view.
 pub fn go_to_line(area: NodeRef<html::Textarea>, line: u32) {
     let Some(area) = area.get_untracked() else { return };
     let text = area.value();
     let before = text.split('\n').take(line.saturating_sub(1) as usize);
-    // The browser counts UTF-16 units.
+    // The browser counts in UTF-16 units.
     let start: usize = before.map(|line| line.encode_utf16().count() + 1).sum();
     let own = text.split('\n').nth(line.saturating_sub(1) as usize).unwrap_or_default();
     let end = start + own.encode_utf16().count();

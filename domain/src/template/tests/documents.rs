@@ -44,7 +44,7 @@ fn yaml_is_written_for_people() {
     insta::assert_snapshot!(template.to_yaml());
 }
 
-/// Every field, so that the table of fields, the types and the published schema stay together.
+/// Every field, so that the table of fields, the types and the published schema stay in step.
 const EVERYTHING: &str = r#"
 apiVersion: troupe/v1
 key: all
@@ -96,7 +96,7 @@ fn every_field_is_read_written_and_published() {
     let schema: Value = serde_json::from_str(shipped::DOCUMENT_SCHEMA).unwrap();
     let published = Schema::new(&schema).unwrap();
     assert_eq!(published.problems(&value, ""), vec![]);
-    // The schema knows exactly the fields that the document has.
+    // The schema has exactly the fields of the document.
     for (pointer, words) in [("/properties", TEMPLATE_WORDS), ("/$defs/step/properties", STEP_WORDS)] {
         let mut known: Vec<_> =
             schema.pointer(pointer).unwrap().as_object().unwrap().keys().cloned().collect();
@@ -180,7 +180,7 @@ steps:
   - prompt: no name
   - name: "  "
 "#;
-    // The unquoted braces are a YAML error of their own.
+    // The unquoted braces are a separate YAML error.
     let mut all = vec![shown(&yaml(source))];
     all.push(shown(&yaml(&source.replace("{{ x }}", "{x: 1}"))));
     insta::assert_snapshot!(all.join("\n\n"));
@@ -282,7 +282,7 @@ steps:
   - name: conversation
 "#;
     let mut all = vec![shown(&yaml(source))];
-    // With these right there is a graph, so "upstream" is known, and what the first prompt reads.
+    // With these fixed the graph is valid, so the checks of "upstream" and of the first prompt apply.
     let sound = source
         .replace("name: Second\n    dependsOn: [Thrid]", "name: Fourth\n    dependsOn: [Third]")
         .replace(" {{ 1 + }}", "")

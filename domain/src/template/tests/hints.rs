@@ -1,4 +1,4 @@
-//! Slips that a document works in spite of.
+//! Mistakes that do not make a document invalid.
 
 use super::super::{Checked, compile, shipped};
 use super::{shown, with_steps, yaml};
@@ -7,7 +7,7 @@ fn hints(checked: &Checked) -> Vec<String> {
     checked.hints.iter().map(ToString::to_string).collect()
 }
 
-/// A hint is no problem: the document has its plan all the same.
+/// A hint is not a problem: the document still has its plan.
 fn assert_hints(source: &str, expected: &[&str]) {
     let checked = yaml(source);
     assert_eq!(hints(&checked), expected, "{source}");
@@ -38,10 +38,10 @@ fn fields_that_the_input_does_not_declare() {
         (food, price, vec![far]),
         (food, "{{ context.input.foo }} {{ context.input.foo }} {{ context.input.price }}", vec![near, far]),
         (food, "{{ context.input.food }} {{ context.input }}", vec![]),
-        // Nothing is declared.
+        // The schema declares no fields.
         ("{type: object}", foo, vec![]),
         ("{type: object, properties: {}}", foo, vec![]),
-        // Others are expected.
+        // The schema expects other fields.
         ("{type: object, properties: {food: {}}, additionalProperties: true}", foo, vec![]),
         ("{type: object, properties: {food: {}}, additionalProperties: {type: string}}", foo, vec![]),
         ("{type: object, properties: {food: {}}, patternProperties: {^f: {}}}", foo, vec![]),
@@ -83,7 +83,7 @@ steps:
     assert!(checked.plan.is_some());
 }
 
-/// Where the schema allows no others, it cannot work: that stays a problem.
+/// If the schema allows no other fields, reading one is a problem.
 #[test]
 fn what_a_closed_input_lacks_is_a_problem() {
     let checked = yaml(&with_steps(
@@ -122,7 +122,7 @@ fn a_model_gets_something_to_do() {
                 "there is no prompt, so the step's name is all that the model is asked: write what it is to do",
             )),
         ),
-        // These call no model of their own, or have a standing task for it.
+        // These steps call no model themselves, or have a built-in task for it.
         ("uses: approval", None),
         ("uses: approval, prompt: ''", None),
         ("uses: 'template:other'", None),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::super::{Checked, Format, MAX_BYTES, MAX_STEPS, check};
 use super::{shown, with_steps};
 
-/// Checks, and insists that it does not take long, in a debug build on a busy machine.
+/// Checks a document, and asserts that it does not take long, even in a debug build on a busy machine.
 fn soon(source: &str, format: Format) -> Checked {
     let start = Instant::now();
     let checked = check(source, format);

@@ -1,4 +1,4 @@
-//! Documents by table and by chance.
+//! Table tests and property tests of documents.
 
 mod documents;
 mod flow;
@@ -9,7 +9,7 @@ mod revise;
 
 use super::{Checked, Format, check};
 
-/// A document of one project's usual head and these steps.
+/// A document with the usual header and these steps.
 fn with_steps(steps: &str) -> String {
     format!("apiVersion: troupe/v1\nkey: demo\nname: Demo\nsteps:\n{steps}")
 }

@@ -3,11 +3,11 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::super::{API_VERSION, Format, OnFailure, Step, StepType, Template, Uses, check, compile, parse};
+use super::super::{API_VERSION, Format, Step, StepType, Template, Uses, check, compile, parse};
 use crate::key::TemplateKey;
-use crate::plan::Plan;
+use crate::plan::{OnFailure, Plan};
 
-/// Texts that are hard for YAML: what looks like other types, indicators, spaces at the ends, line breaks of all kinds.
+/// Texts that are hard for YAML: look-alikes of other types, indicators, spaces at the ends, all kinds of line breaks.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[a-zA-Z ]{0,20}",
@@ -180,7 +180,7 @@ proptest! {
             .collect();
         let plan = compile(&named(steps.clone())).unwrap();
         assert_sound(&plan);
-        // Waves have no gaps, and each waits for all of the one before: nothing overtakes.
+        // Waves have no gaps, and each step depends on all steps of the previous wave.
         let waves = plan.steps.iter().map(|step| step.wave).max().unwrap();
         for wave in 1..=waves {
             let before: Vec<u32> =
@@ -190,7 +190,7 @@ proptest! {
                 prop_assert_eq!(&step.depends_on, &before);
             }
         }
-        // A smaller order never runs after a larger one.
+        // A step of a smaller order never runs after one of a larger order.
         let order = |index: usize| steps[index].order.unwrap_or(i64::try_from(index).unwrap() + 1);
         for a in 0..steps.len() {
             for b in 0..steps.len() {

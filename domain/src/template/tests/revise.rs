@@ -48,7 +48,7 @@ fn changed(change: impl FnOnce(&mut Template)) -> (Template, String) {
     (template, revised.source)
 }
 
-/// What of the old text is gone, and what is new.
+/// The removed and the added lines, compared with the original text.
 fn difference(text: &str) -> (Vec<String>, Vec<String>) {
     let old = source();
     let lacks = |one: &str, other: &str| {

@@ -1,4 +1,4 @@
-//! The process that runs `serve.py`: its start, its last words, its end.
+//! The process that runs `serve.py`: its start, its last output, its end.
 
 use std::{
     collections::VecDeque,
@@ -23,13 +23,13 @@ const SERVE: &str = include_str!("serve.py");
 /// Generous, because `TROUPE_LOCAL_MODEL` may name a large file on a slow disk.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a child may take to leave after its pipe has closed, before it is killed.
+/// How long a child may take to exit after its pipe has closed, before it is killed.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// The lines of standard error that are kept.
+/// How many lines of standard error are kept.
 const LAST_LINES: usize = 30;
 
-/// What a child may take over from the server's environment. Not the rest: provider keys are in it.
+/// The environment variables that the child inherits. Not all of them: the environment holds provider keys.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
 
 pub(super) enum Ending {
@@ -37,7 +37,7 @@ pub(super) enum Ending {
     Failed(Failure),
 }
 
-/// A child that serves. Dropping it kills the process.
+/// A child that serves requests. Dropping it kills the process.
 pub(super) struct Child {
     process: Process,
     pid: u32,
@@ -46,7 +46,7 @@ pub(super) struct Child {
 
 struct Process {
     child: tokio::process::Child,
-    /// The child ends when this closes, and so when this process dies, however it dies.
+    /// The child exits when this closes, and so whenever this process dies.
     stdin: Option<ChildStdin>,
     last_lines: Arc<Mutex<VecDeque<String>>>,
     stderr_reader: JoinHandle<()>,
@@ -58,7 +58,7 @@ struct Greeting {
 }
 
 impl Child {
-    /// Returns when the model is loaded and the port is open.
+    /// Starts the child; returns when the model is loaded and the port is open.
     pub(super) async fn start(config: &LocalModelConfig, stop: &CancellationToken) -> Result<Self, Ending> {
         if !config.model.is_file() {
             return Err(Ending::Failed(Failure {
@@ -102,7 +102,7 @@ impl Child {
         &self.address
     }
 
-    /// Returns when the process is gone, whether it was asked to leave or not.
+    /// Returns when the process has exited, whether it was asked to or not.
     pub(super) async fn until_end(mut self, stop: &CancellationToken) -> Ending {
         tokio::select! {
             () = stop.cancelled() => {
@@ -125,13 +125,13 @@ impl Process {
             .arg(config.model_name())
             .env_clear()
             .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-            // Threads that spin while they wait would take the server's processors.
+            // Threads that spin while they wait would occupy the server's processors.
             .env("OMP_WAIT_POLICY", "passive")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        // Ctrl-C in a terminal reaches the whole foreground group; the server stops its child itself, last.
+        // Ctrl-C in a terminal reaches the whole foreground process group; the server stops its child itself, last.
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn()?;
@@ -144,7 +144,7 @@ impl Process {
         Ok((Self { child, stdin: Some(stdin), last_lines, stderr_reader }, stdout))
     }
 
-    /// Asks the process to leave, and kills it when it doesn't.
+    /// Asks the process to exit, and kills it if it does not.
     async fn end(&mut self) {
         self.stdin = None;
         if timeout(LEAVE_LIMIT, self.child.wait()).await.is_err() {
@@ -152,14 +152,14 @@ impl Process {
         }
     }
 
-    /// Waits for the end (a child that answered nonsense is made to end) and says how it came.
+    /// Ends the process, which may have sent nonsense, waits for its exit, and describes it.
     async fn failure(&mut self, what: &str) -> Failure {
         self.end().await;
         let how = match self.child.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        // What was written just before the end may still be in the pipe.
+        // Output written just before the exit may still be in the pipe.
         let _ = timeout(Duration::from_secs(1), &mut self.stderr_reader).await;
         let lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         Failure {
@@ -169,7 +169,7 @@ impl Process {
     }
 }
 
-/// Reads to the end whatever comes, or the child would block on a full pipe.
+/// Reads all output to the end; otherwise the child would block on a full pipe.
 async fn keep_last_lines(stderr: impl AsyncRead + Unpin, last_lines: Arc<Mutex<VecDeque<String>>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();

@@ -1,5 +1,5 @@
-//! Where the local model is. `scripts/local_model.py` installs it and writes `local-model.json` last, so what that file
-//! names is complete.
+//! The location of the local model. `scripts/local_model.py` installs the model and writes `local-model.json` last, so
+//! the files that it names are complete.
 
 use std::{
     ffi::OsString,
@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-/// More threads than free processors make llama.cpp many times slower, and the server needs processors too.
+/// With more threads than free processors llama.cpp is many times slower, and the server needs processors too.
 const DEFAULT_THREADS: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct LocalModelConfig {
     pub threads: u32,
 }
 
-/// What the installer notes; paths are relative to the cache folder.
+/// The installer's notes; paths are relative to the cache folder.
 #[derive(Deserialize)]
 struct Manifest {
     python: PathBuf,
@@ -30,13 +30,13 @@ struct Manifest {
 
 impl LocalModelConfig {
     /// Looks in the cache folder (`TROUPE_CACHE`, else `XDG_CACHE_HOME/troupe`, else `HOME/.cache/troupe`).
-    /// `TROUPE_LOCAL_MODEL`, a path to a GGUF file, stands in for the installed weights, and `TROUPE_LOCAL_THREADS`
-    /// for the one thread. `None`: not installed.
+    /// `TROUPE_LOCAL_MODEL`, a path to a GGUF file, replaces the installed weights, and `TROUPE_LOCAL_THREADS` the
+    /// default of one thread. `None`: not installed.
     pub fn discover() -> Option<Self> {
         Self::discover_from(|name| std::env::var_os(name))
     }
 
-    /// As [`discover`](Self::discover), with the variables from elsewhere. Empty ones count as unset.
+    /// Like [`discover`](Self::discover), with a given source of variables. Empty ones count as unset.
     pub fn discover_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let cache = variable("TROUPE_CACHE").map(PathBuf::from).or_else(|| {
@@ -54,7 +54,7 @@ impl LocalModelConfig {
         Some(Self { python: cache.join(manifest.python), model, threads })
     }
 
-    /// The file's name in lower case, without its extension and its quantisation:
+    /// The model file's name in lower case, without its extension and its quantisation:
     /// `SmolLM2-135M-Instruct.Q4_1.gguf` is `smollm2-135m-instruct`.
     pub(super) fn model_name(&self) -> String {
         let stem =
@@ -63,7 +63,7 @@ impl LocalModelConfig {
             Some((name, last)) if is_quantisation(last) => name,
             _ => &stem,
         };
-        // Names of models stand in URLs and documents.
+        // Model names appear in URLs and documents.
         name.replace(|character: char| character.is_whitespace() || character.is_control(), "-")
     }
 }

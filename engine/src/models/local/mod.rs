@@ -1,9 +1,9 @@
-//! The local model: a small real model that answers without any provider's key.
+//! The local model: a small real model that needs no provider's key.
 //!
-//! This module owns the child process that serves it (`serve.py`: llama.cpp behind an OpenAI-compatible endpoint on a
-//! loopback port). The child is started on the first use, restarted when it is needed and has died, and waits out a
-//! growing pause when it keeps dying. It ends when its pipe from this process closes, so nothing outlives a server
-//! that was killed. At most one child exists per [`LocalModel`], however many callers ask at once.
+//! This module owns the child process that serves the model (`serve.py`: llama.cpp behind an OpenAI-compatible endpoint
+//! on a loopback port). The child is started on first use, and restarted when it is needed and has died; if it keeps
+//! dying, restarts are delayed by a growing pause. It exits when its pipe from this process closes, so it does not
+//! outlive a killed server. At most one child exists per [`LocalModel`], however many callers ask at once.
 
 mod child;
 mod config;
@@ -17,10 +17,10 @@ pub use config::LocalModelConfig;
 
 use child::{Child, Ending};
 
-/// What a person is told when there is no local model.
+/// Shown to a person when there is no local model.
 const NOT_INSTALLED: &str = "The local model is not installed. `make setup` installs it.";
 
-/// A child that lived this long before it died was healthy: its death doesn't count with earlier ones.
+/// A child that lived this long was healthy: its death does not count with earlier ones.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
 /// The longest pause before a restart.
@@ -35,8 +35,8 @@ struct Handle {
     supervision: Arc<watch::Sender<Supervision>>,
 }
 
-/// Changed in three places only: a start (by a caller, from `Idle` or `Failed`), what the supervising task sees
-/// afterwards, and nothing else; so at most one task supervises at any time.
+/// Changed by a start (by a caller, from `Idle` or `Failed`) and by the supervising task afterwards, and nowhere else;
+/// so at most one task supervises at any time.
 struct Supervision {
     phase: Phase,
     /// Deaths in a row.
@@ -55,13 +55,13 @@ enum Phase {
 struct Failure {
     /// For people; without paths.
     message: String,
-    /// For operators: what the child wrote last.
+    /// For operators: the child's last output.
     details: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalModelStatus {
-    /// `how` says how to install it.
+    /// `how` tells how to install it.
     NotInstalled {
         how: &'static str,
     },
@@ -73,7 +73,7 @@ pub enum LocalModelStatus {
         pid: u32,
         address: String,
     },
-    /// The next call tries again. `details`, the child's last lines, are for operators: they may name paths.
+    /// The next call tries again. `details`, the child's last output, are for operators: they may name paths.
     Failed {
         message: String,
         details: String,
@@ -84,7 +84,7 @@ pub enum LocalModelStatus {
 pub enum LocalModelError {
     #[error("{NOT_INSTALLED}")]
     NotInstalled,
-    /// It did not start, or died too often of late. `retry_in` is zero when the next call starts it again.
+    /// It did not start, or died too often recently. `retry_in` is zero if the next call starts it again.
     #[error("{message}")]
     Failed { message: String, retry_in: Duration },
     #[error("The local model was stopped.")]
@@ -92,20 +92,20 @@ pub enum LocalModelError {
 }
 
 impl LocalModel {
-    /// Starts nothing. `None` stands for "not installed"; see [`LocalModelConfig::discover`].
+    /// Starts nothing. `None` means "not installed"; see [`LocalModelConfig::discover`].
     pub fn new(config: Option<LocalModelConfig>) -> Self {
         let supervision = Supervision { phase: Phase::Idle, failures: 0 };
         Self(Arc::new(Handle { config, supervision: Arc::new(watch::Sender::new(supervision)) }))
     }
 
-    /// The base of the OpenAI-compatible endpoint, `http://127.0.0.1:PORT/v1/`. Starts the child when there is none,
-    /// and waits until it has loaded the model (about a second for the one that is shipped). Callers may give up
-    /// waiting at any time; the start goes on.
+    /// The base of the OpenAI-compatible endpoint, `http://127.0.0.1:PORT/v1/`. Starts the child if there is none, and
+    /// waits until it has loaded the model (about a second for the default one). Callers may stop waiting at any time;
+    /// the start continues.
     ///
     /// Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`LocalModelError::Failed`] at once while a pause after repeated deaths lasts.
+    /// [`LocalModelError::Failed`] at once during the pause after repeated deaths.
     pub async fn base_url(&self) -> Result<String, LocalModelError> {
         let config = self.0.config.as_ref().ok_or(LocalModelError::NotInstalled)?;
         let mut changes = self.0.supervision.subscribe();
@@ -145,18 +145,18 @@ impl LocalModel {
         }
     }
 
-    /// The name it answers to, made from its file's name: `smollm2-135m-instruct`. `None` when it is not installed.
+    /// The model's name, derived from its file's name: `smollm2-135m-instruct`. `None` if it is not installed.
     pub fn model_name(&self) -> Option<String> {
         self.0.config.as_ref().map(LocalModelConfig::model_name)
     }
 
-    /// Ends the child and waits until it is gone. The next [`base_url`](Self::base_url) starts a new one.
+    /// Stops the child and waits until it has exited. The next [`base_url`](Self::base_url) starts a new one.
     pub async fn stop(&self) {
         let mut changes = self.0.supervision.subscribe();
         let stop = changes.borrow_and_update().phase.stop_token();
         let Some(stop) = stop else { return };
         stop.cancel();
-        // The sender lives in `self`, so this waits for the change and nothing else.
+        // The sender lives in `self`, so this waits only for the change.
         let _ = changes.wait_for(|supervision| supervision.phase.stop_token().is_none()).await;
     }
 
@@ -188,7 +188,7 @@ impl Drop for Handle {
 }
 
 impl Phase {
-    /// There is one exactly while a task supervises a child.
+    /// Present exactly while a task supervises a child.
     fn stop_token(&self) -> Option<CancellationToken> {
         match self {
             Phase::Starting { stop } | Phase::Running { stop, .. } => Some(stop.clone()),
@@ -197,7 +197,7 @@ impl Phase {
     }
 }
 
-/// One life of the child, from its start to its end.
+/// Supervises one life of the child, from its start to its end.
 async fn supervise(
     config: LocalModelConfig,
     supervision: Arc<watch::Sender<Supervision>>,
@@ -232,7 +232,7 @@ async fn supervise(
     });
 }
 
-/// None after the first death, then one second, doubled with each further one.
+/// No pause after the first death, then one second, doubled with each further death.
 fn pause_after(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,

@@ -1,5 +1,4 @@
-//! The small model that comes with the product. Its server speaks OpenAI's protocol, at an address that its supervisor
-//! knows.
+//! The small model that comes with the product. Its server speaks OpenAI's protocol; its supervisor knows the address.
 
 use genai::adapter::AdapterKind;
 
@@ -9,7 +8,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     key_variable: None,
     base_url: None,
     needs_key: false,
-    // It has four slots; more would only wait inside it, unseen.
+    // The local server has four slots; more calls would queue inside it, invisibly.
     max_concurrent: 4,
     adapter: AdapterKind::OpenAI,
     prepare: openai::keep_model_name,

@@ -1,4 +1,4 @@
-//! The kinds of provider. Each file below holds what is particular to one; adding a kind is adding a file and a line.
+//! The kinds of providers. Each file below holds the specifics of one kind; a new kind needs a file and a line here.
 
 use domain::provider::ProviderKind;
 use genai::adapter::AdapterKind;
@@ -11,43 +11,43 @@ mod ollama;
 mod openai;
 mod openai_compatible;
 
-/// What is known of a kind of provider before anybody has set anything.
+/// Defaults and properties of a kind of provider.
 #[derive(Debug)]
 pub struct Defaults {
-    /// The environment variable in which its key usually stands.
+    /// The environment variable that usually holds its key.
     pub key_variable: Option<&'static str>,
-    /// Where it is, unless said otherwise; none when that must be said.
+    /// Its default base URL; none if a base URL is required.
     pub base_url: Option<&'static str>,
-    /// Whether nothing goes without a key.
+    /// Whether every call needs a key.
     pub needs_key: bool,
-    /// Calls at once, unless said otherwise.
+    /// Default for concurrent calls.
     pub max_concurrent: u32,
     /// The protocol.
     pub(super) adapter: AdapterKind,
-    /// What to tell `genai` at every call, beyond what the request says.
+    /// Sets the options that `genai` needs for every call, beyond the request.
     pub(super) prepare: fn(&mut ChatOptions),
-    /// How a request without a key gets on its way.
+    /// How a call without a key is sent.
     pub(super) keyless: Keyless,
-    /// Which names of the provider's list are models to converse with.
+    /// Whether a name in the provider's list is a chat model.
     pub(super) converses: fn(&str) -> bool,
 }
 
-/// What `genai` must be told when there is no key.
+/// The authentication that `genai` is given when there is no key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Keyless {
-    /// Nothing: the protocol has no key. When one is given all the same, for a proxy in front, it goes as a bearer token.
+    /// None: the protocol has no key. If one is configured anyway, for a proxy in front, it is sent as a bearer token.
     Native,
-    /// The adapter insists on a key and would send an empty one. The whole address, with this after the base URL, and
-    /// no headers are given instead.
+    /// The adapter insists on a key and would send an empty one. It is given the complete address instead (the base URL
+    /// with this path) and no headers.
     Path(&'static str),
-    /// It cannot.
+    /// A call without a key is impossible.
     Impossible,
 }
 
-/// Calls at once to a provider that leaves it to us.
+/// Concurrent calls to a provider that sets no limit of its own.
 const MANY: u32 = 1_000;
 
-/// What is known of this kind.
+/// The defaults of this kind.
 pub fn defaults(kind: ProviderKind) -> &'static Defaults {
     match kind {
         ProviderKind::OpenAi => &openai::DEFAULTS,

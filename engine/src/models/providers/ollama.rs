@@ -1,4 +1,4 @@
-//! Ollama, by its own API (`api/chat`), usually on the same machine.
+//! Ollama, through its own API (`api/chat`), usually on the same machine.
 
 use genai::adapter::AdapterKind;
 

@@ -16,9 +16,9 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     converses,
 };
 
-/// `genai` reads `-low`, `-max` and the like at the end of a model's name as an effort of reasoning and cuts it off:
-/// `qwen-max` would become `qwen`. An effort that is given stops that, and a token budget is one that this protocol has
-/// no field for, so that nothing is sent.
+/// `genai` reads `-low`, `-max` and the like at the end of a model's name as a reasoning effort and cuts it off:
+/// `qwen-max` would become `qwen`. An explicit effort prevents that; this protocol has no field for a token budget, so
+/// nothing is sent.
 pub(super) fn keep_model_name(options: &mut ChatOptions) {
     options.reasoning_effort = Some(ReasoningEffort::Budget(0));
 }

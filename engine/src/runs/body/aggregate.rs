@@ -1,4 +1,4 @@
-//! A step that weighs the results of others: a model call of its own form, whose answer is one strict call of `final`.
+//! A step that weighs the results of other steps: a model call whose answer is one strict call of `final`.
 
 use domain::{
     expression::{Context, Evaluator, ExpressionError},
@@ -7,11 +7,11 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 
-/// What an aggregate is asked for that has no prompt of its own.
+/// The prompt of an aggregate that has none.
 const RECONCILE: &str = "Several workers were given the same task. Weigh their results against each other, settle where \
                          they differ, and give one final answer. Use nothing but what stands in the results.";
 
-/// What the model is asked: the step's question, then the results.
+/// The prompt: the step's question, then the results.
 pub fn prompt(
     evaluator: &Evaluator,
     step: &Step,
@@ -28,8 +28,9 @@ pub fn prompt(
     Ok(format!("{question}\n\n### Results\n\n{candidates:#}"))
 }
 
-/// What an aggregate weighs, normalised: a list of `{name, output}`, texts trimmed, those without an output left out and
-/// named at the end. It is the argument `candidates`, else the mapped inputs, else what the step depends on.
+/// The results that an aggregate weighs, normalised: a list of `{name, output}` with trimmed texts; those without an
+/// output are omitted and named at the end. The source is the argument `candidates`, else the mapped inputs, else the
+/// steps that this step depends on.
 fn candidates(
     evaluator: &Evaluator,
     step: &Step,

@@ -1,5 +1,5 @@
-//! A step that waits for a person: the question, the answer, the time limit. While a run waits for nothing else it is in
-//! nobody's memory; an answer takes it up from its log.
+//! A step that waits for a person: the question, the answer, the time limit. A run that waits for nothing else is not
+//! kept in memory; an answer loads it from its log.
 
 use super::super::{actor::RunActor, batch::Batch, mailbox::Decided, steps::flatten};
 use crate::{Error, Result};
@@ -12,7 +12,7 @@ use domain::{
 };
 use serde_json::{Map, Value};
 
-/// Asks: the step waits from here on.
+/// Asks the question; the step waits from here on.
 pub async fn begin(run: &mut RunActor, step: StepRunId, batch: &mut Batch) {
     let asked = run.evaluate_step(step, batch, |evaluator, planned, context| {
         let mapped = evaluator.input_mapping(planned, context)?;
@@ -30,7 +30,7 @@ pub async fn begin(run: &mut RunActor, step: StepRunId, batch: &mut Batch) {
     run.record(batch, EventKind::Waiting { step, question, proposal, until, on_timeout });
 }
 
-/// What the time limit decides, if it has come by `now`.
+/// Applies the question's time limit, if it has been reached by `now`.
 pub async fn deadline(run: &mut RunActor, step: StepRunId, now: Timestamp, batch: &mut Batch) {
     let question = run.state().step_run(step).and_then(|run| run.question.as_ref());
     if question.and_then(|question| question.until).is_none_or(|until| until > now) {
@@ -58,7 +58,7 @@ impl RunActor {
     /// Takes a person's answer.
     ///
     /// # Errors
-    /// `Conflict` when the step does not wait; `Invalid` when the answer cannot be its output: it goes on waiting.
+    /// `Conflict` if the step does not wait; `Invalid` if the answer cannot be its output: the step keeps waiting.
     pub(in super::super) async fn answer(
         &mut self,
         step: StepRunId,
@@ -76,6 +76,10 @@ impl RunActor {
                 }
                 None => format!("'{label}' does not wait for an answer"),
             }));
+        }
+        if let Some(asked) = &run.child_question {
+            let (label, child) = (self.state().label(step), asked.run);
+            return Err(Error::Conflict(format!("'{label}' waits with run {child}: answer it there")));
         }
         let Decided { decision, by, note, output } = decided;
         let value = match (decision, output) {
@@ -123,7 +127,7 @@ impl RunActor {
         Ok(())
     }
 
-    /// What is up for approval.
+    /// The value to be approved.
     async fn proposed(&self, step: StepRunId, batch: &Batch) -> Result<Value, Failure> {
         let question = self.state().step_run(step).and_then(|run| run.question.as_ref());
         let damaged = || Failure::new(ErrorClass::Interrupted, "what is up for approval cannot be read");
@@ -133,7 +137,8 @@ impl RunActor {
     }
 }
 
-/// The mapped input, all of them by name, or `true` where nothing is mapped: then approval itself is the output.
+/// The value to be approved: the single mapped input, an object of several, or `true` if nothing is mapped: then
+/// approval itself is the output.
 fn proposal(mapped: Map<String, Value>) -> Value {
     match mapped.len() {
         0 => Value::Bool(true),

@@ -1,37 +1,46 @@
-//! Steps that are runs of their own (`uses: template:KEY`).
+//! Steps that launch child runs (`uses: template:KEY`).
 //!
-//! The child's row names the attempt that it is, and an attempt has one child however often its launch is delivered. So
-//! nothing has to be remembered over a restart: the store says whether the child was launched, and how it ended.
+//! The child's row names the attempt that launched it, and an attempt has one child however often its launch is
+//! delivered. So nothing has to be remembered across a restart: the store says whether the child was launched, and how
+//! it ended.
 
 use super::super::{
     actor::RunActor,
+    attempt::AnswerEnd,
     batch::{Batch, ChildStart},
+    child_templates::PinnedVersions,
     mailbox::Command,
-    steps::flatten,
+    requests::Request,
+    steps::{Success, flatten},
 };
 use crate::{
     Engine, Error, Result,
-    store::runs::{self, CallerKey, RunRow},
+    store::runs::{self, CallerKey, ChildRow, RunRow},
 };
 use domain::{
     error::ErrorClass,
-    event::{EventKind, Failure},
+    event::{ChildQuestion, Event, EventKind, Failure},
     id::{ProjectId, RunId, RunNumber, StepRunId, TaskId, Timestamp, UserId},
-    run::RunStatus,
+    run::{Phase, RunStatus},
     template::Uses,
     usage::Usage,
 };
 use futures::FutureExt;
 use serde_json::Value;
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
-use tokio::{sync::oneshot, time::sleep};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::sleep;
 
-/// How many runs may stand above one: a template that calls itself ends here.
+/// The most runs that may be above a run; this ends the recursion of a template that calls itself.
 pub(in super::super) const MAX_DEPTH: u32 = 5;
-/// How long to wait before something that the database refused is tried again.
+/// Delay before a failed database operation is retried.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// On whose behalf a child run is launched.
+/// The calling run's attempt, and what its child run inherits.
 #[derive(Clone)]
 pub(in super::super) struct CallerFrame {
     pub key: CallerKey,
@@ -41,32 +50,59 @@ pub(in super::super) struct CallerFrame {
     pub task: TaskId,
     pub user: Option<UserId>,
     pub by: String,
-    /// Of the child.
+    /// The depth of the child.
     pub depth: u32,
+    /// The pinned version of each template key.
+    pub templates: Arc<PinnedVersions>,
 }
 
-/// Claims the attempt; the child is launched once that is committed.
+/// Claims the attempt; the child is launched after the commit.
 pub async fn begin(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
     let owner = run.engine.0.runs.owner();
     run.record(batch, EventKind::Started { step, attempt, owner });
     prepare(run, step, attempt, batch).await;
 }
 
-/// An attempt whose child was never launched launches it now, another looks at it.
-pub async fn found_open(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
-    run.look_at_child(step, attempt, batch).await;
+/// Launches the children of open attempts that have none, and checks the existing ones. Stops the children of attempts
+/// that have ended, in case the server ended before it stopped them.
+pub async fn found_open(run: &mut RunActor, open: Vec<(StepRunId, u32)>, batch: &mut Batch) {
+    if !run.compiled.has_children {
+        return;
+    }
+    let Some(children) = run.children().await else { return };
+    let stop = Request::stop_of(run.facts.number);
+    let is_live = |child: &&ChildRow| child.status.is_some_and(|status| !status.is_end());
+    for stray in children.iter().filter(|child| is_live(child) && !run.is_open(child.step, child.attempt)) {
+        run.engine.ask_later(stray.id, stop.clone());
+    }
+    let launched: BTreeSet<_> = children.iter().map(|child| (child.step, child.attempt)).collect();
+    run.look_at(children, batch).await;
+    for (step, attempt) in open.into_iter().filter(|attempt| !launched.contains(attempt)) {
+        run.look_at_child(step, attempt, batch).await;
+    }
 }
 
-/// Ends the attempt and stops its child, if its time limit has come by `now`.
-pub fn deadline(run: &mut RunActor, step: StepRunId, now: Timestamp, batch: &mut Batch) {
+/// Ends the attempt and stops its child, if its time limit has been reached by `now`.
+pub async fn deadline(run: &mut RunActor, step: StepRunId, now: Timestamp, batch: &mut Batch) {
     let Some(limit) = run.state().plan.steps[step.index()].timeout_ms else { return };
     let Some(open) = run.state().step_run(step).and_then(|run| run.open_attempt()) else { return };
     if now.since(open.started_at) < limit {
         return;
     }
     let attempt = open.number;
+    // The child may have ended before its limit without the caller knowing yet.
+    let (engine, caller) = (run.engine.clone(), run.facts.run);
+    let read = || runs::child(engine.0.store.read(), caller, step, attempt);
+    let row = engine.persist(caller, read).await.ok().flatten();
+    if row.is_some_and(|row| row.summary().is_ok_and(|child| child.status.is_end())) {
+        run.look_at_child(step, attempt, batch).await;
+    }
+    if !run.is_open(step, attempt) {
+        return;
+    }
     let failure = Failure::new(ErrorClass::Timeout, format!("its run had not ended within {limit} ms"));
-    run.fail(step, attempt, failure, batch);
+    let spent = run.child_usage(Some((step, attempt))).await;
+    run.fail_child(step, attempt, failure, spent.get(&(step, attempt)).copied().unwrap_or_default(), batch);
     batch.stops.push((step, attempt));
 }
 
@@ -105,6 +141,7 @@ impl RunActor {
             user: self.facts.user,
             by: self.facts.by.clone(),
             depth: self.facts.depth + 1,
+            templates: self.facts.templates.clone(),
         };
         let engine = self.engine.clone();
         self.send_when_ready(async move {
@@ -112,7 +149,7 @@ impl RunActor {
                 loop {
                     let launch = AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await;
                     match launch {
-                        Ok(Ok(number)) => return Ok(number),
+                        Ok(Ok(launched)) => return launched,
                         // The step waits for the database, as a batch does.
                         Ok(Err(error @ Error::Unavailable(_))) => {
                             let run = frame.key.run;
@@ -139,9 +176,9 @@ impl RunActor {
         batch: &mut Batch,
     ) {
         if !self.is_open(step, attempt) {
-            // Its time limit was faster than its launch.
+            // The attempt ended before its child was launched, for example by its time limit.
             if result.is_ok() {
-                self.stop_children(Some((step, attempt)));
+                self.stop_late_child(step, attempt);
             }
             return;
         }
@@ -158,46 +195,32 @@ impl RunActor {
         }
     }
 
-    /// After a restart: children of attempts that have ended are stopped, which the server may not have come to.
-    pub(in super::super) async fn stop_stray_children(&self) {
-        if !self.compiled.has_children {
-            return;
-        }
-        let (engine, run) = (&self.engine, self.facts.run);
-        match engine.persist(run, || runs::live_children(engine.0.store.read(), run, None)).await {
-            Ok(children) => {
-                for (child, step, attempt) in children {
-                    if !self.is_open(step, attempt) {
-                        engine.stop_child(child, format!("run {}", self.facts.number));
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::error!(%run, %error, source = ?error, "its child runs could not be looked for")
-            }
-        }
-    }
-
-    /// Takes the child's result if it has ended.
+    /// Takes the child's result, if the child has ended.
     pub(in super::super) async fn look_at_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
         if !self.is_open(step, attempt) {
             return;
         }
-        let row = match runs::child(self.engine.0.store.read(), self.facts.run, step, attempt).await {
+        let (engine, caller) = (self.engine.clone(), self.facts.run);
+        let row = engine.persist(caller, || runs::child(engine.0.store.read(), caller, step, attempt)).await;
+        let row = match row {
             Ok(Some(row)) => row,
-            // It was never launched; if a launch is under way after all, they are one.
+            // The child was never launched. If a launch is in progress after all, both yield the same child.
             Ok(None) => return prepare(self, step, attempt, batch).await,
-            Err(error) => return self.look_later(step, attempt, &error),
+            Err(error) => return self.child_is_unreadable(step, attempt, error, batch),
         };
         let summary = match row.summary() {
             Ok(summary) => summary,
-            Err(error) => return self.look_later(step, attempt, &error),
+            Err(error) => return self.child_is_unreadable(step, attempt, error, batch),
         };
         self.name_child(step, attempt, summary.number, batch);
         let failed = |class, why| Failure::new(class, format!("run {} {why}", summary.number));
         match summary.status {
-            RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => {}
-            RunStatus::Completed => match self.engine.output_of(&row).await {
+            RunStatus::Waiting => match engine.persist(caller, || engine.question_of(&row)).await {
+                Ok(question) => self.child_waits(step, attempt, question, batch),
+                Err(error) => self.child_is_unreadable(step, attempt, error, batch),
+            },
+            RunStatus::Queued | RunStatus::Running => self.child_waits(step, attempt, None, batch),
+            RunStatus::Completed => match engine.persist(caller, || engine.output_of(&row)).await {
                 Ok(value) => {
                     let form = &self.compiled.outputs[step.index()];
                     if let Some(problem) = form.problems(&value).first() {
@@ -205,17 +228,22 @@ impl RunActor {
                             failed(ErrorClass::InvalidOutput, format!("gave something else: {problem}"));
                         return self.fail_child(step, attempt, failure, summary.usage, batch);
                     }
-                    let output = form.of_value(value);
-                    if let Err(failure) = self.finish(step, attempt, output, summary.usage, false, batch) {
+                    let success = Success {
+                        output: form.of_value(value),
+                        files: Vec::new(),
+                        usage: summary.usage,
+                        end: AnswerEnd::default(),
+                    };
+                    if let Err(failure) = self.finish(step, attempt, success, batch) {
                         self.fail_child(step, attempt, failure, summary.usage, batch);
                     }
                 }
-                Err(error) => self.look_later(step, attempt, &error),
+                Err(error) => self.child_is_unreadable(step, attempt, error, batch),
             },
             RunStatus::Failed => {
-                let error = match self.engine.failure_of(&row).await {
+                let error = match engine.persist(caller, || engine.failure_of(&row)).await {
                     Ok(error) => error,
-                    Err(error) => return self.look_later(step, attempt, &error),
+                    Err(error) => return self.child_is_unreadable(step, attempt, error, batch),
                 };
                 let failure = failed(error.class, format!("failed: {}", error.message));
                 self.fail_child(step, attempt, failure, summary.usage, batch);
@@ -227,7 +255,7 @@ impl RunActor {
         }
     }
 
-    /// The attempt's child run gave nothing that can be taken; what it cost, it has cost.
+    /// Fails the attempt, because its child run gave no usable output; the child's usage still counts.
     fn fail_child(
         &mut self,
         step: StepRunId,
@@ -240,53 +268,151 @@ impl RunActor {
         self.fail(step, attempt, failure, batch);
     }
 
-    fn look_later(&mut self, step: StepRunId, attempt: u32, error: &Error) {
-        tracing::error!(run = %self.facts.run, %step, %error, source = ?error, "a child run could not be read; trying again");
-        let (engine, run, stopping) = (self.engine.clone(), self.facts.run, self.engine.0.runs.stopping());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = sleep(AGAIN) => engine.deliver(run, Command::Child { step, attempt }),
-                () = stopping.cancelled() => {}
+    /// Records that the step's child waits for a person, or no longer does.
+    fn child_waits(
+        &mut self,
+        step: StepRunId,
+        attempt: u32,
+        question: Option<ChildQuestion>,
+        batch: &mut Batch,
+    ) {
+        let known = self.state().step_run(step).and_then(|run| run.child_question.as_deref());
+        match question {
+            Some(question) if known != Some(&question) => {
+                let question = Box::new(question);
+                self.record(batch, EventKind::ChildWaiting { step, attempt, question });
             }
-        });
-    }
-
-    /// A child whose caller has ended has nobody who waits for it, or stops it: the server ended between the two.
-    pub(in super::super) async fn stop_if_orphaned(&self) -> Result<()> {
-        let Some(CallerKey { run, number, .. }) = self.facts.caller else { return Ok(()) };
-        if !self.state().phase.is_end()
-            && runs::has_ended(self.engine.0.store.read(), run).await? == Some(true)
-        {
-            let (reply, _) = oneshot::channel();
-            drop(self.mail.send(Command::Cancel { by: format!("run {number}"), reply }));
+            None if known.is_some() => self.record(batch, EventKind::ChildResumed { step, attempt }),
+            _ => {}
         }
-        Ok(())
     }
 
-    /// Stops the child runs of one attempt, or all of them.
-    pub(in super::super) fn stop_children(&self, of: Option<(StepRunId, u32)>) {
-        let (engine, run, by) = (self.engine.clone(), self.facts.run, format!("run {}", self.facts.number));
-        self.engine.0.runs.tasks.spawn(async move {
-            match runs::live_children(engine.0.store.read(), run, of).await {
-                Ok(children) => {
-                    children.into_iter().for_each(|(child, ..)| engine.stop_child(child, by.clone()));
-                }
-                Err(error) => {
-                    tracing::error!(%run, %error, source = ?error, "child runs could not be stopped")
-                }
+    /// Usage so far of the children of open attempts, by attempt; of one attempt or of all.
+    pub(in super::super) async fn child_usage(
+        &self,
+        of: Option<(StepRunId, u32)>,
+    ) -> BTreeMap<(StepRunId, u32), Usage> {
+        let (engine, run) = (&self.engine, self.facts.run);
+        let read = || runs::usage_of_children(engine.0.store.read(), run, of);
+        match engine.persist(run, read).await {
+            Ok(used) => used.into_iter().map(|used| ((used.step, used.attempt), used.usage)).collect(),
+            Err(error) => {
+                tracing::error!(%run, %error, source = ?error, "what child runs have cost cannot be read");
+                BTreeMap::new()
             }
+        }
+    }
+
+    /// Tells the calling run's actor that this run waits for a person, or no longer does. `before`: the phase before
+    /// these events.
+    pub(in super::super) fn tell_caller(&self, before: Phase, events: &[Event]) {
+        let Some(CallerKey { run, step, attempt, .. }) = self.facts.caller else { return };
+        let asks = |event: &Event| {
+            matches!(
+                event.kind,
+                EventKind::Waiting { .. }
+                    | EventKind::Answered { .. }
+                    | EventKind::ChildWaiting { .. }
+                    | EventKind::ChildResumed { .. }
+            )
+        };
+        let now = self.state().phase;
+        let moved = now != before && (now == Phase::Waiting || before == Phase::Waiting);
+        if !now.is_end() && (moved || events.iter().any(asks)) {
+            self.engine.deliver(run, Command::Child { step, attempt });
+        }
+    }
+
+    fn child_is_unreadable(&mut self, step: StepRunId, attempt: u32, error: Error, batch: &mut Batch) {
+        // The server stops; the next one looks again.
+        if let Error::Unavailable(_) = error {
+            return;
+        }
+        tracing::error!(run = %self.facts.run, %step, %error, source = ?error, "a child run is damaged");
+        let why = "its run cannot be read; the server's log says why";
+        self.fail(step, attempt, Failure::new(ErrorClass::BadRequest, why), batch);
+    }
+
+    /// The number of the calling run, if that run has ended: the server ended before it could stop this one.
+    pub(in super::super) async fn is_orphaned(&self) -> Result<Option<RunNumber>> {
+        let Some(CallerKey { run, number, .. }) = self.facts.caller else { return Ok(None) };
+        let engine = &self.engine;
+        let ended = engine.persist(self.facts.run, || runs::has_ended(engine.0.store.read(), run)).await?;
+        Ok((ended == Some(true)).then_some(number))
+    }
+
+    /// Stops a child that was launched after its attempt had ended.
+    fn stop_late_child(&self, step: StepRunId, attempt: u32) {
+        let caller = self.facts.number;
+        self.engine.with_live_children(self.facts.run, Some((step, attempt)), move |engine, child| {
+            engine.ask_later(child, Request::stop_of(caller));
         });
+    }
+
+    /// Checks all child runs that may have changed, because a notification may have been lost.
+    pub(in super::super) async fn look_at_children(&mut self, batch: &mut Batch) {
+        if self.compiled.has_children
+            && !self.state().phase.is_end()
+            && let Some(children) = self.children().await
+        {
+            self.look_at(children, batch).await;
+        }
+    }
+
+    async fn children(&self) -> Option<Vec<ChildRow>> {
+        let (engine, run) = (&self.engine, self.facts.run);
+        let read = engine.persist(run, || runs::children(engine.0.store.read(), run)).await;
+        read.inspect_err(|error| {
+            tracing::error!(%run, %error, source = ?error, "its child runs could not be looked for");
+        })
+        .ok()
+    }
+
+    /// Skips children whose row shows nothing new, because looking at a child means reading its log.
+    async fn look_at(&mut self, children: Vec<ChildRow>, batch: &mut Batch) {
+        for ChildRow { number, step, attempt, status, asked_at, .. } in children {
+            if !self.is_open(step, attempt) {
+                continue;
+            }
+            self.name_child(step, attempt, number, batch);
+            let known = self.state().step_run(step).and_then(|run| run.child_question.as_deref());
+            let known = known.map(|question| question.asked_at);
+            let is_news = match status {
+                Some(RunStatus::Waiting) => known.is_none() || asked_at != known,
+                Some(RunStatus::Queued | RunStatus::Running) => known.is_some(),
+                _ => true,
+            };
+            if is_news {
+                self.look_at_child(step, attempt, batch).await;
+            }
+        }
     }
 }
 
 impl Engine {
-    pub(in super::super) fn stop_child(&self, child: RunId, by: String) {
-        // Nobody waits for it: its actor tries until it is stored.
-        let (reply, _) = oneshot::channel();
-        self.deliver(child, Command::Cancel { by, reply });
+    /// Wakes the child runs that the last commit asked to stop: those of one attempt, or all.
+    pub(in super::super) fn wake_children(&self, run: RunId, of: Option<(StepRunId, u32)>) {
+        self.with_live_children(run, of, |engine, child| engine.advance(child));
     }
 
-    /// The output of a run that has completed, with its type.
+    fn with_live_children(
+        &self,
+        run: RunId,
+        of: Option<(StepRunId, u32)>,
+        each: impl Fn(&Self, RunId) + Send + Sync + 'static,
+    ) {
+        let engine = self.clone();
+        self.0.runs.tasks.spawn(async move {
+            match engine.persist(run, || runs::live_children(engine.0.store.read(), run, of)).await {
+                Ok(children) => children.into_iter().for_each(|(child, ..)| each(&engine, child)),
+                Err(error) => {
+                    tracing::error!(%run, %error, source = ?error, "child runs could not be found")
+                }
+            }
+        });
+    }
+
+    /// The output of a completed run, with its type.
     async fn output_of(&self, row: &RunRow) -> Result<Value> {
         match self.last_event(row).await? {
             EventKind::Completed { output, .. } => {
@@ -299,6 +425,27 @@ impl Engine {
             }
             other => Err(Error::internal(format!("run {} completed with '{}'", row.id(), other.name()))),
         }
+    }
+
+    /// The oldest open question of a run or of a run below it.
+    async fn question_of(&self, row: &RunRow) -> Result<Option<ChildQuestion>> {
+        let (state, number) = (self.replay(row.id()).await?, row.summary()?.number);
+        let own = state.waiting.iter().filter_map(|step| {
+            let question = state.step_run(*step)?.question.as_ref()?;
+            Some(ChildQuestion {
+                run: number,
+                step: *step,
+                name: state.label(*step),
+                asked_at: question.asked_at,
+                question: question.question.clone(),
+                proposal: question.proposal.clone(),
+                until: question.until,
+                on_timeout: question.on_timeout,
+            })
+        });
+        let below =
+            state.asking.iter().filter_map(|step| state.step_run(*step)?.child_question.as_deref().cloned());
+        Ok(own.chain(below).min_by_key(|question| (question.asked_at, question.run, question.step)))
     }
 
     async fn failure_of(&self, row: &RunRow) -> Result<Failure> {
@@ -315,8 +462,14 @@ impl Engine {
     }
 }
 
-/// Why the child could not be launched, as the step's failure.
+/// The failure of a step whose child could not be launched.
 fn refused(child: &ChildStart, error: &Error) -> Failure {
-    let why = format!("template '{}' cannot be launched: {error}", child.template);
-    Failure::new(ErrorClass::BadRequest, why)
+    if let Error::Internal(_) = error {
+        tracing::error!(template = %child.template, source = ?error, "a child run can never be stored");
+    }
+    let class = match error {
+        Error::TooLarge(_) => ErrorClass::Limit,
+        _ => ErrorClass::BadRequest,
+    };
+    Failure::new(class, format!("template '{}' cannot be launched: {error}", child.template))
 }

@@ -1,12 +1,12 @@
-//! What runs when a step runs. Each kind of step is a file of its own with the same five functions, and an arm in each of
-//! those here; a step's actor knows nothing else of it.
+//! The kinds of steps. Each kind is a file with some of the five functions below, and has an arm in each function of
+//! this module; a run's actor knows nothing else about it.
 //!
 //! ```text
 //! begin        claims an attempt: events, and work that is done once they are committed
 //! take         a result of that work, as a command
-//! found_open   an attempt that another process left open: it is interrupted, joined again, or left to whom it waits for
-//! stop         the run ends while it is open
-//! deadline     what the time limit of a step decides that nothing in memory waits for
+//! found_open   attempts that another process left open: they are interrupted, rejoined, or keep waiting
+//! stop         the run ends while the attempt is open
+//! deadline     applies the time limit of a step that no task in memory waits for
 //! ```
 
 pub(super) mod aggregate;
@@ -40,7 +40,7 @@ pub(super) async fn begin(
         Body::Prompt | Body::Aggregate => prompt::begin(run, step, attempt, slot, permit, batch).await,
         Body::Approval => approval::begin(run, step, batch).await,
         Body::Template => child::begin(run, step, attempt, batch).await,
-        // Templates with these are refused before they are launched.
+        // Templates with these kinds are refused before a launch.
         Body::Component | Body::Tool | Body::Agent | Body::Decompose => {
             let failure = Failure::new(ErrorClass::BadRequest, "this server has no such kind of step");
             run.refuse(step, failure, batch);
@@ -48,19 +48,21 @@ pub(super) async fn begin(
     }
 }
 
-/// An attempt that was open when the run was taken up.
-pub(super) async fn found_open(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
-    match body(run, step) {
-        Body::Template => child::found_open(run, step, attempt, batch).await,
-        _ => prompt::found_open(run, step, attempt, batch),
+/// Handles the attempts that were open when the run was loaded. Child runs are read together: there may be thousands.
+pub(super) async fn found_open(run: &mut RunActor, open: Vec<(StepRunId, u32)>, batch: &mut Batch) {
+    let (calling, called): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|(step, _)| matches!(body(run, *step), Body::Template));
+    for (step, attempt) in called {
+        prompt::found_open(run, step, attempt, batch);
     }
+    child::found_open(run, calling, batch).await;
 }
 
-/// What the time limits decide that have come by `now`, of the steps that wait elsewhere.
+/// Applies the step's time limit, if it has been reached by `now`.
 pub(super) async fn deadline(run: &mut RunActor, step: StepRunId, now: Timestamp, batch: &mut Batch) {
     match body(run, step) {
         Body::Approval => approval::deadline(run, step, now, batch).await,
-        Body::Template => child::deadline(run, step, now, batch),
+        Body::Template => child::deadline(run, step, now, batch).await,
         _ => {}
     }
 }

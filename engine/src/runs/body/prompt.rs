@@ -1,4 +1,4 @@
-//! A step that is a call of a model. Its attempt lives in this process: one that another process left open is over.
+//! A step that calls a model. Its attempt lives in this process: an attempt that another process left open is over.
 
 use super::{
     super::{
@@ -8,18 +8,18 @@ use super::{
         load::EARLIER,
         output::FileMode,
         request,
-        steps::flatten,
+        steps::{Success, flatten},
     },
     aggregate,
 };
 use crate::{
     Result,
-    models::{ModelRequest, PromptPermit, Slot},
+    models::{ModelRequest, PromptPermit, Slot, Turn},
     store::{messages, versions::RoleVersion},
 };
 use domain::{
     error::ErrorClass,
-    event::{EventKind, Failure, SAID_LIMIT, head},
+    event::{EventKind, Failure, PARTIAL_OUTPUT_LIMIT, head},
     file::FilePath,
     id::{ContentId, StepRunId},
     plan::Body,
@@ -27,7 +27,7 @@ use domain::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// Claims the attempt if its provider has a slot for it and its prompt has room, else waits for them.
+/// Claims the attempt if its provider has a free slot and its prompt has room; otherwise waits for them.
 pub async fn begin(
     run: &mut RunActor,
     step: StepRunId,
@@ -47,7 +47,13 @@ pub async fn begin(
         Err(failure) => return run.refuse(step, failure, batch),
     };
     let Some(slot) = slot.or_else(|| resolved.limits.try_acquire()) else {
-        return batch.waits.push(Wait { step, attempt, limits: resolved.limits, permit });
+        return batch.waits.push(Wait {
+            step,
+            attempt,
+            limits: resolved.limits,
+            turn: turn(run, step),
+            permit,
+        });
     };
     let (request, shown) = match render(run, step, &role, resolved.model, batch).await {
         Ok(rendered) => rendered,
@@ -71,10 +77,17 @@ pub async fn begin(
     run.record(batch, EventKind::Prompt { step, attempt, prompt });
     let limit = run.state().plan.steps[step.index()].timeout_ms;
     let limit = limit.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-    batch.starts.push(Start { step, attempt, client: resolved.client, request, slot, permit, limit, shown });
+    let client = slot.watch(resolved.client);
+    batch.starts.push(Start { step, attempt, client, request, slot, permit, limit, shown });
 }
 
-/// The request, and which content of each file it shows.
+/// A call that its provider rate-limited goes before new calls.
+fn turn(run: &RunActor, step: StepRunId) -> Turn {
+    let refused = run.state().step_run(step).is_some_and(|run| run.throttled_since.is_some());
+    if refused { Turn::Again } else { Turn::New }
+}
+
+/// The request, and the content of each file that it shows.
 async fn render(
     run: &mut RunActor,
     step: StepRunId,
@@ -126,7 +139,7 @@ async fn render(
 }
 
 impl RunActor {
-    /// Takes what came of a model call.
+    /// Takes the result of a model call.
     pub(in super::super) async fn take(
         &mut self,
         step: StepRunId,
@@ -144,39 +157,44 @@ impl RunActor {
                 answer
             }
             Err(failed) => {
-                let said = self.channel.said(step, attempt);
+                let partial = self.channel.partial_output(step, attempt);
                 self.channel.end(step, attempt);
                 let usage = failed.usage.at(self.price_of(step));
-                self.keep_partial_output(step, attempt, &said, usage, batch);
+                self.keep_partial_output(step, attempt, &partial, usage, batch);
                 return self.fail(step, attempt, failed, batch);
             }
         };
         let usage = answer.usage.at(self.price_of(step));
         let compiled = self.compiled.clone();
         let form = &compiled.outputs[step.index()];
-        let taken = match compiled.evaluate(answer.text.len(), || form.read(&answer)) {
+        let bytes = if form.is_slow() { usize::MAX } else { answer.text.len() };
+        let taken = match compiled.evaluate(bytes, || form.read(&answer)) {
             Ok(mut output) => {
                 let changes = std::mem::take(&mut output.changes);
                 match self.changed_files(changes, &shown, batch).await {
-                    Ok(files) => self.finish_with(step, attempt, output, files, usage, answer.cut, batch),
+                    Ok(files) => {
+                        let success = Success { output, files, usage, end: answer.end };
+                        self.finish(step, attempt, success, batch)
+                    }
                     Err(failure) => Err(failure),
                 }
             }
             Err(failure) => Err(failure),
         };
         if let Err(failure) = taken {
-            self.keep_partial_output(step, attempt, head(&answer.text, SAID_LIMIT), usage, batch);
+            let partial = head(&answer.text, PARTIAL_OUTPUT_LIMIT);
+            self.keep_partial_output(step, attempt, partial, usage, batch);
             self.fail(step, attempt, failure, batch);
         }
     }
 
-    /// What the step's model costs in this run.
+    /// The price of the step's model in this run.
     fn price_of(&self, step: StepRunId) -> Option<Price> {
         self.state().steps.get(step.index())?.role.as_ref()?.price
     }
 }
 
-/// The process that called the model is gone, and its call with it.
+/// The process that called the model is gone, and the call with it.
 pub fn found_open(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
     let failure = Failure::new(ErrorClass::Interrupted, "the server stopped while this attempt ran");
     run.fail(step, attempt, failure, batch);

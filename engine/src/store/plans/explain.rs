@@ -1,10 +1,10 @@
-//! What SQLite says that it does for a statement, as far as it is suspicious.
+//! Suspicious steps in SQLite's query plan of a statement.
 
 use crate::store::{launches, log, search_index};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{collections::HashMap, path::Path};
 
-/// The tables that grow with what people and runs do.
+/// The tables that grow with use.
 const LARGE: [&str; 8] = ["run", "event", "message", "session", "change", "content", "task", "file"];
 
 pub struct Explainer {
@@ -12,7 +12,7 @@ pub struct Explainer {
 }
 
 impl Explainer {
-    /// On a migrated database.
+    /// Opens a migrated database.
     pub async fn open(data: &Path) -> Self {
         let options = SqliteConnectOptions::new().filename(data.join("troupe.db"));
         let mut db = SqliteConnection::connect_with(&options).await.unwrap();
@@ -28,7 +28,7 @@ impl Explainer {
         Self { db }
     }
 
-    /// The statements inside each trigger. `EXPLAIN` does not go into triggers by itself.
+    /// The statements inside each trigger, which `EXPLAIN` does not cover.
     pub async fn triggers(&mut self) -> Vec<(String, String)> {
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' \
@@ -46,12 +46,12 @@ impl Explainer {
         bodies.collect()
     }
 
-    /// The steps of the statement's plans that read all of a large table or of one project or conversation, or that sort.
+    /// The plan's steps that read all of a large table, or all rows of one project or conversation in it, or that sort.
     pub async fn findings(&mut self, sql: &str) -> Vec<String> {
         let mut found = Vec::new();
         for statement in statements(sql) {
             let first = statement.split_whitespace().next().unwrap_or_default().to_uppercase();
-            // What a trigger does is explained by itself.
+            // Triggers' bodies are explained separately.
             if first == "CREATE" {
                 break;
             }
@@ -74,7 +74,7 @@ impl Explainer {
     }
 }
 
-/// `new.column` and `old.column` stand for values.
+/// Replaces `new.column` and `old.column` by parameters.
 fn as_arguments(body: &str) -> String {
     let body = body.replace("raise(FAIL, 'fenced')", "NULL");
     let mut written = String::new();
@@ -87,7 +87,7 @@ fn as_arguments(body: &str) -> String {
     written + rest
 }
 
-/// The statements of a text; a semicolon within quotes ends none.
+/// Splits a text into statements; a semicolon within quotes does not end one.
 fn statements(sql: &str) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut quoted = false;
@@ -101,7 +101,7 @@ fn statements(sql: &str) -> Vec<String> {
     found.into_iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
 }
 
-/// By what names the statement calls its tables.
+/// The aliases of the statement's tables.
 fn names(sql: &str) -> HashMap<String, Vec<String>> {
     let spaced = sql.replace(',', " , ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<_> = spaced.split_whitespace().collect();
@@ -131,7 +131,7 @@ fn is_suspicious(step: &str, names: &HashMap<String, Vec<String>>) -> bool {
     match words[..] {
         ["USE", "TEMP", "B-TREE", ..] => true,
         ["SCAN", name, ..] => is_large(name),
-        // By one column that many rows share, or in an index that is built from all of the table for this alone.
+        // Searches by one column that many rows share, and automatic indexes, which SQLite builds from the whole table.
         ["SEARCH", name, ..] => {
             let many = ["(project_id=?)", "(task_id=?)", "(run_id=?)"];
             is_large(name) && (step.contains("AUTOMATIC") || many.iter().any(|by| step.ends_with(by)))

@@ -1,5 +1,5 @@
-//! Every SQL text that the sources give to sqlx, read out of the sources themselves, so that a new statement is among them
-//! without being registered anywhere.
+//! Finds every SQL text that the sources pass to sqlx by parsing the sources, so that new statements need no
+//! registration.
 
 use std::{
     collections::HashMap,
@@ -27,19 +27,19 @@ const QUERIES: [&str; 10] = [
     "QueryBuilder",
     "SqlStr",
 ];
-/// Methods of a connection that take SQL as well.
+/// Methods of a connection that take SQL.
 const METHODS: [&str; 8] =
     ["execute", "execute_many", "fetch", "fetch_all", "fetch_many", "fetch_one", "fetch_optional", "prepare"];
 
-/// The statements of one place.
+/// A statement and its place.
 pub struct Found {
-    /// The module and the function, such as `runs::list`.
+    /// The module and the function, for example `runs::list`.
     pub place: String,
-    /// None: the text is put together at run time.
+    /// None: the text is built at run time.
     pub sql: Option<String>,
 }
 
-/// All statements below `folder`, but for those of tests.
+/// All statements below `folder`, except those of tests.
 pub fn statements(folder: &Path) -> Vec<Found> {
     let files: Vec<(String, File)> = sources(folder)
         .into_iter()
@@ -50,7 +50,7 @@ pub fn statements(folder: &Path) -> Vec<Found> {
             (module, syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         })
         .collect();
-    let mut texts = Texts::default();
+    let mut texts = SourceTexts::default();
     for (_, file) in &files {
         texts.learn(file);
     }
@@ -76,15 +76,15 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The constants and the macros that texts are written with.
+/// The constants and macros that SQL texts use.
 #[derive(Default)]
-struct Texts {
+struct SourceTexts {
     constants: HashMap<String, Expr>,
-    /// The names of the parameters, and the body.
+    /// By name: the names of the parameters, and the body.
     macros: HashMap<String, (Vec<String>, proc_macro2::TokenStream)>,
 }
 
-impl Texts {
+impl SourceTexts {
     fn learn(&mut self, file: &File) {
         for item in &file.items {
             match item {
@@ -167,7 +167,7 @@ fn substituted(
 struct Collector<'a> {
     module: &'a str,
     function: String,
-    texts: &'a Texts,
+    texts: &'a SourceTexts,
     found: &'a mut Vec<Found>,
 }
 
@@ -231,7 +231,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         if name.starts_with("query") {
             self.take(None);
         }
-        // What stands in `vec![…]`, `select! {…}` and the like is not read: SQL is not run in there.
+        // The content of `vec![…]`, `select! {…}` and similar macros is not parsed: no SQL runs there.
         visit::visit_macro(self, call);
     }
 }

@@ -1,5 +1,5 @@
-//! A guard: what a page's statements do does not grow with what a project holds. A plan may look well and still read a whole
-//! project, as one that walks the newest runs for the live ones among them.
+//! A guard: the work of a page's statements does not grow with the size of the project. A plan can look good and still
+//! read a whole project, for example by walking the newest runs to find the live ones.
 
 use crate::store::{Store, accounts, changes, conversations, dashboard, inbox, runs, templates};
 use domain::id::{ProjectId, TaskId, Timestamp, UserId};
@@ -18,8 +18,8 @@ const PROJECT: ProjectId = ProjectId(Uuid::from_u128(1 << 64));
 const USER: UserId = UserId(Uuid::from_u128(2 << 64));
 const TASK: TaskId = TaskId(Uuid::from_u128(3 << 64));
 
-/// A project with so many runs that have ended, and as many messages in one conversation, sessions and template
-/// versions; beside a few live runs, older than all others.
+/// A project with `$4` ended runs and as many messages in one conversation, sessions and template versions, and a few
+/// live runs that are older than all others.
 const PROJECT_OF: &str = "\
     INSERT INTO user (id, email, name, password_hash, admin, created_at) VALUES ($2, 'a@b.c', 'Ada', '', 1, 0);
     INSERT INTO project (id, key, name, last_run, created_at) VALUES ($1, 'lab', 'Lab', $4, 0);
@@ -90,7 +90,7 @@ impl Measured {
         Self { db, steps, _folder: folder }
     }
 
-    /// How many steps SQLite takes for it, and how long.
+    /// How many steps SQLite's virtual machine takes for a query, and how long.
     async fn work(&self, of: &str) -> (u64, Duration) {
         let mut tx = self.db.begin().await.unwrap();
         let (before, from) = (self.steps.load(Ordering::Relaxed), Instant::now());

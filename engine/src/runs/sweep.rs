@@ -1,0 +1,163 @@
+//! The sweep makes lost deliveries harmless: a server regularly looks for runs that need work and that no server
+//! executes. If no delivery is lost, it finds none.
+//!
+//! On a shared database, it also renews this server's lease and follows the commits of other servers.
+
+use super::{mailbox::Command, timers::Timer};
+use crate::{
+    Engine, Result,
+    store::{
+        self, requests, runs,
+        servers::{self, ChildCounts},
+    },
+};
+use domain::id::{RunId, Timestamp};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// How many of the next time limits a sweep checks.
+const LIMITS: u32 = 1_000;
+
+/// How long an outcome is kept for an asker on another server, in milliseconds.
+const OUTCOME_KEPT: i64 = 60_000;
+
+/// How often a server sweeps, and whether it shares its database.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The interval between sweeps.
+    pub sweep: Duration,
+    /// Set if other servers execute runs of the same database: how long a server may be silent before the others take
+    /// its runs. None: this is the only server.
+    pub lease: Option<Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { sweep: Duration::from_secs(10), lease: None }
+    }
+}
+
+/// The interval between checks for commits of other servers.
+const FOLLOW_EVERY: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Registers this server as one that executes runs.
+    pub(super) async fn join_servers(&self) -> Result<()> {
+        let (server, pace) = (self.0.runs.owner(), self.0.runs.pace);
+        let now = store::now();
+        let until = lease_until(pace, now);
+        let gone = pace.lease.map(|_| now);
+        self.0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    servers::forget(&mut *tx, gone).await?;
+                    servers::lease(tx, server, until).await
+                })
+            })
+            .await
+    }
+
+    /// Removes this server's registration, so that others may take its runs at once.
+    pub(crate) async fn leave_servers(&self) {
+        let server = self.0.runs.owner();
+        if let Err(error) = self.0.store.write(move |tx| Box::pin(servers::leave(tx, server))).await {
+            tracing::warn!(%error, source = ?error, "this server stays on the list of those that execute runs");
+        }
+    }
+
+    /// Sweeps until the server stops.
+    pub(super) async fn keep_sweeping(self) {
+        let (stopping, pace) = (self.0.runs.stopping(), self.0.runs.pace);
+        let mut told = HashMap::new();
+        loop {
+            tokio::select! {
+                () = sleep(pace.sweep) => {}
+                () = stopping.cancelled() => return,
+            }
+            if let Err(error) = self.sweep(&mut told).await {
+                tracing::warn!(%error, source = ?error, "the lease of this server could not be renewed");
+            }
+        }
+    }
+
+    /// `told`: the child counts that the callers were told at the last sweep.
+    async fn sweep(&self, told: &mut HashMap<RunId, ChildCounts>) -> Result<()> {
+        let (db, now, server) = (self.0.store.read(), store::now(), self.0.runs.owner());
+        if self.0.runs.is_shared() {
+            let (until, forgotten) = (lease_until(self.0.runs.pace, now), Timestamp(now.0 - OUTCOME_KEPT));
+            self.0
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        requests::forget_outcomes(&mut *tx, forgotten).await?;
+                        servers::lease(tx, server, until).await
+                    })
+                })
+                .await?;
+        }
+        // A failed read of one kind does not prevent the others.
+        let mut due = BTreeSet::new();
+        due.extend(found(requests::asked(db).await));
+        due.extend(found(servers::unattended(db, now).await));
+        let children: HashMap<_, _> = found(servers::callers(db).await).into_iter().collect();
+        due.extend(
+            children.iter().filter(|(run, counts)| told.get(run) != Some(counts)).map(|(run, _)| *run),
+        );
+        due.extend(told.keys().filter(|run| !children.contains_key(run)));
+        *told = children;
+        for run in due {
+            self.deliver(run, Command::Wake);
+        }
+        for limit in found(runs::limits(db, None, LIMITS).await) {
+            self.0.runs.timers.send(Timer::missing(&limit, now));
+        }
+        Ok(())
+    }
+
+    /// Wakes followers of runs when another server has committed.
+    pub(super) async fn follow_other_servers(self) {
+        let stopping = self.0.runs.stopping();
+        let mut seen = None;
+        loop {
+            tokio::select! {
+                () = sleep(FOLLOW_EVERY) => {}
+                () = stopping.cancelled() => return,
+            }
+            if let Err(error) = self.follow_once(&mut seen).await {
+                tracing::warn!(%error, source = ?error, "what other servers commit could not be looked for");
+            }
+        }
+    }
+
+    async fn follow_once(&self, seen: &mut Option<i64>) -> Result<()> {
+        let version = servers::data_version(&mut *self.0.store.quick().await?).await?;
+        if seen.replace(version) == Some(version) {
+            return Ok(());
+        }
+        let watched = self.0.live.watched();
+        let runs: Vec<_> = watched.keys().copied().collect();
+        for (run, seq) in servers::last_events(self.0.store.read(), &runs).await? {
+            if let Some(channel) = watched.get(&run) {
+                channel.reached(seq);
+            }
+        }
+        self.0.store.wake_all();
+        Ok(())
+    }
+}
+
+/// On an unshared database the lock on the data folder shows that the server is alive, so its lease does not end.
+fn lease_until(pace: Pace, now: Timestamp) -> Timestamp {
+    pace.lease.map_or(Timestamp(i64::MAX), |lease| Timestamp(now.0 + lease.as_millis() as i64))
+}
+
+fn found<T>(read: Result<Vec<T>>) -> Vec<T> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, source = ?error, "runs that nobody works on could not be looked for");
+        Vec::new()
+    })
+}
