@@ -7,6 +7,7 @@
 pub mod models;
 
 mod accounts;
+mod background;
 mod comparisons;
 mod config;
 mod conversations;
@@ -73,6 +74,7 @@ struct Inner {
     runs: runs::Runs,
     delivery: Box<dyn Delivery>,
     live: live::Hub,
+    prune_signal: Arc<live::PruneSignal>,
     presence: presence::Presence,
     rendered: markdown::Rendered,
 }
@@ -123,6 +125,7 @@ impl Engine {
             runs,
             delivery,
             live,
+            prune_signal: Arc::default(),
             presence,
             rendered,
         };
@@ -132,7 +135,7 @@ impl Engine {
         }
         if serve {
             engine.take_up_unfinished().await.map_err(StartError::Seed)?;
-            engine.0.runs.spawn_background(engine.clone().keep_index());
+            background::start_all(&engine);
         }
         Ok(engine)
     }

@@ -4,6 +4,7 @@
 
 use crate::{
     Engine, Error, Result, User,
+    background::{BackgroundTask, Next},
     conversations::PAGE as CONVERSATION_PAGE,
     pagination,
     store::{
@@ -18,7 +19,10 @@ use domain::{
     view::{Found, Page},
 };
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 /// Messages per page, and how many results of each other kind the first page lists before them.
 const MESSAGES: usize = 20;
@@ -38,8 +42,6 @@ const BATCH: u32 = 256;
 const BATCH_CHARACTERS: usize = 1024 * 1024;
 /// The share of a batch's time for which indexing then pauses, to leave the processor to others.
 const REST: f64 = 0.25;
-/// The delay after a failure of the database.
-const AGAIN: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Results that contain all the words of `query`, each as a whole word or as a prefix. First runs, templates, roles
@@ -116,42 +118,46 @@ impl Engine {
         items.extend(rows::conversations(db, project, words, OTHERS).await?);
         Ok(())
     }
+}
 
-    /// Keeps the index up to date until the server stops.
-    pub(crate) async fn keep_index(self) {
-        let stopping = self.0.runs.stopping();
-        let mut commits = self.0.store.commits();
-        let mut mended = false;
-        loop {
-            let began = Instant::now();
-            let pause = match self.index_some(&mut mended).await {
-                Ok(true) => began.elapsed().mul_f64(REST),
-                Ok(false) => {
-                    tokio::select! {
-                        changed = commits.changed() => if changed.is_err() { return },
-                        () = stopping.cancelled() => return,
-                    }
-                    SOON
-                }
-                Err(error) => {
-                    tracing::warn!(%error, source = ?error, "the search index does not follow");
-                    AGAIN
-                }
-            };
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = stopping.cancelled() => return,
-            }
+/// Keeps the search index up to date.
+pub(crate) struct Indexing {
+    commits: watch::Receiver<u64>,
+    /// Whether the index has been checked against what was indexed.
+    mended: bool,
+}
+
+impl Indexing {
+    pub fn of(engine: &Engine) -> Self {
+        Self { commits: engine.0.store.commits(), mended: false }
+    }
+}
+
+impl BackgroundTask for Indexing {
+    const NAME: &'static str = "search index";
+
+    /// Some time after a commit.
+    async fn signal(&mut self) {
+        if self.commits.changed().await.is_err() {
+            // The store is closed.
+            std::future::pending::<()>().await;
         }
+        sleep(SOON).await;
     }
 
-    /// Indexes a batch. Returns whether there was anything to index.
-    async fn index_some(&self, mended: &mut bool) -> Result<bool> {
-        if !*mended {
-            self.0.store.mend_index().await?;
-            *mended = true;
+    /// Indexes a batch.
+    async fn work(&mut self, engine: &Engine) -> Result<Next> {
+        let (store, began) = (&engine.0.store, Instant::now());
+        if !self.mended {
+            store.mend_index().await?;
+            self.mended = true;
         }
-        self.0.store.index_some(BATCH, BATCH_CHARACTERS).await
+        let indexed = store.index_some(BATCH, BATCH_CHARACTERS).await?;
+        Ok(if indexed { Next::After(began.elapsed().mul_f64(REST)) } else { Next::AtSignal })
+    }
+
+    fn retry_after(&self) -> Duration {
+        Duration::from_secs(5)
     }
 }
 

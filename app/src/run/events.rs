@@ -9,7 +9,7 @@ use crate::{
     ui::{Column, CopyButton, Skeleton, SkeletonShape, Table, format_duration},
 };
 use domain::{
-    event::{Event, EventKind},
+    event::{Event, EventKind, Link},
     id::{RunNumber, Timestamp},
     key::ProjectKey,
     run::THROTTLED,
@@ -193,7 +193,7 @@ pub(super) fn what(kind: &EventKind) -> String {
             format!("{} bytes, {failed} items without an output", output.bytes)
         }
         EventKind::Reused { output, .. } => format!("{} bytes, with no call", output.bytes),
-        EventKind::ChildLaunched { run, .. } => format!("run {run}"),
+        EventKind::Linked { to: Link::ChildRun(run), .. } => format!("run {run}"),
         EventKind::ChildWaiting { question, .. } => {
             format!("{}: {}", question.waits(), question.question.head)
         }

@@ -14,7 +14,7 @@ use crate::{
 use domain::{
     id::RunNumber,
     key::ProjectKey,
-    run::{StepState, StepStatus},
+    run::{Attempt, StepState, StepStatus},
 };
 use leptos::{ev, prelude::*};
 
@@ -24,7 +24,7 @@ const STEPS: usize = 50;
 /// The newest child run of the step; renders nothing for a step without one.
 #[component]
 pub fn Nested(project: ProjectKey, step: Memo<StepState>) -> impl IntoView {
-    let child = Memo::new(move |_| step.read().attempts.last().and_then(|attempt| attempt.child));
+    let child = Memo::new(move |_| step.read().attempts.last().and_then(Attempt::child));
     let under_way =
         Memo::new(move |_| matches!(step.read().status, StepStatus::Running | StepStatus::Waiting));
     move || child.get().map(|child| view! { <Unfolding project=project.clone() child under_way/> })

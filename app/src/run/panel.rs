@@ -222,7 +222,7 @@ fn AttemptView(project: ProjectKey, run: LiveRun, attempt: Attempt, begun: Times
                 <StatusBadge status plain=true/>
                 <span class="mono">"at +" {at}</span>
                 {took.map(|took| view! { <span class="mono">"took " {took}</span> })}
-                {attempt.child.map(|child| view! { <ChildRun project=project.clone() child/> })}
+                {attempt.child().map(|child| view! { <ChildRun project=project.clone() child/> })}
             </p>
             {failure}
             {attempt

@@ -136,7 +136,7 @@ pub fn LiveOutput(run: LiveRun, id: StepRunId, step: Memo<StepState>) -> impl In
     let open = Memo::new(move |_| {
         let step = step.read();
         step.open_attempt()
-            .filter(|attempt| !run.past && attempt.child.is_none())
+            .filter(|attempt| !run.past && attempt.link.is_none())
             .map(|attempt| attempt.number)
     });
     let label = run.state.with_untracked(|state| format!("Live text of {}", state.label(id)));

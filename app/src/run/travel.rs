@@ -314,7 +314,7 @@ mod tests {
         ];
         let owner: domain::id::OwnerId = "00000000-0000-7000-8000-000000000000".parse().unwrap();
         for attempt in 1..=attempts {
-            kinds.push(EventKind::Started { step, attempt, owner });
+            kinds.push(EventKind::Started { step, attempt, owner: Some(owner) });
             kinds.push(EventKind::Interrupted {
                 step,
                 attempt,

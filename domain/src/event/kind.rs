@@ -1,12 +1,12 @@
 //! The kinds of events, serialised under `kind`. Logs are kept forever, so a renamed kind keeps its old name as an
 //! alias.
 
-use super::{Caller, ChildQuestion, Failure, Parent, TemplateVersion, TextRef};
+use super::{Caller, ChildQuestion, Failure, Link, Parent, TemplateVersion, TextRef};
 use crate::{
     decision::Decision,
     file::FilePath,
     fork::Origin,
-    id::{EventId, OwnerId, RunNumber, StepRunId, Timestamp},
+    id::{EventId, OwnerId, StepRunId, Timestamp},
     plan::Plan,
     role::StepRole,
     usage::Usage,
@@ -70,11 +70,15 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Box<Origin>>,
     },
-    /// `owner` has claimed an attempt. The first claimed attempt of a run puts the run in the phase "processing".
+    /// An attempt is claimed. The first claimed attempt of a run puts the run in the phase "processing".
     Started {
         step: StepRunId,
         attempt: u32,
-        owner: OwnerId,
+        /// The server process that executes the attempt, which ends with it. `None` if the attempt is executed elsewhere
+        /// and survives the process; what executes it is `linked`. Logs written before `linked` existed name the process
+        /// in either case.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<OwnerId>,
     },
     /// The exact messages of the attempt, stored before they are sent.
     Prompt {
@@ -82,11 +86,13 @@ pub enum EventKind {
         attempt: u32,
         prompt: TextRef,
     },
-    /// The attempt launched a child run.
-    ChildLaunched {
+    /// What executes the attempt outside of the server process.
+    #[serde(alias = "childLaunched")]
+    Linked {
         step: StepRunId,
         attempt: u32,
-        run: RunNumber,
+        #[serde(flatten)]
+        to: Link,
     },
     /// The child run of the attempt waits for a person.
     ChildWaiting {
@@ -252,7 +258,7 @@ names! {
     Reused => "reused",
     Started => "started",
     Prompt => "prompt",
-    ChildLaunched => "childLaunched",
+    Linked => "linked",
     ChildWaiting => "childWaiting",
     ChildResumed => "childResumed",
     FileRequested => "fileRequested",
@@ -283,7 +289,7 @@ impl EventKind {
             | Self::Reused { step, .. }
             | Self::Started { step, .. }
             | Self::Prompt { step, .. }
-            | Self::ChildLaunched { step, .. }
+            | Self::Linked { step, .. }
             | Self::ChildWaiting { step, .. }
             | Self::ChildResumed { step, .. }
             | Self::FileRequested { step, .. }

@@ -77,6 +77,21 @@ pub struct Caller {
     pub depth: u32,
 }
 
+/// What executes an attempt outside of the server process that claimed it, and so survives that process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Link {
+    #[serde(rename = "run")]
+    ChildRun(RunNumber),
+}
+
+impl Link {
+    /// The child run, if it is one.
+    pub fn child_run(self) -> Option<RunNumber> {
+        let Self::ChildRun(run) = self;
+        Some(run)
+    }
+}
+
 /// The question that a step's child run waits with. It may come from a descendant of the child run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

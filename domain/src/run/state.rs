@@ -23,7 +23,7 @@ use std::{
 
 /// Version of the state's shape and meaning: a stored state with another version is folded again from its events.
 /// Raise it with every change of [`RunState`] or of the effect of its events.
-pub const STATE_VERSION: u32 = 9;
+pub const STATE_VERSION: u32 = 10;
 /// Maximum number of requested paths that a run remembers, and of files that its message lists.
 pub const FILE_LIMIT: usize = 200;
 
@@ -102,10 +102,10 @@ pub struct RunState {
     /// Step runs that wait for a person.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub waiting: BTreeSet<StepRunId>,
-    /// Step runs whose open attempt is a child run.
+    /// Step runs whose open attempt is executed elsewhere: it survives the server process.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub calling: BTreeSet<StepRunId>,
-    /// The step runs of `calling` whose child run waits for a person.
+    pub elsewhere: BTreeSet<StepRunId>,
+    /// The step runs of `elsewhere` whose child run waits for a person.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub asking: BTreeSet<StepRunId>,
     /// Number of step runs that may start: they wait for a slot of their provider, or for the time of their next

@@ -1,7 +1,7 @@
 //! One step of a run: its status, and its attempts.
 
 use crate::{
-    event::{ChildQuestion, Decision, Failure, TextRef},
+    event::{ChildQuestion, Decision, Failure, Link, TextRef},
     fork::{Origin, RerunReason},
     id::{OwnerId, RunNumber, Timestamp},
     role::StepRole,
@@ -86,13 +86,15 @@ pub struct Attempt {
     /// to the end of the last: a queue may try for an hour.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refusals: u32,
-    pub owner: OwnerId,
+    /// The server process that executes the attempt; `None` if it is executed elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerId>,
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<TextRef>,
-    /// The child run that the attempt launched.
+    /// What executes the attempt, if it is executed elsewhere and has begun there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub child: Option<RunNumber>,
+    pub link: Option<Link>,
     /// The text that the model had produced when the attempt ended without an output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial_output: Option<TextRef>,
@@ -108,6 +110,11 @@ impl Attempt {
 
     pub fn finished_at(&self) -> Option<Timestamp> {
         self.end.as_ref().map(|end| end.at)
+    }
+
+    /// The child run that the attempt launched.
+    pub fn child(&self) -> Option<RunNumber> {
+        self.link.and_then(Link::child_run)
     }
 
     pub fn is_throttled(&self) -> bool {

@@ -4,8 +4,8 @@
 use domain::{
     error::ErrorClass,
     event::{
-        Caller, ChangedStep, ChildQuestion, Decision, Event, EventKind, Failure, Parent, TemplateVersion,
-        TextRef,
+        Caller, ChangedStep, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent,
+        TemplateVersion, TextRef,
     },
     file::FilePath,
     fork::{Origin, RerunReason},
@@ -76,7 +76,7 @@ fn log() -> Vec<EventKind> {
         EventKind::Finished { step, attempt: 1, output, usage, cut, unknown_finish }
     };
     let finished = |step, cut| ended(step, cut, None);
-    let started = |step, attempt| EventKind::Started { step, attempt, owner };
+    let started = |step, attempt| EventKind::Started { step, attempt, owner: Some(owner) };
     vec![
         EventKind::Acknowledged { event_id: EventId(Uuid::nil()), queue_position: 2 },
         EventKind::Submitted {
@@ -124,8 +124,8 @@ fn log() -> Vec<EventKind> {
             on_timeout: Decision::Reject,
         },
         EventKind::Ready { step: id(2) },
-        started(id(2), 1),
-        EventKind::ChildLaunched { step: id(2), attempt: 1, run: RunNumber(8) },
+        EventKind::Started { step: id(2), attempt: 1, owner: None },
+        EventKind::Linked { step: id(2), attempt: 1, to: Link::ChildRun(RunNumber(8)) },
         EventKind::ChildWaiting { step: id(2), attempt: 1, question: Box::new(asked) },
         EventKind::ChildResumed { step: id(2), attempt: 1 },
         finished(id(2), false),
@@ -207,7 +207,7 @@ fn the_first_failure_by_time_is_the_runs() {
     };
     let mut kinds = vec![submitted];
     kinds.extend((0..3).map(|step| EventKind::Ready { step: id(step) }));
-    kinds.extend((0..3).map(|step| EventKind::Started { step: id(step), attempt: 1, owner }));
+    kinds.extend((0..3).map(|step| EventKind::Started { step: id(step), attempt: 1, owner: Some(owner) }));
     kinds.extend([failed(id(1)), failed(id(0))]);
     let events: Vec<_> = kinds
         .into_iter()
@@ -260,7 +260,7 @@ fn a_throttled_call_goes_back_to_the_queue_for_so_long() {
         apply(&mut state, 1, EventKind::Ready { step });
         for attempt in 1..=2 {
             let at = 1_000 * i64::from(attempt);
-            apply(&mut state, at, EventKind::Started { step, attempt, owner: OwnerId(Uuid::nil()) });
+            apply(&mut state, at, EventKind::Started { step, attempt, owner: Some(OwnerId(Uuid::nil())) });
             let asked = |ms| Some(Duration::from_millis(ms));
             assert!(state.may_requeue(step, Timestamp(1_000 + limit - 1), None));
             assert!(!state.may_requeue(step, Timestamp(1_000 + limit), None));
@@ -274,7 +274,7 @@ fn a_throttled_call_goes_back_to_the_queue_for_so_long() {
             assert_eq!((run.status, run.failures, run.retry_at), (StepStatus::Ready, 0, None));
             assert_eq!((run.throttled_since, state.ready, state.open), (Some(Timestamp(1_000)), 1, 0));
         }
-        apply(&mut state, 5_000, EventKind::Started { step, attempt: 3, owner: OwnerId(Uuid::nil()) });
+        apply(&mut state, 5_000, EventKind::Started { step, attempt: 3, owner: Some(OwnerId(Uuid::nil())) });
         assert_eq!(state.verdict(step, ErrorClass::RateLimit), Verdict::Final, "there are no retries to use");
         let error = Failure::new(ErrorClass::RateLimit, "slow down");
         apply(

@@ -40,7 +40,7 @@ impl Run {
     }
 
     fn start(&mut self, step: StepRunId, attempt: u32) {
-        self.record(EventKind::Started { step, attempt, owner: OwnerId(Uuid::nil()) });
+        self.record(EventKind::Started { step, attempt, owner: Some(OwnerId(Uuid::nil())) });
     }
 
     fn finish(&mut self, step: StepRunId) {

@@ -94,7 +94,7 @@ fn check_indexes(state: &RunState) {
         assert_eq!(state.waiting, all(&|_, run| run.status == StepStatus::Waiting && !asks(run)));
         assert_eq!(state.asking, all(&|_, run| run.status == StepStatus::Waiting && asks(run)));
         let is_child = |id: StepRunId| state.plan.steps[id.index()].body == Body::Template;
-        assert_eq!(state.calling, all(&|id, run| is_child(id) && run.open_attempt().is_some()));
+        assert_eq!(state.elsewhere, all(&|id, run| is_child(id) && run.open_attempt().is_some()));
     }
     // Attempts of refused calls are merged, and start with the first of them.
     let started = |id| {

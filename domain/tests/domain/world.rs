@@ -5,7 +5,9 @@
 
 use domain::{
     error::ErrorClass,
-    event::{Caller, ChildQuestion, Decision, Event, EventKind, Failure, Parent, TemplateVersion, TextRef},
+    event::{
+        Caller, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent, TemplateVersion, TextRef,
+    },
     file::FilePath,
     id::{ContentId, EventId, OwnerId, RunNumber, StepRunId, Timestamp},
     key::{ModelName, RoleKey, TemplateKey},
@@ -264,12 +266,12 @@ impl World {
             let (question, proposal, on_timeout) = (text("?"), text("{}"), Decision::Reject);
             return self.record(EventKind::Waiting { step, question, proposal, until, on_timeout });
         }
-        let owner = self.owner;
         let child = state.plan.steps[step.index()].body == Body::Template;
+        let owner = (!child).then_some(self.owner);
         self.record(EventKind::Started { step, attempt, owner });
         if child {
             let run = RunNumber(self.log.len() as u32);
-            self.record(EventKind::ChildLaunched { step, attempt, run });
+            self.record(EventKind::Linked { step, attempt, to: Link::ChildRun(run) });
             if self.dice.one_in(3) {
                 let question = Box::new(self.child_question(run));
                 self.record(EventKind::ChildWaiting { step, attempt, question });
@@ -293,7 +295,7 @@ impl World {
             _ => What::Succeeded,
         };
         let at = self.now + 1 + self.dice.roll(5_000) as i64;
-        self.send(Parcel { at, step, attempt, owner, what });
+        self.send(Parcel { at, step, attempt, owner: self.owner, what });
     }
 
     fn child_question(&self, run: RunNumber) -> ChildQuestion {
@@ -358,7 +360,9 @@ impl World {
             return;
         }
         let open = run.open_attempt();
-        if !open.is_some_and(|open| open.number == attempt && open.owner == owner) {
+        if !open
+            .is_some_and(|open| open.number == attempt && open.owner.is_none_or(|claimed| claimed == owner))
+        {
             return;
         }
         match parcel.what {
@@ -423,15 +427,16 @@ impl World {
         self.record(EventKind::Cancelled { by: "a member".to_owned() });
     }
 
-    /// Simulates a crash: memory and timers are lost; answers still arrive, at the next process.
+    /// Simulates a crash: memory and timers are lost; answers still arrive, at the next process. Attempts that are
+    /// executed elsewhere go on.
     pub fn crash(&mut self) {
         self.crashes += 1;
         self.on_the_way.retain(|parcel| !matches!(parcel.what, What::Due));
         self.owner = OwnerId(Uuid::from_u128(1 + u128::from(self.crashes)));
         self.planner = Planner::new(RunState::replay(&self.log));
-        let open =
-            self.planner.state().step_runs().filter_map(|(id, run)| Some((id, run.open_attempt()?.number)));
-        for (step, attempt) in open.collect::<Vec<_>>() {
+        let open = self.planner.state().step_runs().filter_map(|(id, run)| Some((id, run.open_attempt()?)));
+        let lost = open.filter(|(_, open)| open.owner.is_some()).map(|(id, open)| (id, open.number));
+        for (step, attempt) in lost.collect::<Vec<_>>() {
             self.fail(step, attempt, ErrorClass::Interrupted);
         }
         self.plan();

@@ -9,6 +9,7 @@ mod prune;
 
 pub(crate) use follow::RECHECK;
 pub(crate) use hub::{Hub, RunChannel, RunEnd};
+pub(crate) use prune::{PruneSignal, Pruning};
 
 use crate::{Engine, Result, User, store::changes};
 use domain::{access::Permission, id::RunNumber, key::ProjectKey, view::LiveFrame};

@@ -5,6 +5,7 @@
 
 use super::{
     batch::{Batch, Start},
+    body::{self, News},
     commit::CommitError,
     compiled::CompiledTemplate,
     facts::RunFacts,
@@ -23,9 +24,8 @@ use crate::{
 };
 use domain::{
     event::{Event, EventKind, TextRef},
-    file::FilePath,
     id::{ContentId, StepRunId, Timestamp},
-    run::{FILE_LIMIT, Planner, RunState},
+    run::{Planner, RunState},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -57,10 +57,10 @@ pub(super) struct RunActor {
     pub claimed: HashMap<StepRunId, Start>,
     /// When the delivery of claimed attempts was last requested.
     pub delivered_at: Instant,
-    /// Model calls in progress.
-    pub open: HashMap<StepRunId, OpenCall>,
-    /// Number of other tasks that will send a command: waits for a slot or for prompt room, timers, launches of child
-    /// runs.
+    /// Model calls in progress, each with the token that aborts it.
+    pub open: HashMap<StepRunId, CancellationToken>,
+    /// Number of other tasks that will send a command: waits for a slot or for prompt room, timers, work of attempts
+    /// that are executed elsewhere.
     pub pending: usize,
     /// When the message was last updated.
     pub metadata_at: Instant,
@@ -74,13 +74,6 @@ pub(super) struct RunActor {
     /// Whether the run has advanced since this actor took it.
     pub progressed: bool,
     pub ended: CancellationToken,
-}
-
-/// A model call in progress.
-pub(super) struct OpenCall {
-    pub abort: CancellationToken,
-    /// The content of each file that the model was shown.
-    pub shown: BTreeMap<FilePath, ContentId>,
 }
 
 /// Why an actor stopped working on its run.
@@ -138,7 +131,7 @@ impl RunActor {
         }
         if let (End::Ended, Some(caller)) = (&end, self.facts.caller) {
             let CallerKey { run, step, attempt, .. } = caller;
-            self.engine.deliver(run, Command::Child { step, attempt });
+            self.engine.deliver(run, Command::News { step, attempt, news: News::ChildChanged });
         }
         end
     }
@@ -148,7 +141,7 @@ impl RunActor {
         let mut commands = Vec::new();
         while !self.state().phase.is_end() {
             let parks = mailbox.is_empty() && self.may_park();
-            if parks && self.state().calling.is_empty() {
+            if parks && self.state().elsewhere.is_empty() {
                 return End::Parked;
             }
             commands.clear();
@@ -248,7 +241,11 @@ impl RunActor {
         match command {
             Command::LimitDue { at } => self.expire(at.max(batch.at), batch).await,
             Command::Execute { step, attempt } => self.execute_claimed(step, attempt),
-            Command::Ended { step, attempt, outcome } => self.take(step, attempt, outcome, batch).await,
+            Command::News { step, attempt, news } => body::take(self, step, attempt, news, batch).await,
+            Command::Done { step, attempt, news } => {
+                self.pending -= 1;
+                body::take(self, step, attempt, news, batch).await;
+            }
             Command::Slot { step, attempt, slot, permit } => {
                 self.pending -= 1;
                 self.start(step, attempt, Some(slot), permit, batch).await;
@@ -260,18 +257,6 @@ impl RunActor {
             Command::Due { step, attempt } => {
                 self.pending -= 1;
                 self.start(step, attempt, None, None, batch).await;
-            }
-            Command::Launched { step, attempt, result } => {
-                self.pending -= 1;
-                self.child_launched(step, attempt, result, batch);
-            }
-            Command::Child { step, attempt } => self.look_at_child(step, attempt, batch).await,
-            Command::FileRequested { step, attempt, path } => {
-                let known = &self.state().files_requested;
-                let new = known.len() < FILE_LIMIT && !known.contains(&path);
-                if new && self.is_open(step, attempt) {
-                    self.record(batch, EventKind::FileRequested { step, attempt, path });
-                }
             }
             Command::Wake | Command::Show { .. } => debug_assert!(false, "the batch has taken it"),
         }

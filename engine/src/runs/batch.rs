@@ -1,6 +1,6 @@
 //! What one batch adds to a run's log, and the work to start after its commit.
 
-use super::requests::Settled;
+use super::{body::News, mailbox::Command, requests::Settled};
 use crate::{
     models::{ModelClient, ModelRequest, PromptPermit, ProviderLimits, Slot, Turn},
     store::runs::Derived,
@@ -9,10 +9,9 @@ use domain::{
     event::{Event, EventKind},
     file::FilePath,
     id::{ContentId, StepRunId, Timestamp},
-    key::{RoleKey, TemplateKey},
     run::RunState,
 };
-use serde_json::Value;
+use futures::future::BoxFuture;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -38,7 +37,7 @@ pub(super) struct Batch {
     pub starts: Vec<Start>,
     pub waits: Vec<Wait>,
     pub timers: Vec<(StepRunId, u32, Timestamp)>,
-    pub children: Vec<ChildStart>,
+    pub work: Vec<Work>,
     /// Requests to the run that this batch carries out or refuses.
     pub settled: Vec<Settled>,
     /// Attempts whose child runs are to stop.
@@ -66,13 +65,26 @@ pub(super) struct Start {
     pub shown: BTreeMap<FilePath, ContentId>,
 }
 
-/// A claimed attempt whose child run is launched after the commit.
-pub(super) struct ChildStart {
+/// Work for a claimed attempt that is executed elsewhere. It starts after the commit, and is started again if the process
+/// ends before its news is recorded: doing it twice must be the same as doing it once.
+pub(super) struct Work {
     pub step: StepRunId,
     pub attempt: u32,
-    pub template: TemplateKey,
-    pub input: Value,
-    pub role_assignments: BTreeMap<String, RoleKey>,
+    start: Box<dyn FnOnce() -> BoxFuture<'static, News> + Send + Sync>,
+}
+
+impl Work {
+    pub fn new<F>(step: StepRunId, attempt: u32, start: impl FnOnce() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = News> + Send + 'static,
+    {
+        Self { step, attempt, start: Box::new(|| Box::pin(start())) }
+    }
+
+    /// Does the work.
+    pub async fn done(self) -> Command {
+        Command::Done { step: self.step, attempt: self.attempt, news: (self.start)().await }
+    }
 }
 
 /// An attempt that waits for a slot of its provider.
@@ -95,7 +107,7 @@ impl Batch {
             starts: Vec::new(),
             waits: Vec::new(),
             timers: Vec::new(),
-            children: Vec::new(),
+            work: Vec::new(),
             settled: Vec::new(),
             stops: Vec::new(),
             written: BTreeMap::new(),
@@ -107,7 +119,7 @@ impl Batch {
 
     /// Whether the batch must be committed before more is planned.
     pub fn is_full(&self) -> bool {
-        self.starts.len() + self.children.len() >= MOST_STARTS
+        self.starts.len() + self.work.len() >= MOST_STARTS
             || self.text >= MOST_TEXT
             || self.began.elapsed() >= LONGEST
     }
@@ -132,7 +144,7 @@ impl Batch {
                     | EventKind::Gathered { .. }
                     | EventKind::Skipped { .. }
                     | EventKind::Waiting { .. }
-                    | EventKind::ChildLaunched { .. }
+                    | EventKind::Linked { .. }
                     | EventKind::StepFailed { .. }
                     | EventKind::TimedOut { .. }
                     | EventKind::Completed { .. }
@@ -163,16 +175,17 @@ fn newest_question(state: &RunState) -> Option<Timestamp> {
     asked.map(|question| question.asked_at).max()
 }
 
-/// The next time limit that no task in memory waits for, of a question or a child run, and the time when it started.
+/// The next time limit that no task in memory waits for, of a question or of an attempt that is executed elsewhere, and the
+/// time when it started.
 fn next_limit(state: &RunState) -> Option<(Timestamp, Timestamp)> {
     let asked = state.waiting.iter().filter_map(|id| {
         let question = state.step_run(*id)?.question.as_ref()?;
         Some((question.until?, question.asked_at))
     });
-    let called = state.calling.iter().filter_map(|id| {
+    let elsewhere = state.elsewhere.iter().filter_map(|id| {
         let limit = state.plan.steps.get(id.index())?.timeout_ms?;
         let began = state.step_run(*id)?.open_attempt()?.started_at;
         Some((Timestamp(began.0.saturating_add_unsigned(limit)), began))
     });
-    asked.chain(called).min()
+    asked.chain(elsewhere).min()
 }

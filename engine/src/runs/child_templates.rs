@@ -5,7 +5,7 @@
 //! to its child runs, so saving a template does not affect live runs.
 
 use super::{
-    body::child::MAX_DEPTH,
+    body::{self, child::MAX_DEPTH},
     compiled::{ASK, CompiledTemplate},
 };
 use crate::{Engine, Error, Result, store::versions::RoleHead};
@@ -169,7 +169,7 @@ impl Engine {
         match self.newest(project, key).await {
             Ok((id, version, compiled)) => {
                 let pinned = id.map(|id| (id, version));
-                Ok(match template::unsupported(&compiled.template) {
+                Ok(match body::unsupported(&compiled.template) {
                     Some(why) => {
                         (Callee::Refused(format!("template '{key}' cannot be launched: {why}")), pinned)
                     }

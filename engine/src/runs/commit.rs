@@ -1,9 +1,9 @@
 //! The end of a batch: one fenced commit, then the work that the batch decided.
 
 use super::{
-    actor::{METADATA_EVERY, OpenCall, RunActor},
-    attempt::{self, CallFailure},
-    batch::{Batch, Start, Wait, derived},
+    actor::{METADATA_EVERY, RunActor},
+    batch::{Batch, Wait, derived},
+    body::prompt,
     mailbox::Command,
     requests::{Request, Settled},
 };
@@ -21,8 +21,7 @@ use domain::{
     run::{MessageMetadata, Phase},
     view::Subject,
 };
-use futures::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// Delay before a commit that the database refused for the moment is retried.
@@ -194,7 +193,7 @@ impl RunActor {
         }
     }
 
-    /// Starts the work that the committed batch decided: calls, waits for slots and prompt room, timers, child runs.
+    /// Starts what the committed batch decided: calls, waits for slots and prompt room, timers, work elsewhere.
     pub fn carry_out(&mut self, batch: Batch) {
         if self.state().phase.is_end() {
             self.ended.cancel();
@@ -204,12 +203,12 @@ impl RunActor {
             return;
         }
         if self.engine.0.delivery.keeps() {
-            batch.starts.into_iter().for_each(|start| self.execute(start));
+            batch.starts.into_iter().for_each(|start| prompt::call(self, start));
         } else {
             self.claimed.extend(batch.starts.into_iter().map(|start| (start.step, start)));
             self.deliver_claimed();
         }
-        self.pending += batch.waits.len() + batch.timers.len() + batch.children.len();
+        self.pending += batch.waits.len() + batch.timers.len() + batch.work.len();
         for Wait { step, attempt, limits, turn, permit } in batch.waits {
             self.send_when_ready(async move {
                 let slot = limits.acquire_with(turn, |_| ()).await;
@@ -229,8 +228,8 @@ impl RunActor {
                 Command::Due { step, attempt }
             });
         }
-        for child in batch.children {
-            self.launch_child(child);
+        for work in batch.work {
+            self.send_when_ready(work.done());
         }
         for attempt in batch.stops {
             self.engine.wake_children(self.facts.run, Some(attempt));
@@ -251,7 +250,7 @@ impl RunActor {
             && let Some(start) = self.claimed.remove(&step)
             && self.is_open(step, attempt)
         {
-            self.execute(start);
+            prompt::call(self, start);
         }
     }
 
@@ -263,33 +262,6 @@ impl RunActor {
                 command = command => drop(mail.send(command)),
                 () = ended.cancelled() => {}
             }
-        });
-    }
-
-    fn execute(&mut self, start: Start) {
-        let Start { step, attempt, client, request, slot, permit, limit, shown } = start;
-        self.channel.begin(step, attempt);
-        let abort = self.ended.child_token();
-        self.open.insert(step, OpenCall { abort: abort.clone(), shown });
-        let (mail, channel) = (self.mail.clone(), self.channel.clone());
-        let paths = self.compiled.outputs[step.index()].writes_files().then(|| self.mail.clone());
-        tokio::spawn(async move {
-            let requested = |path| {
-                if let Some(mail) = &paths {
-                    drop(mail.send(Command::FileRequested { step, attempt, path }));
-                }
-            };
-            let call = attempt::call(client, request, limit, &channel, step, attempt, requested);
-            let outcome = tokio::select! {
-                // A panic is reported as a failure; otherwise the run would wait for the attempt forever.
-                outcome = AssertUnwindSafe(call).catch_unwind() => {
-                    outcome.unwrap_or_else(|_| Err(CallFailure::panicked()))
-                }
-                () = abort.cancelled() => return,
-            };
-            drop((slot, permit));
-            // The send fails if the run has no actor any more. The next actor reads the log.
-            drop(mail.send(Command::Ended { step, attempt, outcome }));
         });
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     Launch, Subject,
     actor::RunActor,
-    batch::{Batch, ChildStart},
-    body::child::CallerFrame,
+    batch::Batch,
+    body::child::{CallerFrame, ChildStart},
     branch::LaunchPosition,
     child_templates::{ChildTemplates, is_pinned},
     compiled::ASK,
@@ -19,7 +19,7 @@ use crate::{
     live::RunEnd,
     projects::allowed,
     store::{
-        self, changes,
+        self,
         launches::Beginning,
         runs::{self, CallerKey, NewRun, RunRow, Snapshot},
         versions,
@@ -279,7 +279,7 @@ impl Engine {
             } else {
                 self.advance(run);
             }
-            self.prune_changes();
+            self.0.prune_signal.launched();
             let launched =
                 Launched { run: number, message_id: message, task_id, event_id, queue_position, branch };
             return Ok(OpenedRun { launched, end });
@@ -294,18 +294,6 @@ impl Engine {
         earlier
             .map(OpenedRun::from)
             .ok_or_else(|| Error::Conflict("two launches met; give it again".to_owned()))
-    }
-
-    /// From time to time, deletes old changes in the background. The launch does not depend on it.
-    fn prune_changes(&self) {
-        if changes::prune_is_due() {
-            let engine = self.clone();
-            self.0.runs.tasks.spawn(async move {
-                if let Err(error) = engine.forget_old_changes().await {
-                    tracing::warn!(%error, source = ?error, "old changes were not thrown away");
-                }
-            });
-        }
     }
 
     /// The position of the run's first call in its provider's queue; 0 if one of its first steps starts at once.

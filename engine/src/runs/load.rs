@@ -3,13 +3,14 @@
 use super::{
     actor::RunActor,
     batch::{Batch, derived},
-    body,
+    body::{self, News},
     commit::CommitError,
     compiled::CompiledTemplate,
     facts::RunFacts,
     mailbox::{Command, MailboxSender},
     plan::Queue,
     requests::Request,
+    steps::open_attempts,
     values::Values,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 };
 use domain::{
     event::{Event, EventKind, Failure},
-    id::{RunId, StepRunId, Timestamp},
+    id::{RunId, Timestamp},
     run::{MessageMetadata, Planner, RunState},
     view::Subject,
 };
@@ -141,7 +142,7 @@ impl Engine {
         }
         self.0.live.channel(run).committed(&events, &state);
         if let Some(CallerKey { run, step, attempt, .. }) = row.caller() {
-            self.deliver(run, Command::Child { step, attempt });
+            self.deliver(run, Command::News { step, attempt, news: News::ChildChanged });
         }
         self.wake_children(run, None);
         self.refuse_requests(run, summary.number);
@@ -209,13 +210,9 @@ impl RunActor {
 
     /// Applies the time limits that have been reached by `now`.
     pub(super) async fn expire(&mut self, now: Timestamp, batch: &mut Batch) {
-        let waiting = self.state().waiting.iter().chain(&self.state().calling);
+        let waiting = self.state().waiting.iter().chain(&self.state().elsewhere);
         for step in waiting.copied().collect::<Vec<_>>() {
             body::deadline(self, step, now, batch).await;
         }
     }
-}
-
-fn open_attempts(state: &RunState) -> impl Iterator<Item = (StepRunId, u32)> {
-    state.step_runs().filter_map(|(id, run)| Some((id, run.open_attempt()?.number)))
 }

@@ -1,13 +1,12 @@
 //! Commands to the actor of a run from outside of its task.
 
-use super::attempt::{Answer, CallFailure};
+use super::body::News;
 use crate::{
-    Error, Result,
+    Error,
     models::{PromptPermit, Slot},
 };
 use domain::{
-    event::{Decision, Failure},
-    file::FilePath,
+    event::Decision,
     id::{RunNumber, StepRunId, Timestamp},
     run::RunState,
 };
@@ -25,20 +24,16 @@ pub(super) enum Command {
     LimitDue { at: Timestamp },
     /// Start the call of a claimed attempt.
     Execute { step: StepRunId, attempt: u32 },
-    /// An attempt has ended.
-    Ended { step: StepRunId, attempt: u32, outcome: Result<Answer, CallFailure> },
+    /// News of an attempt, for its step's body.
+    News { step: StepRunId, attempt: u32, news: News },
+    /// The same, from [work](super::batch::Work) that the actor counts as pending.
+    Done { step: StepRunId, attempt: u32, news: News },
     /// A slot of the provider is free for this attempt.
     Slot { step: StepRunId, attempt: u32, slot: Slot, permit: Option<PromptPermit> },
     /// There is room for the first prompt that waits for it.
     Budget { permit: PromptPermit },
     /// The time of a retry has come.
     Due { step: StepRunId, attempt: u32 },
-    /// The attempt's child run is stored, or cannot be launched.
-    Launched { step: StepRunId, attempt: u32, result: Result<RunNumber, Failure> },
-    /// The attempt's child run may have ended.
-    Child { step: StepRunId, attempt: u32 },
-    /// The streaming answer has reached a file.
-    FileRequested { step: StepRunId, attempt: u32, path: FilePath },
     /// Send the committed state, for a page.
     Show { reply: oneshot::Sender<Box<RunState>> },
 }

@@ -47,6 +47,8 @@ pub use fork::Fork;
 pub(crate) use launch::checked_key;
 pub use preview::Expression;
 pub use sweep::Pace;
+pub(crate) use sweep::{OtherServers, Sweep};
+pub(crate) use timers::TimeLimits;
 pub use wait::Waited;
 
 use crate::{
@@ -438,11 +440,6 @@ impl Engine {
             tracing::info!(runs = unfinished.len(), "taking up unfinished runs");
         }
         unfinished.into_iter().for_each(|run| self.advance(run));
-        self.0.runs.tasks.spawn(self.clone().watch_time_limits());
-        self.0.runs.tasks.spawn(self.clone().keep_sweeping());
-        if self.0.runs.is_shared() {
-            self.0.runs.tasks.spawn(self.clone().follow_other_servers());
-        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Checks before a launch: the template, its input, the roles. This module writes nothing.
 
 use super::{
-    Launch,
+    Launch, body,
     child_templates::{ChildTemplates, PinnedVersions},
     compiled::{ASK, CompiledTemplate},
 };
@@ -16,7 +16,6 @@ use domain::{
     key::{ProjectKey, TemplateKey},
     problem::Problem,
     role::{Candidate, ResolveError, StepRole, fallback_warning, resolve},
-    template,
     view::{LaunchPreview, RolePreview, StepPreview},
 };
 use serde_json::{Value, json};
@@ -182,7 +181,7 @@ fn role_problems(refused: &[ResolveError]) -> Vec<Problem> {
 }
 
 fn unsupported(compiled: &CompiledTemplate) -> Vec<Problem> {
-    template::unsupported(&compiled.template).map(|why| Problem::new("steps", why)).into_iter().collect()
+    body::unsupported(&compiled.template).map(|why| Problem::new("steps", why)).into_iter().collect()
 }
 
 fn input_problems(compiled: &CompiledTemplate, input: &Value) -> Vec<Problem> {

@@ -15,11 +15,10 @@ use domain::{
     expression::ExpressionError,
     file::Written,
     id::{StepRunId, Timestamp},
-    run::{StepState, StepStatus, Verdict, backoff},
+    run::{RunState, StepState, StepStatus, Verdict, backoff},
     usage::Usage,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The result of a successful attempt.
 pub(super) struct Success {
@@ -101,20 +100,18 @@ impl RunActor {
 
     /// Fails a step that cannot begin, by an attempt that fails at once.
     pub(super) fn refuse(&mut self, step: StepRunId, error: Failure, batch: &mut Batch) {
-        let owner = self.engine.0.runs.owner();
+        let owner = Some(self.engine.0.runs.owner());
         let attempt = self.state().step_run(step).map_or(1, StepState::next_attempt);
         self.record(batch, EventKind::Started { step, attempt, owner });
         self.fail(step, attempt, error, batch);
     }
 
-    /// Whether the attempt is open and belongs to this process, or is a child run. A child run's row in the store is
-    /// the fence of its attempt.
+    /// Whether the attempt is open, and executed by this process or elsewhere. What executes it elsewhere is its fence: a
+    /// child run's row names the attempt.
     pub(super) fn is_open(&self, step: StepRunId, attempt: u32) -> bool {
-        let owner = self.engine.0.runs.owner();
+        let this = self.engine.0.runs.owner();
         let open = self.state().step_run(step).and_then(|run| run.open_attempt());
-        open.is_some_and(|open| {
-            open.number == attempt && (open.owner == owner || self.state().calling.contains(&step))
-        })
+        open.is_some_and(|open| open.number == attempt && open.owner.is_none_or(|owner| owner == this))
     }
 
     /// Whether this attempt is the one to start next.
@@ -186,22 +183,18 @@ impl RunActor {
     }
 
     pub(super) async fn cancel(&mut self, by: String, batch: &mut Batch) {
-        let calls = !self.state().calling.is_empty();
-        let spent = if calls { self.child_usage(None).await } else { BTreeMap::new() };
-        let open = self.state().step_runs();
-        let open = open.filter_map(|(step, run)| Some((step, run.open_attempt()?.number)));
-        for (step, attempt) in open.collect::<Vec<_>>() {
-            if let Some(call) = self.open.remove(&step) {
-                call.abort.cancel();
-                let partial = self.channel.partial_output(step, attempt);
-                self.keep_partial_output(step, attempt, &partial, Usage::default(), batch);
-            } else if let Some(usage) = spent.get(&(step, attempt)) {
-                self.keep_partial_output(step, attempt, "", *usage, batch);
-            }
+        let open: Vec<_> = open_attempts(self.state()).collect();
+        body::stop(self, &open, batch).await;
+        for (step, _) in open {
             self.record(batch, EventKind::StepCancelled { step });
         }
         self.record(batch, EventKind::Cancelled { by });
     }
+}
+
+/// The open attempts of all step runs.
+pub(super) fn open_attempts(state: &RunState) -> impl Iterator<Item = (StepRunId, u32)> {
+    state.step_runs().filter_map(|(id, run)| Some((id, run.open_attempt()?.number)))
 }
 
 /// The value of an expression, or its error as a failure.

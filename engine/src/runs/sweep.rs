@@ -6,6 +6,7 @@
 use super::{mailbox::Command, timers::Timer};
 use crate::{
     Engine, Result,
+    background::{BackgroundTask, Next},
     store::{
         self, requests, runs,
         servers::{self, ChildCounts},
@@ -16,7 +17,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
-use tokio::time::sleep;
 
 /// How many of the next time limits a sweep checks.
 const LIMITS: u32 = 1_000;
@@ -43,6 +43,56 @@ impl Default for Pace {
 /// The interval between checks for commits of other servers.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 
+/// Looks for runs that nobody works on, and renews this server's lease.
+pub(crate) struct Sweep {
+    every: Duration,
+    /// The child counts that the callers were told at the last sweep.
+    told: HashMap<RunId, ChildCounts>,
+}
+
+impl Sweep {
+    pub fn new(engine: &Engine) -> Self {
+        Self { every: engine.0.runs.pace.sweep, told: HashMap::new() }
+    }
+}
+
+impl BackgroundTask for Sweep {
+    const NAME: &'static str = "sweep";
+
+    fn first(&self) -> Next {
+        Next::After(self.every)
+    }
+
+    async fn work(&mut self, engine: &Engine) -> Result<Next> {
+        engine.sweep(&mut self.told).await?;
+        Ok(Next::After(self.every))
+    }
+
+    fn retry_after(&self) -> Duration {
+        self.every
+    }
+}
+
+/// Wakes followers of runs when another server has committed.
+#[derive(Default)]
+pub(crate) struct OtherServers {
+    /// The version of the database's data at the last look.
+    seen: Option<i64>,
+}
+
+impl BackgroundTask for OtherServers {
+    const NAME: &'static str = "commits of other servers";
+
+    async fn work(&mut self, engine: &Engine) -> Result<Next> {
+        engine.follow_once(&mut self.seen).await?;
+        Ok(Next::After(FOLLOW_EVERY))
+    }
+
+    fn retry_after(&self) -> Duration {
+        FOLLOW_EVERY
+    }
+}
+
 impl Engine {
     /// Registers this server as one that executes runs.
     pub(super) async fn join_servers(&self) -> Result<()> {
@@ -66,21 +116,6 @@ impl Engine {
         let server = self.0.runs.owner();
         if let Err(error) = self.0.store.write(move |tx| Box::pin(servers::leave(tx, server))).await {
             tracing::warn!(%error, source = ?error, "this server stays on the list of those that execute runs");
-        }
-    }
-
-    /// Sweeps until the server stops.
-    pub(super) async fn keep_sweeping(self) {
-        let (stopping, pace) = (self.0.runs.stopping(), self.0.runs.pace);
-        let mut told = HashMap::new();
-        loop {
-            tokio::select! {
-                () = sleep(pace.sweep) => {}
-                () = stopping.cancelled() => return,
-            }
-            if let Err(error) = self.sweep(&mut told).await {
-                tracing::warn!(%error, source = ?error, "the lease of this server could not be renewed");
-            }
         }
     }
 
@@ -116,21 +151,6 @@ impl Engine {
             self.0.runs.timers.send(Timer::missing(&limit, now));
         }
         Ok(())
-    }
-
-    /// Wakes followers of runs when another server has committed.
-    pub(super) async fn follow_other_servers(self) {
-        let stopping = self.0.runs.stopping();
-        let mut seen = None;
-        loop {
-            tokio::select! {
-                () = sleep(FOLLOW_EVERY) => {}
-                () = stopping.cancelled() => return,
-            }
-            if let Err(error) = self.follow_once(&mut seen).await {
-                tracing::warn!(%error, source = ?error, "what other servers commit could not be looked for");
-            }
-        }
     }
 
     async fn follow_once(&self, seen: &mut Option<i64>) -> Result<()> {

@@ -5,7 +5,8 @@
 
 use super::mailbox::Command;
 use crate::{
-    Engine, Error, Result,
+    Engine, Result,
+    background::{BackgroundTask, Next},
     store::{
         self,
         runs::{self, Limit},
@@ -13,14 +14,12 @@ use crate::{
 };
 use domain::id::{RunId, Timestamp};
 use futures::StreamExt;
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::PoisonError, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::time::{DelayQueue, delay_queue::Key};
 
 /// How many limits are read from the store at once.
 const PAGE: u32 = 1_000;
-/// Delay before limits that could not be read are read again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// The longest wait in the queue, which holds no more than about two years. Later limits are queued again when it ends.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -70,57 +69,89 @@ impl Engine {
     pub(crate) fn set_timer(&self, run: RunId, now: Timestamp, limit: Option<Timestamp>) {
         self.0.runs.timers.set(run, now, limit);
     }
+}
 
-    /// Wakes runs when their time limits are reached, until the server stops.
-    pub(super) async fn watch_time_limits(self) {
-        let stopping = self.0.runs.stopping();
-        let receiver = self.0.runs.timers.receiver.lock().ok().and_then(|mut receiver| receiver.take());
-        let Some(mut set) = receiver else { return };
-        let mut limits = Limits::default();
-        let read = async {
-            while let Err(error) = self.read_time_limits(&mut limits).await {
-                tracing::error!(%error, source = ?error, "time limits could not be read; trying again");
-                tokio::time::sleep(AGAIN).await;
-            }
-        };
-        tokio::select! {
-            () = read => {}
-            () = stopping.cancelled() => return,
-        }
-        loop {
-            tokio::select! {
-                timer = set.recv() => match timer {
-                    Some(Timer { run, if_missing: true, .. }) if limits.keys.contains_key(&run) => {}
-                    Some(Timer { run, limit, .. }) => limits.set(run, limit),
-                    None => return,
-                },
-                Some(due) = limits.queue.next() => {
-                    let (run, at, rest) = due.into_inner();
-                    limits.keys.remove(&run);
-                    if rest.is_zero() {
-                        self.deliver(run, Command::LimitDue { at });
-                    } else {
-                        limits.set(run, Some((at, rest)));
-                    }
-                }
-                () = stopping.cancelled() => return,
-            }
-        }
+/// Wakes runs when their time limits are reached.
+pub(crate) struct TimeLimits {
+    announced: mpsc::UnboundedReceiver<Timer>,
+    /// What the signal brought.
+    events: Vec<TimerEvent>,
+    limits: Limits,
+    /// Whether the limits of earlier processes have been read.
+    read: bool,
+}
+
+enum TimerEvent {
+    Announced(Timer),
+    /// The run, its limit, and the remaining wait.
+    Due(RunId, Timestamp, Duration),
+}
+
+impl TimeLimits {
+    /// None: the engine has one already.
+    pub fn of(engine: &Engine) -> Option<Self> {
+        let receiver = engine.0.runs.timers.receiver.lock();
+        let announced = receiver.unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Self { announced, events: Vec::new(), limits: Limits::default(), read: false })
     }
 
-    async fn read_time_limits(&self, limits: &mut Limits) -> Result<(), Error> {
+    async fn read(&mut self, engine: &Engine) -> Result<()> {
         let mut after = None;
         loop {
-            let page = runs::limits(self.0.store.read(), after, PAGE).await?;
+            let page = runs::limits(engine.0.store.read(), after, PAGE).await?;
             let now = store::now();
             for limit in &page {
-                limits.set(limit.run, Some((limit.at, remaining(limit, now))));
+                self.limits.set(limit.run, Some((limit.at, remaining(limit, now))));
             }
             match page.last() {
                 Some(last) if page.len() == PAGE as usize => after = Some((last.at, last.run)),
                 _ => return Ok(()),
             }
         }
+    }
+
+    fn handle(&mut self, event: TimerEvent, engine: &Engine) {
+        match event {
+            TimerEvent::Announced(timer) if timer.if_missing && self.limits.keys.contains_key(&timer.run) => {
+            }
+            TimerEvent::Announced(timer) => self.limits.set(timer.run, timer.limit),
+            TimerEvent::Due(run, at, rest) => {
+                self.limits.keys.remove(&run);
+                if rest.is_zero() {
+                    engine.deliver(run, Command::LimitDue { at });
+                } else {
+                    self.limits.set(run, Some((at, rest)));
+                }
+            }
+        }
+    }
+}
+
+impl BackgroundTask for TimeLimits {
+    const NAME: &'static str = "time limits";
+
+    async fn signal(&mut self) {
+        tokio::select! {
+            Some(timer) = self.announced.recv() => self.events.push(TimerEvent::Announced(timer)),
+            Some(due) = self.limits.queue.next() => {
+                let (run, at, rest) = due.into_inner();
+                self.events.push(TimerEvent::Due(run, at, rest));
+            }
+            // The timers live as long as the engine.
+            else => std::future::pending().await,
+        }
+    }
+
+    async fn work(&mut self, engine: &Engine) -> Result<Next> {
+        // Announcements are handled after what was read, because they are newer.
+        if !self.read {
+            self.read(engine).await?;
+            self.read = true;
+        }
+        for event in std::mem::take(&mut self.events) {
+            self.handle(event, engine);
+        }
+        Ok(Next::AtSignal)
     }
 }
 

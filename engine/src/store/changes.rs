@@ -9,7 +9,6 @@ use domain::{
     view::{Change, Subject},
 };
 use sqlx::{SqliteConnection, SqlitePool};
-use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 
 /// How many changes are read at once.
@@ -18,9 +17,6 @@ pub const BATCH: u32 = 200;
 const KEPT: u32 = 5_000;
 /// How many changes one commit deletes. Other writes wait for that commit.
 const AT_ONCE: u32 = 500;
-
-/// Old changes are pruned once per this many launches; a launch adds a few changes.
-const PRUNE_EVERY: u32 = 500;
 
 /// Records a change in a project, in the transaction that made it.
 pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Subject) -> Result<()> {
@@ -32,12 +28,6 @@ pub async fn insert(tx: &mut SqliteConnection, project: ProjectId, subject: &Sub
         .await?;
     wakes::note(project);
     Ok(())
-}
-
-/// Whether old changes are due for pruning. Called once per launch.
-pub fn prune_is_due() -> bool {
-    static CALLS: AtomicU32 = AtomicU32::new(1);
-    CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY)
 }
 
 /// The projects that have more changes than are kept, each with the newest change to delete.

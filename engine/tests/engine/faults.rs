@@ -59,7 +59,7 @@ async fn two_workers_on_one_step_record_one_result() {
     let error = Failure::new(ErrorClass::Interrupted, "another worker took it over");
     let kinds = [
         EventKind::Interrupted { step, attempt: 1, error, retry_at: Some(at) },
-        EventKind::Started { step, attempt: 2, owner: OwnerId(Uuid::nil()) },
+        EventKind::Started { step, attempt: 2, owner: Some(OwnerId(Uuid::nil())) },
     ];
     let mut tx = db.begin().await.unwrap();
     for (seq, kind) in (seq + 1..).zip(kinds) {

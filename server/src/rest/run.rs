@@ -203,7 +203,7 @@ fn step_run(
         started_at: Time(attempt.started_at),
         finished_at: attempt.finished_at().map(Time),
         error: attempt.failure().cloned(),
-        run: attempt.child,
+        run: attempt.child(),
     };
     StepRun {
         id,

@@ -319,7 +319,7 @@ async fn check(data: &Path, admin: &User, ledger: &[Entry], launched: &BTreeMap<
         numbers.insert(number);
         for step in &state.steps {
             for attempt in &step.attempts {
-                children.extend(attempt.child.map(|child| (format!("{tag}/Call"), child, number)));
+                children.extend(attempt.child().map(|child| (format!("{tag}/Call"), child, number)));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The events of an attempt: its start, its prompt, child run and partial output, and its end.
 
 use crate::{
-    event::{Failure, TextRef},
-    id::{OwnerId, RunNumber, StepRunId, Timestamp},
-    plan::{Body, OnFailure},
+    event::{Failure, Link, TextRef},
+    id::{OwnerId, StepRunId, Timestamp},
+    plan::OnFailure,
     run::{
         log::{LogKind, Warning},
         phase::Phase,
@@ -15,13 +15,19 @@ use crate::{
 };
 
 impl RunState {
-    pub(super) fn attempt_started(&mut self, at: Timestamp, step: StepRunId, attempt: u32, owner: OwnerId) {
+    pub(super) fn attempt_started(
+        &mut self,
+        at: Timestamp,
+        step: StepRunId,
+        attempt: u32,
+        owner: Option<OwnerId>,
+    ) {
         self.phase = Phase::Processing;
         self.started_at.get_or_insert(at);
         self.open += 1;
         self.newest = Some(step);
-        if self.plan.steps[step.index()].body == Body::Template {
-            self.calling.insert(step);
+        if owner.is_none() {
+            self.elsewhere.insert(step);
         }
         let state = self.at(step);
         state.status = StepStatus::Running;
@@ -32,7 +38,7 @@ impl RunState {
             owner,
             started_at: at,
             prompt: None,
-            child: None,
+            link: None,
             partial_output: None,
             end: None,
         });
@@ -45,11 +51,18 @@ impl RunState {
         }
     }
 
-    pub(super) fn child_launched(&mut self, at: Timestamp, step: StepRunId, run: RunNumber) {
+    pub(super) fn attempt_linked(&mut self, at: Timestamp, step: StepRunId, to: Link) {
         if let Some(attempt) = self.at(step).attempts.last_mut() {
-            attempt.child = Some(run);
+            attempt.link = Some(to);
+            // Before events said where an attempt is executed, `started` named the process that claimed it.
+            attempt.owner = None;
+            if attempt.end.is_none() {
+                self.elsewhere.insert(step);
+            }
         }
-        self.note(at, LogKind::ChildLaunched { step, run });
+        match to {
+            Link::ChildRun(run) => self.note(at, LogKind::ChildLaunched { step, run }),
+        }
     }
 
     pub(super) fn partial_output(&mut self, step: StepRunId, text: &TextRef, usage: Usage) {
@@ -148,7 +161,7 @@ impl RunState {
         if let Some(open) = self.at(step).attempts.last_mut().filter(|attempt| attempt.end.is_none()) {
             open.end = Some(AttemptEnd { at, outcome });
             self.open -= 1;
-            self.calling.remove(&step);
+            self.elsewhere.remove(&step);
             if self.asking.remove(&step) {
                 self.at(step).child_question = None;
             }

@@ -41,7 +41,7 @@ impl RunState {
             }
             EventKind::Started { step, attempt, owner } => self.attempt_started(at, *step, *attempt, *owner),
             EventKind::Prompt { step, prompt, .. } => self.prompt_kept(*step, prompt),
-            EventKind::ChildLaunched { step, run, .. } => self.child_launched(at, *step, *run),
+            EventKind::Linked { step, to, .. } => self.attempt_linked(at, *step, *to),
             EventKind::ChildWaiting { step, question, .. } => self.child_waiting(at, *step, question),
             EventKind::ChildResumed { step, .. } => self.child_resumed(*step),
             EventKind::FileRequested { path, .. } => self.file_requested(path),
@@ -156,7 +156,7 @@ impl RunState {
         self.finished_at = Some(at);
         self.open = 0;
         self.waiting.clear();
-        self.calling.clear();
+        self.elsewhere.clear();
         self.asking.clear();
         self.ready = 0;
     }

@@ -90,7 +90,7 @@ async fn a_call_that_panics_is_tried_again_after_a_wait() {
     start.client = Arc::new(Panics);
     assert!(actor.commit_batch(expected, phase, batch).await.is_ok());
     let ended = command(&mut mailbox).await;
-    assert!(matches!(ended, Command::Ended { outcome: Err(_), .. }));
+    assert!(matches!(ended, Command::News { news: News::Answer { outcome: Err(_), .. }, .. }));
     assert!(actor.batch(&mut vec![ended]).await.is_ok());
     let step = actor.state().steps[0].clone();
     let [attempt] = &step.attempts[..] else { panic!("it was tried again at once: {step:?}") };

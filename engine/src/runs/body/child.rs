@@ -4,14 +4,17 @@
 //! delivered. So nothing has to be remembered across a restart: the store says whether the child was launched, and how
 //! it ended.
 
-use super::super::{
-    actor::RunActor,
-    attempt::AnswerEnd,
-    batch::{Batch, ChildStart},
-    child_templates::PinnedVersions,
-    mailbox::Command,
-    requests::Request,
-    steps::{Success, flatten},
+use super::{
+    super::{
+        actor::RunActor,
+        attempt::AnswerEnd,
+        batch::{Batch, Work},
+        child_templates::PinnedVersions,
+        mailbox::Command,
+        requests::Request,
+        steps::{Success, flatten},
+    },
+    News,
 };
 use crate::{
     Engine, Error, Result,
@@ -19,13 +22,14 @@ use crate::{
 };
 use domain::{
     error::ErrorClass,
-    event::{ChildQuestion, Event, EventKind, Failure},
+    event::{ChildQuestion, Event, EventKind, Failure, Link},
     id::{ProjectId, RunId, RunNumber, StepRunId, TaskId, Timestamp, UserId},
+    key::{RoleKey, TemplateKey},
     run::{Phase, RunStatus},
     template::Uses,
     usage::Usage,
 };
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +43,13 @@ use tokio::time::sleep;
 pub(in super::super) const MAX_DEPTH: u32 = 5;
 /// Delay before a failed database operation is retried.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The child run to launch.
+pub(in super::super) struct ChildStart {
+    pub template: TemplateKey,
+    pub input: Value,
+    pub role_assignments: BTreeMap<String, RoleKey>,
+}
 
 /// The calling run's attempt, and what its child run inherits.
 #[derive(Clone)]
@@ -58,8 +69,7 @@ pub(in super::super) struct CallerFrame {
 
 /// Claims the attempt; the child is launched after the commit.
 pub async fn begin(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
-    let owner = run.engine.0.runs.owner();
-    run.record(batch, EventKind::Started { step, attempt, owner });
+    run.record(batch, EventKind::Started { step, attempt, owner: None });
     prepare(run, step, attempt, batch).await;
 }
 
@@ -70,6 +80,10 @@ pub async fn found_open(run: &mut RunActor, open: Vec<(StepRunId, u32)>, batch: 
         return;
     }
     let Some(children) = run.children().await else { return };
+    // In logs written before events said where an attempt is executed, an attempt is a child run once it is linked.
+    for child in &children {
+        run.link(child.step, child.attempt, child.number, batch);
+    }
     let stop = Request::stop_of(run.facts.number);
     let is_live = |child: &&ChildRow| child.status.is_some_and(|status| !status.is_end());
     for stray in children.iter().filter(|child| is_live(child) && !run.is_open(child.step, child.attempt)) {
@@ -78,7 +92,34 @@ pub async fn found_open(run: &mut RunActor, open: Vec<(StepRunId, u32)>, batch: 
     let launched: BTreeSet<_> = children.iter().map(|child| (child.step, child.attempt)).collect();
     run.look_at(children, batch).await;
     for (step, attempt) in open.into_iter().filter(|attempt| !launched.contains(attempt)) {
-        run.look_at_child(step, attempt, batch).await;
+        if run.is_open(step, attempt) {
+            run.look_at_child(step, attempt, batch).await;
+        } else {
+            let why = "the server stopped before it launched this step's run";
+            run.fail(step, attempt, Failure::new(ErrorClass::Interrupted, why), batch);
+        }
+    }
+}
+
+/// Takes the outcome of the launch, or the news that the child run may have changed.
+pub async fn take(run: &mut RunActor, step: StepRunId, attempt: u32, news: News, batch: &mut Batch) {
+    match news {
+        News::Launched(result) => run.child_launched(step, attempt, result, batch),
+        News::ChildChanged => run.look_at_child(step, attempt, batch).await,
+        _ => debug_assert!(false, "a child run has no such news"),
+    }
+}
+
+/// The run ends and stops its children in the same commit; what they have cost so far counts.
+pub async fn stop(run: &mut RunActor, open: &[(StepRunId, u32)], batch: &mut Batch) {
+    if open.is_empty() {
+        return;
+    }
+    let spent = run.child_usage(None).await;
+    for &(step, attempt) in open {
+        if let Some(usage) = spent.get(&(step, attempt)) {
+            run.keep_partial_output(step, attempt, "", *usage, batch);
+        }
     }
 }
 
@@ -122,53 +163,50 @@ async fn prepare(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut 
     };
     let planned = &run.compiled.template.steps[step.index()];
     let Some(Uses::Template(template)) = planned.uses.clone() else { return };
-    let below = |(name, role): (&String, &domain::key::RoleKey)| {
+    let below = |(name, role): (&String, &RoleKey)| {
         let rest = name.strip_prefix(planned.name.as_str())?.strip_prefix('/')?;
         Some((rest.to_owned(), role.clone()))
     };
     let role_assignments: BTreeMap<_, _> = run.facts.role_assignments.iter().filter_map(below).collect();
-    batch.children.push(ChildStart { step, attempt, template, input, role_assignments });
+    let frame = CallerFrame {
+        key: CallerKey { run: run.facts.run, number: run.facts.number, step, attempt },
+        name: run.state().label(step),
+        project: run.facts.project,
+        task: run.facts.task,
+        user: run.facts.user,
+        by: run.facts.by.clone(),
+        depth: run.facts.depth + 1,
+        templates: run.facts.templates.clone(),
+    };
+    let (engine, child) = (run.engine.clone(), ChildStart { template, input, role_assignments });
+    batch.work.push(Work::new(step, attempt, || launch(engine, frame, child)));
+}
+
+/// Launches the child run. Boxed, because a launch may begin the work of another run.
+fn launch(engine: Engine, frame: CallerFrame, child: ChildStart) -> BoxFuture<'static, News> {
+    let launched = async move {
+        loop {
+            match AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await {
+                Ok(Ok(launched)) => return launched,
+                // The step waits for the database, as a batch does.
+                Ok(Err(error @ Error::Unavailable(_))) => {
+                    let run = frame.key.run;
+                    tracing::error!(%run, %error, source = ?error, "a child run could not be stored");
+                    sleep(AGAIN).await;
+                }
+                Ok(Err(error)) => return Err(refused(&child, &error)),
+                Err(_) => {
+                    let why = "the server failed while it launched this step's run";
+                    return Err(Failure::new(ErrorClass::Interrupted, why));
+                }
+            }
+        }
+    };
+    Box::pin(launched.map(News::Launched))
 }
 
 impl RunActor {
-    pub(in super::super) fn launch_child(&self, child: ChildStart) {
-        let (step, attempt) = (child.step, child.attempt);
-        let frame = CallerFrame {
-            key: CallerKey { run: self.facts.run, number: self.facts.number, step, attempt },
-            name: self.state().label(step),
-            project: self.facts.project,
-            task: self.facts.task,
-            user: self.facts.user,
-            by: self.facts.by.clone(),
-            depth: self.facts.depth + 1,
-            templates: self.facts.templates.clone(),
-        };
-        let engine = self.engine.clone();
-        self.send_when_ready(async move {
-            let launch = async {
-                loop {
-                    let launch = AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await;
-                    match launch {
-                        Ok(Ok(launched)) => return launched,
-                        // The step waits for the database, as a batch does.
-                        Ok(Err(error @ Error::Unavailable(_))) => {
-                            let run = frame.key.run;
-                            tracing::error!(%run, %error, source = ?error, "a child run could not be stored");
-                            sleep(AGAIN).await;
-                        }
-                        Ok(Err(error)) => return Err(refused(&child, &error)),
-                        Err(_) => {
-                            let why = "the server failed while it launched this step's run";
-                            return Err(Failure::new(ErrorClass::Interrupted, why));
-                        }
-                    }
-                }
-            };
-            Command::Launched { step, attempt, result: launch.await }
-        });
-    }
-
-    pub(in super::super) fn child_launched(
+    fn child_launched(
         &mut self,
         step: StepRunId,
         attempt: u32,
@@ -183,20 +221,20 @@ impl RunActor {
             return;
         }
         match result {
-            Ok(run) => self.name_child(step, attempt, run, batch),
+            Ok(run) => self.link(step, attempt, run, batch),
             Err(failure) => self.fail(step, attempt, failure, batch),
         }
     }
 
-    fn name_child(&mut self, step: StepRunId, attempt: u32, run: RunNumber, batch: &mut Batch) {
+    fn link(&mut self, step: StepRunId, attempt: u32, run: RunNumber, batch: &mut Batch) {
         let open = self.state().step_run(step).and_then(|run| run.open_attempt());
-        if open.is_some_and(|open| open.child.is_none()) {
-            self.record(batch, EventKind::ChildLaunched { step, attempt, run });
+        if open.is_some_and(|open| open.number == attempt && open.link.is_none()) {
+            self.record(batch, EventKind::Linked { step, attempt, to: Link::ChildRun(run) });
         }
     }
 
     /// Takes the child's result, if the child has ended.
-    pub(in super::super) async fn look_at_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    async fn look_at_child(&mut self, step: StepRunId, attempt: u32, batch: &mut Batch) {
         if !self.is_open(step, attempt) {
             return;
         }
@@ -212,7 +250,7 @@ impl RunActor {
             Ok(summary) => summary,
             Err(error) => return self.child_is_unreadable(step, attempt, error, batch),
         };
-        self.name_child(step, attempt, summary.number, batch);
+        self.link(step, attempt, summary.number, batch);
         let failed = |class, why| Failure::new(class, format!("run {} {why}", summary.number));
         match summary.status {
             RunStatus::Waiting => match engine.persist(caller, || engine.question_of(&row)).await {
@@ -288,10 +326,7 @@ impl RunActor {
     }
 
     /// Usage so far of the children of open attempts, by attempt; of one attempt or of all.
-    pub(in super::super) async fn child_usage(
-        &self,
-        of: Option<(StepRunId, u32)>,
-    ) -> BTreeMap<(StepRunId, u32), Usage> {
+    async fn child_usage(&self, of: Option<(StepRunId, u32)>) -> BTreeMap<(StepRunId, u32), Usage> {
         let (engine, run) = (&self.engine, self.facts.run);
         let read = || runs::usage_of_children(engine.0.store.read(), run, of);
         match engine.persist(run, read).await {
@@ -319,7 +354,7 @@ impl RunActor {
         let now = self.state().phase;
         let moved = now != before && (now == Phase::Waiting || before == Phase::Waiting);
         if !now.is_end() && (moved || events.iter().any(asks)) {
-            self.engine.deliver(run, Command::Child { step, attempt });
+            self.engine.deliver(run, Command::News { step, attempt, news: News::ChildChanged });
         }
     }
 
@@ -374,7 +409,7 @@ impl RunActor {
             if !self.is_open(step, attempt) {
                 continue;
             }
-            self.name_child(step, attempt, number, batch);
+            self.link(step, attempt, number, batch);
             let known = self.state().step_run(step).and_then(|run| run.child_question.as_deref());
             let known = known.map(|question| question.asked_at);
             let is_news = match status {

@@ -3,14 +3,15 @@
 use super::{
     super::{
         actor::RunActor,
-        attempt::{Answer, CallFailure, DEFAULT_TIMEOUT},
+        attempt::{self, Answer, CallFailure, DEFAULT_TIMEOUT},
         batch::{Batch, Start, Wait},
         load::EARLIER,
+        mailbox::Command,
         output::FileMode,
         request,
         steps::{Success, flatten},
     },
-    aggregate,
+    News, aggregate,
 };
 use crate::{
     Result,
@@ -24,8 +25,11 @@ use domain::{
     id::{ContentId, StepRunId},
     plan::Body,
     price::Price,
+    run::FILE_LIMIT,
+    usage::Usage,
 };
-use std::{collections::BTreeMap, time::Duration};
+use futures::FutureExt;
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
 /// Claims the attempt if its provider has a free slot and its prompt has room; otherwise waits for them.
 pub async fn begin(
@@ -71,7 +75,7 @@ pub async fn begin(
             return run.refuse(step, Failure::new(ErrorClass::BadRequest, why), batch);
         }
     };
-    let owner = run.engine.0.runs.owner();
+    let owner = Some(run.engine.0.runs.owner());
     run.record(batch, EventKind::Started { step, attempt, owner });
     let prompt = run.keep(batch, stored);
     run.record(batch, EventKind::Prompt { step, attempt, prompt });
@@ -138,19 +142,70 @@ async fn render(
     Ok((request, shown))
 }
 
+/// Starts the model call of a claimed attempt. Dropping the actor aborts it.
+pub fn call(run: &mut RunActor, start: Start) {
+    let Start { step, attempt, client, request, slot, permit, limit, shown } = start;
+    run.channel.begin(step, attempt);
+    let abort = run.ended.child_token();
+    run.open.insert(step, abort.clone());
+    let (mail, channel) = (run.mail.clone(), run.channel.clone());
+    let paths = run.compiled.outputs[step.index()].writes_files().then(|| run.mail.clone());
+    tokio::spawn(async move {
+        let requested = |path| {
+            if let Some(mail) = &paths {
+                drop(mail.send(Command::News { step, attempt, news: News::FileRequested(path) }));
+            }
+        };
+        let call = attempt::call(client, request, limit, &channel, step, attempt, requested);
+        let outcome = tokio::select! {
+            // A panic is reported as a failure; otherwise the run would wait for the attempt forever.
+            outcome = AssertUnwindSafe(call).catch_unwind() => {
+                outcome.unwrap_or_else(|_| Err(CallFailure::panicked()))
+            }
+            () = abort.cancelled() => return,
+        };
+        drop((slot, permit));
+        // The send fails if the run has no actor any more. The next actor reads the log.
+        drop(mail.send(Command::News { step, attempt, news: News::Answer { outcome, shown } }));
+    });
+}
+
+/// Takes the answer of a model call, or the path of a file that it has begun.
+pub async fn take(run: &mut RunActor, step: StepRunId, attempt: u32, news: News, batch: &mut Batch) {
+    if !run.is_open(step, attempt) {
+        return;
+    }
+    match news {
+        News::Answer { outcome, shown } => run.take_answer(step, attempt, outcome, &shown, batch).await,
+        News::FileRequested(path) => {
+            let known = &run.state().files_requested;
+            if known.len() < FILE_LIMIT && !known.contains(&path) {
+                run.record(batch, EventKind::FileRequested { step, attempt, path });
+            }
+        }
+        _ => debug_assert!(false, "a model call has no such news"),
+    }
+}
+
+/// Aborts the call, and keeps what the model has answered so far.
+pub fn stop(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    if let Some(abort) = run.open.remove(&step) {
+        abort.cancel();
+        let partial = run.channel.partial_output(step, attempt);
+        run.keep_partial_output(step, attempt, &partial, Usage::default(), batch);
+    }
+}
+
 impl RunActor {
-    /// Takes the result of a model call.
-    pub(in super::super) async fn take(
+    async fn take_answer(
         &mut self,
         step: StepRunId,
         attempt: u32,
         outcome: Result<Answer, CallFailure>,
+        shown: &BTreeMap<FilePath, ContentId>,
         batch: &mut Batch,
     ) {
-        if !self.is_open(step, attempt) {
-            return;
-        }
-        let shown = self.open.remove(&step).map(|call| call.shown).unwrap_or_default();
+        self.open.remove(&step);
         let answer = match outcome {
             Ok(answer) => {
                 self.channel.end(step, attempt);
@@ -171,7 +226,7 @@ impl RunActor {
         let taken = match compiled.evaluate(bytes, || form.read(&answer)) {
             Ok(mut output) => {
                 let changes = std::mem::take(&mut output.changes);
-                match self.changed_files(changes, &shown, batch).await {
+                match self.changed_files(changes, shown, batch).await {
                     Ok(files) => {
                         let success = Success { output, files, usage, end: answer.end };
                         self.finish(step, attempt, success, batch)

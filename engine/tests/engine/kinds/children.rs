@@ -8,7 +8,7 @@ use domain::{
     id::{RunNumber, StepRunId},
     key::TemplateKey,
     problem::Problem,
-    run::{Phase, RunStatus, StepStatus},
+    run::{AttemptOutcome, Phase, RunStatus, StepStatus},
 };
 use engine::{AnswerDraft, Error, Format, Launch, RunFilter};
 use scripted::{Fault, Rule};
@@ -41,7 +41,7 @@ async fn a_template_calls_another() {
     let launched = stage.try_launch(&key, launch).await.unwrap();
     let detail = stage.end(launched.run).await;
     assert_eq!(output(&stage, &detail).await, "LAST C B A FIRST");
-    let child = detail.state.steps[1].attempts[0].child.unwrap();
+    let child = detail.state.steps[1].attempts[0].child().unwrap();
     let called = stage.detail(child).await;
     let caller = called.state.caller.clone().unwrap();
     assert_eq!((caller.run, caller.step, caller.depth), (launched.run, StepRunId::of(1), 1));
@@ -66,7 +66,7 @@ async fn failure_and_cancel_flow_between_caller_and_child() {
     let failed = stage.launch(&key, json!({})).await;
     let detail = stage.end(failed.run).await;
     let error = detail.state.error.clone().unwrap().error;
-    let child = detail.state.steps[1].attempts[0].child.unwrap();
+    let child = detail.state.steps[1].attempts[0].child().unwrap();
     assert_eq!(error.class, ErrorClass::Auth);
     assert!(error.message.contains(&format!("run {child} failed: step 'B' failed: ")), "{}", error.message);
     let spent = stage.detail(child).await.summary.usage;
@@ -402,6 +402,53 @@ async fn a_child_run_outlives_a_restart_and_obeys_the_steps_time_limit() {
     assert_eq!(error.class, ErrorClass::Timeout);
     let child = stage.child_of(launched.run).await;
     assert_eq!(stage.end(child).await.summary.status, RunStatus::Cancelled);
+}
+
+/// F1: the log of an earlier version, in which `started` names the process that launched the child run. The run goes on;
+/// an attempt that had not launched its child run is interrupted, as it was then.
+#[tokio::test]
+async fn a_caller_of_an_earlier_version_goes_on() {
+    let mut stage = Stage::new().await;
+    stage.template(&template("checked", APPROVAL)).await;
+    let key = stage.template(&calling("caller", "checked", "    inputMapping: {who: Ada}")).await;
+    let launched = stage.launch(&key, json!({})).await;
+    let cut_off = stage.launch(&key, json!({})).await;
+    let child = stage.child_of(launched.run).await;
+    stage.until_waiting(child).await;
+    stage.until_waiting(stage.child_of(cut_off.run).await).await;
+    stage = stage
+        .restart_after(async |data| {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("troupe.db"));
+            let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            let as_then = format!(
+                "DELETE FROM snapshot;
+                 UPDATE event SET body = json_set(body, '$.owner', '00000000-0000-0000-0000-000000000007')
+                     WHERE body ->> 'kind' = 'started' AND body ->> 'owner' IS NULL;
+                 UPDATE event SET body = json_set(body, '$.kind', 'childLaunched') WHERE body ->> 'kind' = 'linked';
+                 CREATE TEMP TABLE cut_off AS SELECT id FROM run WHERE number = {};
+                 DELETE FROM event WHERE run_id = (SELECT id FROM cut_off) AND seq >=
+                     (SELECT seq FROM event WHERE run_id = (SELECT id FROM cut_off) AND body ->> 'kind' = 'childLaunched');
+                 UPDATE run SET caller_id = NULL WHERE caller_id = (SELECT id FROM cut_off);
+                 UPDATE run SET status = 'running', last_seq = (SELECT max(seq) FROM event WHERE run_id = id)
+                     WHERE id = (SELECT id FROM cut_off);",
+                cut_off.run
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(as_then)).execute(&mut database).await.unwrap();
+            sqlx::Connection::close(database).await.unwrap();
+        })
+        .await;
+    stage.answer(child, answer(Decision::Approve, None, "")).await.unwrap();
+    let detail = stage.end(launched.run).await;
+    assert_eq!(output(&stage, &detail).await, "LAST PUBLISH DRAFT");
+    assert_eq!(detail.state.steps[1].attempts.len(), 1, "it was not launched again");
+    assert!(stage.kinds(launched.run).await.contains(&"linked"), "under its new name");
+
+    let again = stage.child_of(cut_off.run).await;
+    stage.until_waiting(again).await;
+    stage.answer(again, answer(Decision::Approve, None, "")).await.unwrap();
+    let attempts = stage.end(cut_off.run).await.state.steps[1].attempts.clone();
+    let ends: Vec<_> = attempts.iter().map(|attempt| &attempt.end.as_ref().unwrap().outcome).collect();
+    assert!(matches!(ends[..], [AttemptOutcome::Interrupted(_), AttemptOutcome::Finished]), "{ends:?}");
 }
 
 /// The server ended after an attempt had ended and before the attempt's child was stopped.

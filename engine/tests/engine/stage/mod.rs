@@ -5,7 +5,7 @@ pub mod delivery;
 
 use delivery::Engines;
 use domain::{
-    event::{Event, EventKind},
+    event::{Event, EventKind, Link},
     id::{ContentId, RunNumber},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey, TemplateKey},
     provider::ProviderKind,
@@ -212,7 +212,7 @@ impl Stage {
     /// Waits until the run has launched a child, and returns the child's number.
     pub async fn child_of(&self, run: RunNumber) -> RunNumber {
         self.until(run, |event| match event.kind {
-            EventKind::ChildLaunched { run, .. } => Some(run),
+            EventKind::Linked { to: Link::ChildRun(run), .. } => Some(run),
             _ => None,
         })
         .await
