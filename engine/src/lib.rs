@@ -99,7 +99,7 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let folder = folder::Folder::open(&config.data, config.serve && pace.lease.is_none())?;
         // A process that does not serve may run next to a server, and must not migrate the server's tables.
-        let alone = match config.serve || !store::Store::is_behind(&config.data).await? {
+        let alone = match config.serve || !store::is_behind(&config.data).await? {
             true => None,
             false => Some(folder.keep_servers_out()?),
         };

@@ -1,23 +1,19 @@
 //! The queue of one provider: how many calls may be in flight, when the next may start, and which is next.
 //!
 //! Invariant: slots are granted in the order of requests, except that a rate-limited call goes before calls that the
-//! provider has not seen yet. Waiting callers know their position, so that a page can show it. The limits may change at
-//! any time. The [`Pacer`] decides how fast calls start; it learns about them through the client that [`Slot::watch`]
-//! wraps.
+//! provider has not seen yet. A waiting caller is woken once, when it gets its slot. The limits may change at any time.
+//! The [`Pacer`] decides how fast calls start; it learns about them through the client that [`Slot::watch`] wraps.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::client::ModelClient;
 use super::pacer::{Pacer, Wait};
 use super::watched::Watched;
-
-/// The shortest interval between reports of a waiter's position. Each step of a long queue moves every waiter.
-const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A call that the provider has not refused within this time counts as accepted: models may think for minutes before
 /// their first word, but refusals come at once.
@@ -29,8 +25,6 @@ pub struct ProviderLimits(Arc<Shared>);
 
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Notifies waiters that the queue moved.
-    moved: watch::Sender<()>,
 }
 
 struct State {
@@ -39,7 +33,7 @@ struct State {
     /// The start time of each call that the provider has neither answered nor refused, by slot number.
     unanswered: BTreeMap<u64, Instant>,
     pacer: Pacer,
-    /// Sorted by [`Waiter::place`].
+    /// Sorted by [`Waiter::rank`].
     queue: VecDeque<Waiter>,
     /// The number of the next slot, or of the next place in the queue.
     next_number: u64,
@@ -48,18 +42,18 @@ struct State {
 }
 
 struct Waiter {
-    place: QueueRank,
+    rank: QueueRank,
     grant: oneshot::Sender<Slot>,
 }
 
-/// Sorts by turn, then by the order of requests.
-type QueueRank = (Turn, u64);
+/// Sorts by priority, then by the order of requests.
+type QueueRank = (Priority, u64);
 
 /// The priority of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Turn {
-    /// The provider has rate-limited the call: it has already waited for its turn once.
-    Again,
+pub enum Priority {
+    /// The provider has rate-limited the call, which has waited once already.
+    Refused,
     #[default]
     New,
 }
@@ -107,7 +101,6 @@ impl ProviderLimits {
                 next_number: 0,
                 alarm: None,
             }),
-            moved: watch::Sender::new(()),
         }))
     }
 
@@ -130,46 +123,22 @@ impl ProviderLimits {
 
     /// Waits for a slot. Dropping the future leaves the queue.
     pub async fn acquire(&self) -> Slot {
-        self.acquire_with(Turn::New, |_| ()).await
+        self.acquire_as(Priority::New).await
     }
 
-    /// Like [`acquire`](Self::acquire), for a call that may have been refused before. `report` gets the position in the
-    /// queue, from 1, at once and then after each change, a few times a second at most. It is not called if a slot is
-    /// free.
-    pub async fn acquire_with(&self, turn: Turn, mut report: impl FnMut(usize)) -> Slot {
+    /// Like [`acquire`](Self::acquire), for a call that may have been refused before.
+    pub async fn acquire_as(&self, priority: Priority) -> Slot {
         if let Some(slot) = self.try_acquire() {
             return slot;
         }
-        let mut moved = self.0.moved.subscribe();
-        let (grant, mut granted) = oneshot::channel();
-        let place = QueuePosition { shared: &self.0, place: self.0.enqueue(turn, grant) };
+        let (grant, granted) = oneshot::channel();
+        let _place = QueuePosition { shared: &self.0, rank: self.0.enqueue(priority, grant) };
         // A slot may have become free between the two checks.
         self.0.serve_queue();
-        let mut reported = None;
-        loop {
-            if let Some(position) = place.position()
-                && reported != Some(position)
-            {
-                reported = Some(position);
-                report(position);
-            }
-            let news = async {
-                tokio::time::sleep(REPORT_INTERVAL).await;
-                if moved.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            tokio::select! {
-                biased;
-                slot = &mut granted => {
-                    if let Ok(slot) = slot {
-                        return slot;
-                    }
-                    // The sender lives in the queue, and the queue in `self`: it is dropped only after sending.
-                    std::future::pending::<()>().await;
-                }
-                () = news => {}
-            }
+        match granted.await {
+            Ok(slot) => slot,
+            // The sender lives in the queue, and the queue in `self`: it is dropped only after sending.
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -211,23 +180,14 @@ impl Drop for Slot {
 /// A place in the queue; dropping it leaves the queue.
 struct QueuePosition<'a> {
     shared: &'a Arc<Shared>,
-    place: QueueRank,
-}
-
-impl QueuePosition<'_> {
-    /// The position from 1; `None` once the slot is granted.
-    fn position(&self) -> Option<usize> {
-        self.shared.lock().find(self.place).map(|index| index + 1)
-    }
+    rank: QueueRank,
 }
 
 impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if let Some(index) = state.find(self.place) {
+        if let Some(index) = state.find(self.rank) {
             state.queue.remove(index);
-            drop(state);
-            self.shared.moved.send_replace(());
         }
     }
 }
@@ -255,12 +215,12 @@ impl Shared {
         state.pacer.refused(Instant::now(), started, asked, accepted, rand::random());
     }
 
-    fn enqueue(&self, turn: Turn, grant: oneshot::Sender<Slot>) -> QueueRank {
+    fn enqueue(&self, priority: Priority, grant: oneshot::Sender<Slot>) -> QueueRank {
         let mut state = self.lock();
-        let place = (turn, state.number());
-        let index = state.queue.partition_point(|waiter| waiter.place < place);
-        state.queue.insert(index, Waiter { place, grant });
-        place
+        let rank = (priority, state.number());
+        let index = state.queue.partition_point(|waiter| waiter.rank < rank);
+        state.queue.insert(index, Waiter { rank, grant });
+        rank
     }
 
     /// Grants slots to the head of the queue while there are any.
@@ -286,14 +246,10 @@ impl Shared {
             }
         }
         drop(state);
-        if grants.is_empty() {
-            return;
-        }
         for (grant, slot) in grants {
             // If the caller has just left the queue, the slot is released when it is dropped, which takes the lock.
             drop(grant.send(slot));
         }
-        self.moved.send_replace(());
     }
 
     /// Serves the queue again at this time. False outside a runtime, where there can be no waiters.
@@ -322,8 +278,8 @@ impl State {
         self.next_number
     }
 
-    fn find(&self, place: QueueRank) -> Option<usize> {
-        self.queue.binary_search_by_key(&place, |waiter| waiter.place).ok()
+    fn find(&self, rank: QueueRank) -> Option<usize> {
+        self.queue.binary_search_by_key(&rank, |waiter| waiter.rank).ok()
     }
 
     /// What the next call must wait for, if anything.

@@ -29,5 +29,5 @@ pub use error::{ModelError, is_throttled};
 pub use event::ModelEvent;
 pub use finish::FinishReason;
 pub use http::Http;
-pub use limits::{ProviderLimits, Slot, Slowdown, Turn};
+pub use limits::{Priority, ProviderLimits, Slot, Slowdown};
 pub use request::{ChatMessage, MessageAuthor, ModelRequest};

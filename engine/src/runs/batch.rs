@@ -2,7 +2,7 @@
 
 use super::{body::News, mailbox::Command, requests::Settled};
 use crate::{
-    models::{ModelClient, ModelRequest, PromptPermit, ProviderLimits, Slot, Turn},
+    models::{ModelClient, ModelRequest, Priority, PromptPermit, ProviderLimits, Slot},
     store::runs::Derived,
 };
 use domain::{
@@ -92,7 +92,7 @@ pub(super) struct Wait {
     pub step: StepRunId,
     pub attempt: u32,
     pub limits: Arc<ProviderLimits>,
-    pub turn: Turn,
+    pub priority: Priority,
     pub permit: Option<PromptPermit>,
 }
 

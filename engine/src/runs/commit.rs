@@ -209,9 +209,9 @@ impl RunActor {
             self.deliver_claimed();
         }
         self.pending += batch.waits.len() + batch.timers.len() + batch.work.len();
-        for Wait { step, attempt, limits, turn, permit } in batch.waits {
+        for Wait { step, attempt, limits, priority, permit } in batch.waits {
             self.send_when_ready(async move {
-                let slot = limits.acquire_with(turn, |_| ()).await;
+                let slot = limits.acquire_as(priority).await;
                 Command::Slot { step, attempt, slot, permit }
             });
         }

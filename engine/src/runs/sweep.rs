@@ -154,7 +154,7 @@ impl Engine {
     }
 
     async fn follow_once(&self, seen: &mut Option<i64>) -> Result<()> {
-        let version = servers::data_version(&mut *self.0.store.quick().await?).await?;
+        let version = store::data_version(&mut *self.0.store.quick().await?).await?;
         if seen.replace(version) == Some(version) {
             return Ok(());
         }

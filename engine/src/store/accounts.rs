@@ -31,7 +31,7 @@ struct OwnerRow {
 
 pub async fn insert_user(tx: &mut SqliteConnection, user: &User, hash: &str, at: Timestamp) -> Result<()> {
     sqlx::query(
-        "INSERT INTO user (id, email, name, password_hash, admin, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO \"user\" (id, email, name, password_hash, admin, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(user.id.0)
     .bind(&user.email)
@@ -45,7 +45,7 @@ pub async fn insert_user(tx: &mut SqliteConnection, user: &User, hash: &str, at:
 }
 
 pub async fn user_by_email(db: impl SqliteExecutor<'_>, email: &str) -> Result<Option<User>> {
-    let row: Option<UserRow> = sqlx::query_as("SELECT id, email, name, admin FROM user WHERE email = $1")
+    let row: Option<UserRow> = sqlx::query_as("SELECT id, email, name, admin FROM \"user\" WHERE email = $1")
         .bind(email)
         .fetch_optional(db)
         .await?;
@@ -54,7 +54,7 @@ pub async fn user_by_email(db: impl SqliteExecutor<'_>, email: &str) -> Result<O
 
 pub async fn users(db: &SqlitePool, after: UserId, limit: u32) -> Result<Vec<User>> {
     let rows: Vec<UserRow> =
-        sqlx::query_as("SELECT id, email, name, admin FROM user WHERE id > $1 ORDER BY id LIMIT $2")
+        sqlx::query_as("SELECT id, email, name, admin FROM \"user\" WHERE id > $1 ORDER BY id LIMIT $2")
             .bind(after.0)
             .bind(limit)
             .fetch_all(db)
@@ -63,28 +63,29 @@ pub async fn users(db: &SqlitePool, after: UserId, limit: u32) -> Result<Vec<Use
 }
 
 pub async fn any_admin(db: impl SqliteExecutor<'_>) -> Result<bool> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM user WHERE admin)").fetch_one(db).await?)
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM \"user\" WHERE admin)").fetch_one(db).await?)
 }
 
 /// Every admin of the installation.
 pub async fn admins(tx: &mut SqliteConnection) -> Result<Vec<UserId>> {
     let ids: Vec<Uuid> =
-        sqlx::query_scalar("SELECT id FROM user WHERE admin ORDER BY id").fetch_all(tx).await?;
+        sqlx::query_scalar("SELECT id FROM \"user\" WHERE admin ORDER BY id").fetch_all(tx).await?;
     Ok(ids.into_iter().map(UserId).collect())
 }
 
 pub async fn password_hash(db: &SqlitePool, email: &str) -> Result<Option<(UserId, String)>> {
-    let row: Option<(Uuid, String)> = sqlx::query_as("SELECT id, password_hash FROM user WHERE email = $1")
-        .bind(email)
-        .fetch_optional(db)
-        .await?;
+    let row: Option<(Uuid, String)> =
+        sqlx::query_as("SELECT id, password_hash FROM \"user\" WHERE email = $1")
+            .bind(email)
+            .fetch_optional(db)
+            .await?;
     Ok(row.map(|(id, hash)| (UserId(id), hash)))
 }
 
 /// The user, if `hash` is still the stored password hash.
 pub async fn user_with_hash(tx: &mut SqliteConnection, id: UserId, hash: &str) -> Result<Option<User>> {
     let row: Option<UserRow> =
-        sqlx::query_as("SELECT id, email, name, admin FROM user WHERE id = $1 AND password_hash = $2")
+        sqlx::query_as("SELECT id, email, name, admin FROM \"user\" WHERE id = $1 AND password_hash = $2")
             .bind(id.0)
             .bind(hash)
             .fetch_optional(tx)
@@ -93,7 +94,11 @@ pub async fn user_with_hash(tx: &mut SqliteConnection, id: UserId, hash: &str) -
 }
 
 pub async fn set_password_hash(tx: &mut SqliteConnection, id: UserId, hash: &str) -> Result<()> {
-    sqlx::query("UPDATE user SET password_hash = $2 WHERE id = $1").bind(id.0).bind(hash).execute(tx).await?;
+    sqlx::query("UPDATE \"user\" SET password_hash = $2 WHERE id = $1")
+        .bind(id.0)
+        .bind(hash)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -121,7 +126,7 @@ pub async fn session_owner(
     now: Timestamp,
 ) -> Result<Option<(User, Timestamp)>> {
     let row: Option<OwnerRow> = sqlx::query_as(
-        "SELECT u.id, u.email, u.name, u.admin, s.expires_at FROM session s JOIN user u ON u.id = s.user_id \
+        "SELECT u.id, u.email, u.name, u.admin, s.expires_at FROM session s JOIN \"user\" u ON u.id = s.user_id \
          WHERE s.digest = $1 AND s.expires_at > $2",
     )
     .bind(digest.as_slice())
@@ -146,7 +151,7 @@ pub async fn end_other_sessions(
     user: UserId,
     kept: Option<&TokenDigest>,
 ) -> Result<()> {
-    sqlx::query("DELETE FROM session WHERE user_id = $1 AND digest IS NOT $2")
+    sqlx::query("DELETE FROM session WHERE user_id = $1 AND digest IS DISTINCT FROM $2")
         .bind(user.0)
         .bind(kept.map(TokenDigest::as_slice))
         .execute(tx)
@@ -191,7 +196,7 @@ pub async fn api_token_names(tx: &mut SqliteConnection, user: UserId) -> Result<
 
 pub async fn api_token_owner(db: &SqlitePool, digest: &TokenDigest) -> Result<Option<User>> {
     let row: Option<UserRow> = sqlx::query_as(
-        "SELECT u.id, u.email, u.name, u.admin FROM api_token t JOIN user u ON u.id = t.user_id \
+        "SELECT u.id, u.email, u.name, u.admin FROM api_token t JOIN \"user\" u ON u.id = t.user_id \
          WHERE t.digest = $1 AND t.revoked_at IS NULL",
     )
     .bind(digest.as_slice())

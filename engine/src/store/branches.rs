@@ -3,6 +3,7 @@
 //! Invariant: the messages of a branch are younger than the message that the branch's first message replaces, so a path
 //! is in id order. Reading part of a path touches only the rows that it returns, however long the conversation is.
 
+use super::sqlite::json;
 use crate::Result;
 use domain::{
     branch::{Branch, Version, Versions},
@@ -80,14 +81,7 @@ pub fn is_on(path: &[BranchSegment], message: &MessagePosition) -> bool {
 pub async fn versions(db: &SqlitePool, stands: &[MessagePosition]) -> Result<BTreeMap<Uuid, Versions>> {
     let originals: BTreeSet<Uuid> =
         stands.iter().filter(|stand| stand.author == "user").map(MessagePosition::original).collect();
-    let ids: Vec<String> = originals.iter().map(|id| id.as_simple().to_string()).collect();
-    let rows: Vec<(Uuid, Uuid, Option<Uuid>)> = sqlx::query_as(
-        "SELECT m.replaces, m.id, o.branch FROM json_each($1) e CROSS JOIN message m ON m.replaces = unhex(e.value) \
-         JOIN message o ON o.id = m.replaces ORDER BY m.id",
-    )
-    .bind(serde_json::to_string(&ids).map_err(crate::Error::internal)?)
-    .fetch_all(db)
-    .await?;
+    let rows = json::replacing(db, originals).await?;
     let mut lines: BTreeMap<Uuid, Vec<Version>> = BTreeMap::new();
     for (original, version, trunk) in rows {
         let first = Version { message: MessageId(original), branch: Branch::of(trunk.map(MessageId)) };

@@ -2,8 +2,8 @@
 
 use super::{
     branches::{self, BranchSegment, MessagePosition},
-    runs::RunRow,
     seen::has_news,
+    sqlite::json,
 };
 use crate::{Error, Result, plain_line};
 use domain::{
@@ -189,7 +189,7 @@ macro_rules! messages {
     ($rest:literal) => {
         concat!(
             "SELECT m.id, m.author, u.name AS by, m.user_id, m.content, m.metadata, m.run_id, m.created_at, m.branch, \
-             m.replaces FROM message m LEFT JOIN user u ON u.id = m.user_id WHERE m.task_id = $1 AND ",
+             m.replaces FROM message m LEFT JOIN \"user\" u ON u.id = m.user_id WHERE m.task_id = $1 AND ",
             $rest
         )
     };
@@ -220,7 +220,9 @@ pub async fn before(
         if left == 0 {
             break;
         }
-        let rows = sqlx::query_as(messages!("m.branch IS $2 AND m.id < $3 ORDER BY m.id DESC LIMIT $4"));
+        let rows = sqlx::query_as(messages!(
+            "m.branch IS NOT DISTINCT FROM $2 AND m.id < $3 ORDER BY m.id DESC LIMIT $4"
+        ));
         let rows = rows.bind(task.0).bind(stretch.branch).bind(before.min(stretch.below)).bind(left);
         found.extend(rows.fetch_all(db).await?);
     }
@@ -241,8 +243,9 @@ pub async fn after(
         if left == 0 {
             break;
         }
-        let rows =
-            sqlx::query_as(messages!("m.branch IS $2 AND m.id > $3 AND m.id < $4 ORDER BY m.id LIMIT $5"));
+        let rows = sqlx::query_as(messages!(
+            "m.branch IS NOT DISTINCT FROM $2 AND m.id > $3 AND m.id < $4 ORDER BY m.id LIMIT $5"
+        ));
         let rows = rows.bind(task.0).bind(stretch.branch).bind(after).bind(stretch.below).bind(left);
         found.extend(rows.fetch_all(db).await?);
     }
@@ -281,11 +284,6 @@ async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
 
 /// Runs, keyed by the message that shows them.
 async fn runs_of(db: &SqlitePool, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<MessageId, RunSummary>> {
-    let ids: Vec<String> = ids.map(|id| id.as_simple().to_string()).collect();
-    let rows: Vec<RunRow> =
-        sqlx::query_as("SELECT run.* FROM json_each($1) e CROSS JOIN run ON run.id = unhex(e.value)")
-            .bind(serde_json::to_string(&ids).map_err(Error::internal)?)
-            .fetch_all(db)
-            .await?;
+    let rows = json::runs(db, ids).await?;
     rows.iter().map(|row| row.summary().map(|summary| (summary.message, summary))).collect()
 }

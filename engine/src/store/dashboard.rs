@@ -1,39 +1,27 @@
 //! Progress of a project's live runs, read from the metadata of their messages (DESIGN section 4). It lags at most one
 //! second, does not depend on the length of the logs, and loads no run into memory.
 
-use super::runs::RunRow;
-use crate::{Error, Result};
+use super::{
+    runs::RunRow,
+    sqlite::json::{self, LiveStep},
+};
+use crate::Result;
 use domain::{
     id::{ProjectId, Timestamp},
-    key::RoleKey,
     run::StepStatus,
     view::{LiveRunSummary, Outcomes, StepCounts},
 };
-use sqlx::{FromRow, Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::SqlitePool;
 
 /// The live runs of the project, newest first.
 pub async fn live(db: &SqlitePool, project: ProjectId, limit: u32) -> Result<Vec<LiveRunSummary>> {
-    // The query extracts only the steps' names, statuses and roles, because the message may hold much text.
-    let rows = sqlx::query(
-        "SELECT r.*, (SELECT json_group_array(json_array(s.value ->> 'name', s.value ->> 'status', s.value ->> 'role')) \
-         FROM json_each(m.metadata, '$.orchestrationStatus.steps') s) AS steps \
-         FROM run r JOIN message m ON m.id = r.message_id \
-         WHERE r.project_id = $1 AND r.status IN ('queued', 'running', 'waiting') \
-         ORDER BY r.number DESC LIMIT $2",
-    )
-    .bind(project.0)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    rows.iter().map(read).collect()
+    let rows = json::live_runs(db, project, limit).await?;
+    rows.into_iter().map(|(row, steps)| read(&row, &steps)).collect()
 }
 
-fn read(row: &SqliteRow) -> Result<LiveRunSummary> {
-    let steps: &str = row.try_get("steps")?;
-    let steps: Vec<(String, StepStatus, Option<RoleKey>)> =
-        serde_json::from_str(steps).map_err(Error::internal)?;
+fn read(row: &RunRow, steps: &[LiveStep]) -> Result<LiveRunSummary> {
     let mut counts = StepCounts { total: steps.len() as u32, ..StepCounts::default() };
-    for (_, status, _) in &steps {
+    for (_, status, _) in steps {
         match status {
             StepStatus::Completed | StepStatus::Skipped => counts.done += 1,
             StepStatus::Running => counts.running += 1,
@@ -45,9 +33,8 @@ fn read(row: &SqliteRow) -> Result<LiveRunSummary> {
     // The current step: a running one first, then one that waits for a person, then the next one to start.
     let order = [StepStatus::Running, StepStatus::Waiting, StepStatus::Ready, StepStatus::Pending];
     let current = order.into_iter().find_map(|wanted| steps.iter().find(|(_, status, _)| *status == wanted));
-    let run = RunRow::from_row(row)?.summary()?;
     Ok(LiveRunSummary {
-        run,
+        run: row.summary()?,
         steps: counts,
         step: current.map(|(name, _, _)| name.clone()),
         role: current.and_then(|(_, _, role)| role.clone()),

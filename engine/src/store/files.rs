@@ -1,15 +1,17 @@
 //! Files of conversations. Every write adds a row, numbered per path in the conversation. A file's state depends on the
 //! branch: writes on other branches are not visible.
 
-use super::branches::BranchSegment;
+use super::{branches::BranchSegment, sqlite::files_on_path};
 use crate::{Error, Result};
 use domain::{
     file::FilePath,
     id::{ContentId, RunId, RunNumber, TaskId, Timestamp},
     view::FileVersion,
 };
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
 use uuid::Uuid;
+
+pub use files_on_path::{newest, newest_of, versions};
 
 pub struct NewFile {
     pub task: TaskId,
@@ -34,7 +36,7 @@ pub struct FileBase {
 impl FileBase {
     /// Whether the file is unchanged.
     pub async fn is_newest(&self, tx: &mut SqliteConnection) -> Result<bool> {
-        Ok(newest_of(tx, self.task, &self.on, &self.path).await? == self.content)
+        Ok(files_on_path::newest_of(tx, self.task, &self.on, &self.path).await? == self.content)
     }
 }
 
@@ -56,7 +58,7 @@ pub async fn insert(tx: &mut SqliteConnection, file: &NewFile) -> Result<()> {
 }
 
 #[derive(FromRow)]
-struct FileRow {
+pub(super) struct FileRow {
     path: String,
     version: u32,
     number: u32,
@@ -66,7 +68,7 @@ struct FileRow {
 }
 
 impl FileRow {
-    fn read(self) -> Result<FileVersion> {
+    pub(super) fn read(self) -> Result<FileVersion> {
         Ok(FileVersion {
             path: FilePath::parse(&self.path).map_err(Error::internal)?,
             version: self.version,
@@ -88,63 +90,15 @@ macro_rules! versions_where {
     };
 }
 
-/// Files that the runs on a path wrote in the conversation `$1`. `$2` is the path in the form of [`stretches`].
-macro_rules! on_path {
-    ($columns:literal, $rest:literal) => {
-        concat!(
-            // Materialized, so SQLite evaluates it once, not per row.
-            "WITH stretch AS MATERIALIZED \
-             (SELECT unhex(value ->> 0) AS branch, unhex(value ->> 1) AS below FROM json_each($2)) SELECT ",
-            $columns,
-            " FROM file f JOIN run r ON r.id = f.run_id JOIN message m ON m.id = r.message_id \
-             JOIN stretch s ON m.branch IS s.branch AND m.id < s.below WHERE f.task_id = $1 ",
-            $rest
-        )
-    };
-}
-
-/// The path as JSON `[[branch, below], …]`, with ids in hexadecimal; the trunk is null.
-fn stretches(path: &[BranchSegment]) -> Result<String> {
-    let hex = |id: Uuid| id.as_simple().to_string();
-    let path: Vec<_> = path.iter().map(|stretch| (stretch.branch.map(hex), hex(stretch.below))).collect();
-    serde_json::to_string(&path).map_err(Error::internal)
-}
-
-/// The newest version of each file on the path, sorted by file path.
-pub async fn newest(db: &SqlitePool, task: TaskId, path: &[BranchSegment]) -> Result<Vec<FileVersion>> {
-    // With max(), SQLite takes the other columns from the row that has the maximum.
-    let rows: Vec<FileRow> = sqlx::query_as(on_path!(
-        "f.path, max(f.version) AS version, r.number, f.content_id, f.bytes, f.created_at",
-        "GROUP BY f.path ORDER BY f.path"
-    ))
-    .bind(task.0)
-    .bind(stretches(path)?)
-    .fetch_all(db)
-    .await?;
-    rows.into_iter().map(FileRow::read).collect()
-}
-
-/// The file's versions on the path, ascending.
-pub async fn versions(
-    db: &SqlitePool,
-    task: TaskId,
-    path: &[BranchSegment],
-    file: &FilePath,
-) -> Result<Vec<u32>> {
-    let rows = sqlx::query_scalar(on_path!("f.version", "AND f.path = $3 ORDER BY f.version"));
-    Ok(rows.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_all(db).await?)
-}
-
 /// The last version of each file that the run wrote, by path: among its first `writes` writes, or among all.
 pub async fn of_run(db: &SqlitePool, run: RunId, writes: Option<u32>) -> Result<Vec<FileVersion>> {
     let rows: Vec<FileRow> = sqlx::query_as(versions_where!(
         "f.run_id = $1 AND f.version = (SELECT max(g.version) FROM file g WHERE g.run_id = f.run_id \
-         AND g.path = f.path AND ($2 < 0 OR g.seq IN \
-         (SELECT h.seq FROM file h WHERE h.run_id = $1 ORDER BY h.seq LIMIT $2))) ORDER BY f.path"
+         AND g.path = f.path AND g.seq IN \
+         (SELECT h.seq FROM file h WHERE h.run_id = $1 ORDER BY h.seq LIMIT $2)) ORDER BY f.path"
     ))
     .bind(run.0)
-    // A negative limit means no limit.
-    .bind(writes.map_or(-1, i64::from))
+    .bind(writes.map_or(i64::MAX, i64::from))
     .fetch_all(db)
     .await?;
     rows.into_iter().map(FileRow::read).collect()
@@ -168,20 +122,6 @@ pub async fn one(
     .fetch_optional(db)
     .await?;
     row.map(FileRow::read).transpose()
-}
-
-/// The content of the file at the end of the path, if the file exists there.
-pub async fn newest_of<'e>(
-    db: impl SqliteExecutor<'e>,
-    task: TaskId,
-    path: &[BranchSegment],
-    file: &FilePath,
-) -> Result<Option<ContentId>> {
-    let content =
-        sqlx::query_scalar(on_path!("f.content_id", "AND f.path = $3 ORDER BY f.version DESC LIMIT 1"));
-    let content: Option<Uuid> =
-        content.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_optional(db).await?;
-    Ok(content.map(ContentId))
 }
 
 /// A file's text, regardless of the run that wrote it.

@@ -1,6 +1,6 @@
 //! Messages that launches and live runs write into conversations.
 
-use super::branches::BranchSegment;
+use super::{branches::BranchSegment, sqlite::json};
 use crate::Result;
 use domain::id::{MessageId, ProjectId, TaskId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -41,13 +41,15 @@ pub async fn touch_task(
     project: ProjectId,
     at: Timestamp,
 ) -> Result<bool> {
-    let done =
-        sqlx::query("UPDATE task SET updated_at = max(updated_at, $3) WHERE id = $1 AND project_id = $2")
-            .bind(id.0)
-            .bind(project.0)
-            .bind(at.0)
-            .execute(tx)
-            .await?;
+    let done = sqlx::query(
+        "UPDATE task SET updated_at = CASE WHEN updated_at < $3 THEN $3 ELSE updated_at END \
+         WHERE id = $1 AND project_id = $2",
+    )
+    .bind(id.0)
+    .bind(project.0)
+    .bind(at.0)
+    .execute(tx)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -64,7 +66,7 @@ pub async fn earlier(
     let (mut found, mut left) = (Vec::new(), bytes);
     for stretch in path {
         let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
-            "SELECT id, octet_length(content) FROM message WHERE task_id = $1 AND branch IS $2 AND id < $3 \
+            "SELECT id, octet_length(content) FROM message WHERE task_id = $1 AND branch IS NOT DISTINCT FROM $2 AND id < $3 \
              AND author <> 'system' AND content <> '' ORDER BY id DESC LIMIT $4",
         )
         .bind(task.0)
@@ -78,17 +80,11 @@ pub async fn earlier(
             if left < 0 {
                 break;
             }
-            found.push(id.as_simple().to_string());
+            found.push(id);
         }
         if left < 0 || found.len() >= limit as usize {
             break;
         }
     }
-    let rows = sqlx::query_as(
-        "SELECT m.author, m.content FROM json_each($1) e CROSS JOIN message m ON m.id = unhex(e.value) ORDER BY m.id",
-    )
-    .bind(serde_json::to_string(&found).map_err(crate::Error::internal)?)
-    .fetch_all(db)
-    .await?;
-    Ok(rows)
+    json::messages(db, found).await
 }

@@ -71,7 +71,7 @@ pub async fn projects(db: &SqlitePool, user: &User) -> Result<Vec<Project>> {
          (SELECT count(*) FROM run r WHERE r.project_id = p.id AND r.status IN ('queued', 'running', 'waiting')) \
          AS live_runs \
          FROM project p LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $1 \
-         WHERE $2 OR m.user_id IS NOT NULL ORDER BY p.name COLLATE NOCASE, p.key",
+         WHERE $2 OR m.user_id IS NOT NULL ORDER BY lower(p.name), p.key",
     )
     .bind(user.id.0)
     .bind(user.admin)
@@ -121,8 +121,8 @@ pub async fn insert(
 
 pub async fn members(db: &SqlitePool, project: ProjectId) -> Result<Vec<Member>> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT u.email, u.name, m.permission FROM member m JOIN user u ON u.id = m.user_id \
-         WHERE m.project_id = $1 ORDER BY u.name COLLATE NOCASE, u.email",
+        "SELECT u.email, u.name, m.permission FROM member m JOIN \"user\" u ON u.id = m.user_id \
+         WHERE m.project_id = $1 ORDER BY lower(u.name), u.email",
     )
     .bind(project.0)
     .fetch_all(db)

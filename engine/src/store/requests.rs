@@ -1,9 +1,9 @@
-//! Requests to live runs, as rows. The asker's commit stores a row; the commit of the run's turn that carries the
+//! Requests to live runs, as rows. The asker's commit stores a row; the commit of the run's batch that carries the
 //! request out removes it. So neither a lost wake-up nor the end of a process loses a request, and none is carried out
 //! twice.
 
 use crate::Result;
-use domain::id::{OwnerId, RunId, StepRunId, Timestamp};
+use domain::id::{OwnerId, RunId, Timestamp};
 use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 use uuid::Uuid;
 
@@ -46,29 +46,6 @@ pub async fn insert(
     .execute(tx)
     .await?;
     Ok(inserted.rows_affected() > 0)
-}
-
-/// Stores the same request for the live child runs of one attempt, or of all.
-pub async fn insert_for_children(
-    tx: &mut SqliteConnection,
-    caller: RunId,
-    of: Option<(StepRunId, u32)>,
-    body: &str,
-    at: Timestamp,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO run_request (id, run_id, body, created_at) SELECT randomblob(16), id, $2, $3 FROM run \
-         WHERE caller_id = $1 AND status IN ('queued', 'running', 'waiting') \
-         AND ($4 IS NULL OR (caller_step = $4 AND caller_attempt = $5))",
-    )
-    .bind(caller.0)
-    .bind(body)
-    .bind(at.0)
-    .bind(of.map(|(step, _)| step.to_string()))
-    .bind(of.map(|(_, attempt)| attempt))
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// The run's pending requests, in the order in which they were made.

@@ -1,6 +1,9 @@
 //! Runs, their logs and their texts.
 
-use super::projects::{Membership, membership};
+use super::{
+    projects::{Membership, membership},
+    sqlite::json,
+};
 use crate::{Error, Result};
 use domain::{
     event::{Event, TemplateVersion},
@@ -16,8 +19,10 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor, SqlitePool, types::Json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use uuid::Uuid;
+
+pub use json::{contents, followable, input_line};
 
 /// The input of a run and the choices made at its launch. Versions are immutable, so their numbers are enough to keep
 /// them.
@@ -207,19 +212,6 @@ pub async fn content(db: &SqlitePool, run: RunId, id: ContentId) -> Result<Optio
         .await?)
 }
 
-/// Texts of the run, by id; missing ones are omitted.
-pub async fn contents(db: &SqlitePool, run: RunId, ids: &[ContentId]) -> Result<HashMap<ContentId, String>> {
-    let hex: Vec<_> = ids.iter().map(|id| id.0.as_simple().to_string()).collect();
-    let rows: Vec<(Uuid, String)> = sqlx::query_as(
-        "SELECT c.id, c.body FROM json_each($1) e CROSS JOIN content c ON c.id = unhex(e.value) WHERE c.run_id = $2",
-    )
-    .bind(Json(hex))
-    .bind(run.0)
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|(id, body)| (ContentId(id), body)).collect())
-}
-
 /// The beginning of a text, and the length of the whole text in bytes.
 pub async fn content_head(
     db: &SqlitePool,
@@ -236,21 +228,6 @@ pub async fn content_head(
     .fetch_optional(db)
     .await?;
     Ok(row.map(|(text, bytes)| (text, bytes as u64)))
-}
-
-/// The input of a run in one line: the beginnings of its first values, each after its name.
-pub async fn input_line(db: &SqlitePool, run: RunId, input: ContentId) -> Result<String> {
-    let line: Option<Option<String>> = sqlx::query_scalar(
-        "SELECT group_concat(concat_ws(': ', e.key, \
-         CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE substr(e.value, 1, 200) END), ', ') \
-         FROM (SELECT e.key, e.type, e.value FROM content c CROSS JOIN json_each(c.body) e \
-         WHERE c.id = $1 AND c.run_id = $2 LIMIT 20) e",
-    )
-    .bind(input.0)
-    .bind(run.0)
-    .fetch_optional(db)
-    .await?;
-    Ok(line.flatten().unwrap_or_default())
 }
 
 pub async fn by_id(db: &SqlitePool, id: RunId) -> Result<Option<RunRow>> {
@@ -295,38 +272,6 @@ pub struct Followable {
     pub id: RunId,
     pub last_seq: u64,
     pub ended: bool,
-}
-
-/// The user's membership in the project, and those of the runs that exist; `None` if there is no such project.
-pub async fn followable(
-    db: &mut SqliteConnection,
-    project: &ProjectKey,
-    user: UserId,
-    numbers: &[RunNumber],
-) -> Result<Option<(Membership, Vec<Followable>)>> {
-    let rows = sqlx::query(
-        "SELECT p.id AS found_in, m.permission, r.number, r.id, r.last_seq, r.finished_at IS NOT NULL AS ended \
-         FROM project p LEFT JOIN member m ON m.project_id = p.id AND m.user_id = $2 \
-         LEFT JOIN run r ON r.project_id = p.id AND r.number IN (SELECT value FROM json_each($3)) WHERE p.key = $1",
-    )
-    .bind(project.as_ref())
-    .bind(user.0)
-    .bind(Json(numbers))
-    .fetch_all(db)
-    .await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let membership = membership(first.try_get("found_in")?, first.try_get("permission")?)?;
-    let mut runs = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let Some(number) = row.try_get::<Option<u32>, _>("number")? else { continue };
-        runs.push(Followable {
-            number: RunNumber(number),
-            id: RunId(row.try_get("id")?),
-            last_seq: row.try_get::<i64, _>("last_seq")? as u64,
-            ended: row.try_get("ended")?,
-        });
-    }
-    Ok(Some((membership, runs)))
 }
 
 /// The earlier launch with this idempotency key, and the digest of its request body.
@@ -443,9 +388,9 @@ pub async fn usage_of_children(
          SELECT id, caller_step, caller_attempt, finished_at IS NULL FROM run \
          WHERE caller_id = $1 AND ($2 IS NULL OR (caller_step = $2 AND caller_attempt = $3)) \
          UNION ALL SELECT r.id, b.step, b.attempt, TRUE FROM below b \
-         CROSS JOIN run r ON r.caller_id = b.id WHERE b.live AND r.finished_at IS NULL) \
+         CROSS JOIN run r WHERE r.caller_id = b.id AND b.live AND r.finished_at IS NULL) \
          SELECT b.step, b.attempt, r.input_tokens, r.output_tokens, r.cost FROM below b \
-         CROSS JOIN run r ON r.id = b.id",
+         CROSS JOIN run r WHERE r.id = b.id",
     )
     .bind(caller.0)
     .bind(of.map(|(step, _)| step.to_string()))

@@ -14,10 +14,10 @@ macro_rules! has_news {
              WHERE r.task_id = t.id ORDER BY r.number DESC LIMIT 8) n, \
              (SELECT coalesce((SELECT s.at FROM seen s WHERE s.user_id = ",
             $user,
-            " AND s.task_id = t.id), (SELECT u.created_at FROM user u WHERE u.id = ",
+            " AND s.task_id = t.id), (SELECT u.created_at FROM \"user\" u WHERE u.id = ",
             $user,
             ")) AS at) l \
-             WHERE n.finished_at > l.at OR (n.started_by IS NOT ",
+             WHERE n.finished_at > l.at OR (n.started_by IS DISTINCT FROM ",
             $user,
             " AND n.created_at > l.at))"
         )
@@ -38,7 +38,7 @@ pub async fn at(db: &SqlitePool, user: UserId, task: TaskId) -> Result<Option<Ti
 pub async fn mark(tx: &mut SqliteConnection, user: UserId, task: TaskId, at: Timestamp) -> Result<()> {
     sqlx::query(
         "INSERT INTO seen (user_id, task_id, at) VALUES ($1, $2, $3) \
-         ON CONFLICT (user_id, task_id) DO UPDATE SET at = max(at, excluded.at)",
+         ON CONFLICT (user_id, task_id) DO UPDATE SET at = excluded.at WHERE excluded.at > seen.at",
     )
     .bind(user.0)
     .bind(task.0)

@@ -3,6 +3,7 @@
 //! A server's lease is one row, and a run refers to its server: renewing the ownership of thousands of runs is one
 //! small write.
 
+use super::sqlite::json;
 use crate::Result;
 use domain::id::{OwnerId, RunId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -107,17 +108,6 @@ pub async fn callers(db: &SqlitePool) -> Result<Vec<(RunId, ChildCounts)>> {
 
 /// The last sequence numbers of these runs.
 pub async fn last_events(db: &SqlitePool, runs: &[RunId]) -> Result<Vec<(RunId, u64)>> {
-    let hex: Vec<_> = runs.iter().map(|run| run.0.as_simple().to_string()).collect();
-    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
-        "SELECT r.id, r.last_seq FROM json_each($1) e CROSS JOIN run r ON r.id = unhex(e.value)",
-    )
-    .bind(sqlx::types::Json(hex))
-    .fetch_all(db)
-    .await?;
+    let rows = json::last_events(db, runs).await?;
     Ok(rows.into_iter().map(|(run, seq)| (RunId(run), seq as u64)).collect())
-}
-
-/// A number that changes with each commit of another connection.
-pub async fn data_version(db: &mut SqliteConnection) -> Result<i64> {
-    Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(db).await?)
 }

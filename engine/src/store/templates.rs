@@ -35,7 +35,7 @@ pub async fn list(
          coalesce(u.name, '') AS updated_by, \
          (SELECT coalesce(sum(n.runs), 0) FROM template_use n WHERE n.template_id = t.id) AS runs \
          FROM template t JOIN template_version v ON v.template_id = t.id AND v.version = t.version \
-         LEFT JOIN user u ON u.id = v.created_by \
+         LEFT JOIN \"user\" u ON u.id = v.created_by \
          WHERE t.project_id = $1 AND t.deleted_at IS NULL AND (t.updated_at, t.id) < ($2, $3) \
          ORDER BY t.updated_at DESC, t.id DESC LIMIT $4",
     )
@@ -101,7 +101,7 @@ pub async fn source(tx: &mut SqliteConnection, id: TemplateId, version: u32) -> 
 pub async fn versions(db: &SqlitePool, id: TemplateId, limit: u32) -> Result<Vec<TemplateVersionInfo>> {
     let rows: Vec<(u32, i64, String, u32)> = sqlx::query_as(
         "SELECT v.version, v.created_at, coalesce(u.name, ''), coalesce(n.runs, 0) \
-         FROM template_version v LEFT JOIN user u ON u.id = v.created_by \
+         FROM template_version v LEFT JOIN \"user\" u ON u.id = v.created_by \
          LEFT JOIN template_use n ON n.template_id = v.template_id AND n.version = v.version \
          WHERE v.template_id = $1 ORDER BY v.version DESC LIMIT $2",
     )

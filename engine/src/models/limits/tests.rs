@@ -4,7 +4,11 @@ use super::*;
 use crate::models::{FinishReason, ModelError, ModelEvent, ModelRequest, ModelStream};
 use domain::error::ErrorClass;
 use futures::future::BoxFuture;
+use futures::task::{ArcWake, waker};
 use futures::{FutureExt, StreamExt, stream};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 #[tokio::test]
 async fn slots_come_back_and_go_to_those_who_waited_longest() {
@@ -51,21 +55,35 @@ async fn leaving_the_queue_leaves_no_gap() {
     assert_eq!((limits.queued(), limits.in_flight()), (0, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn those_who_wait_hear_their_position() {
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl ArcWake for Wakes {
+    fn wake_by_ref(wakes: &Arc<Self>) {
+        wakes.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn poll((slot, wakes): &mut (Pin<Box<impl Future<Output = Slot>>>, Arc<Wakes>)) -> Poll<Slot> {
+    slot.as_mut().poll(&mut Context::from_waker(&waker(wakes.clone())))
+}
+
+/// A queue of thousands moves with each call that ends; only the caller that gets the slot is woken.
+#[tokio::test]
+async fn a_waiting_caller_is_woken_once() {
     let limits = ProviderLimits::new(1, None);
-    let first = limits.try_acquire().unwrap();
-    let mut second = Box::pin(limits.acquire());
-    assert!(second.as_mut().now_or_never().is_none());
-    let mut heard = Vec::new();
-    let mut third = Box::pin(limits.acquire_with(Turn::New, |position| heard.push(position)));
-    assert!(third.as_mut().now_or_never().is_none());
-    drop(first);
-    let second = second.await;
-    assert!(tokio::time::timeout(REPORT_INTERVAL * 2, third.as_mut()).await.is_err());
-    drop(second);
-    third.await;
-    assert_eq!(heard, [2, 1]);
+    let mut held = limits.try_acquire().unwrap();
+    let mut waiting: Vec<_> =
+        (0..100).map(|_| (Box::pin(limits.acquire()), Arc::new(Wakes::default()))).collect();
+    assert!(waiting.iter_mut().all(|waiter| poll(waiter).is_pending()));
+    for next in 0..100 {
+        drop(held);
+        let Poll::Ready(slot) = poll(&mut waiting[next]) else { panic!("{next} has its slot") };
+        held = slot;
+        let woken: Vec<_> = waiting.iter().map(|(_, wakes)| wakes.0.load(Ordering::Relaxed)).collect();
+        assert_eq!(woken, [vec![1; next + 1], vec![0; 99 - next]].concat());
+    }
 }
 
 #[tokio::test]
@@ -109,7 +127,7 @@ async fn a_call_that_was_refused_comes_before_new_ones() {
     let held = limits.try_acquire().unwrap();
     let mut new = Box::pin(limits.acquire());
     assert!(new.as_mut().now_or_never().is_none());
-    let mut again = Box::pin(limits.acquire_with(Turn::Again, |_| ()));
+    let mut again = Box::pin(limits.acquire_as(Priority::Refused));
     assert!(again.as_mut().now_or_never().is_none());
     drop(held);
     assert!(new.as_mut().now_or_never().is_none());
@@ -222,16 +240,16 @@ impl ModelClient for Client {
 async fn call_all(limits: &ProviderLimits, provider: &Arc<Provider>, calls: usize) -> (usize, Duration) {
     let began = Instant::now();
     let calls = (0..calls).map(|_| async {
-        let (mut turn, mut refused) = (Turn::New, 0);
+        let (mut priority, mut refused) = (Priority::New, 0);
         loop {
-            let slot = limits.acquire_with(turn, |_| ()).await;
+            let slot = limits.acquire_as(priority).await;
             let client = slot.watch(Arc::new(Client(provider.clone())));
             let answer = client.stream(ModelRequest::new("m", "go")).await.unwrap();
             let last = answer.collect::<Vec<_>>().await.pop().unwrap();
             if last.is_ok() {
                 return refused;
             }
-            (turn, refused) = (Turn::Again, refused + 1);
+            (priority, refused) = (Priority::Refused, refused + 1);
         }
     });
     let refused = futures::future::join_all(calls).await.into_iter().sum();

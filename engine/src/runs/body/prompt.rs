@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Result,
-    models::{ModelRequest, PromptPermit, Slot, Turn},
+    models::{ModelRequest, Priority, PromptPermit, Slot},
     store::{messages, versions::RoleVersion},
 };
 use domain::{
@@ -55,7 +55,7 @@ pub async fn begin(
             step,
             attempt,
             limits: resolved.limits,
-            turn: turn(run, step),
+            priority: priority(run, step),
             permit,
         });
     };
@@ -86,9 +86,9 @@ pub async fn begin(
 }
 
 /// A call that its provider rate-limited goes before new calls.
-fn turn(run: &RunActor, step: StepRunId) -> Turn {
+fn priority(run: &RunActor, step: StepRunId) -> Priority {
     let refused = run.state().step_run(step).is_some_and(|run| run.throttled_since.is_some());
-    if refused { Turn::Again } else { Turn::New }
+    if refused { Priority::Refused } else { Priority::New }
 }
 
 /// The request, and the content of each file that it shows.

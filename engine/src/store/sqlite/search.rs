@@ -4,8 +4,7 @@
 //! Invariant: an entry holds the text that its subject had when it was indexed, and every later change is queued as
 //! due. Where the two differ, the subject is right: results are read from it.
 
-use super::runs::RunRow;
-use crate::{Error, Result, pagination, plain_line};
+use crate::{Error, Result, pagination, plain_line, store::runs::RunRow};
 use domain::{
     id::{MessageId, ProjectId, TaskId, Timestamp},
     key::{RoleKey, TemplateKey},

@@ -1,6 +1,6 @@
 //! Suspicious steps in SQLite's query plan of a statement.
 
-use crate::store::{launches, log, search_index};
+use crate::store::sqlite::{beginnings, log_rows, search_index};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{collections::HashMap, path::Path};
 
@@ -17,8 +17,8 @@ impl Explainer {
         let options = SqliteConnectOptions::new().filename(data.join("troupe.db"));
         let mut db = SqliteConnection::connect_with(&options).await.unwrap();
         search_index::attach(&mut db, data).await.unwrap();
-        log::prepare(&mut db).await.unwrap();
-        launches::prepare(&mut db).await.unwrap();
+        log_rows::prepare(&mut db).await.unwrap();
+        beginnings::prepare(&mut db).await.unwrap();
         let statistics: i64 =
             sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'")
                 .fetch_one(&mut db)

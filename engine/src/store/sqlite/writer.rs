@@ -3,17 +3,19 @@
 //! Invariants: a command's caller gets a success only after the commit that made it durable; a command that fails or
 //! panics is rolled back to its own savepoint; when the commit itself fails, every command in it fails.
 //!
-//! Turns and first turns of runs are most of what is written. Those that wait together are stored by one statement per
+//! Batches and first batches of runs are most of what is written. Those that wait together are stored by one statement per
 //! kind, before the other commands of the group: none of these has been answered yet, so any order is valid. If one row
 //! is refused, each row is written again by itself, as a command.
 
-use super::{
-    launches::{self, Beginning},
-    log,
-    statement::TransactionBounds,
-    wakes::{Wakes, noting},
+use super::{beginnings, log_rows, statement::TransactionBounds, why_no_write};
+use crate::{
+    Error, Result,
+    store::{
+        launches::{self, Beginning},
+        log,
+        wakes::{Wakes, noting},
+    },
 };
-use crate::{Error, Result};
 use domain::id::{ProjectId, RunNumber};
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::{Connection, SqliteConnection};
@@ -28,7 +30,7 @@ const YIELDS: usize = 4;
 /// Capacity of the queue. When it is full, callers wait to queue, which is the back-pressure.
 const QUEUE: usize = 4096;
 
-pub(super) struct Writer {
+pub(in crate::store) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     sender: mpsc::WeakSender<Queued>,
     commits: watch::Receiver<u64>,
@@ -228,12 +230,12 @@ impl Writer {
         self.queue(Queued::Command(Box::new(closure)), answer).await
     }
 
-    /// See [`log::append`]; for a turn that one statement writes.
-    pub async fn append(&self, turn: log::LogRow) -> Result<bool> {
-        self.store(turn, Queued::LogRow).await
+    /// See [`log::append`]; for a batch that one statement writes.
+    pub async fn append(&self, batch: log::LogRow) -> Result<bool> {
+        self.store(batch, Queued::LogRow).await
     }
 
-    /// See [`launches::begin`]; for a first turn that one statement writes.
+    /// See [`launches::begin`]; for a first batch that one statement writes.
     pub async fn begin(&self, beginning: Beginning) -> Result<Option<RunNumber>> {
         self.store(beginning, Queued::Beginning).await
     }
@@ -290,7 +292,7 @@ async fn work(
         for queued in waiting.drain(..) {
             match queued {
                 Queued::Command(command) => group.commands.push(command),
-                Queued::LogRow(turn) => group.turns.push(*turn),
+                Queued::LogRow(batch) => group.batches.push(*batch),
                 Queued::Beginning(beginning) => group.beginnings.push(*beginning),
             }
         }
@@ -302,7 +304,7 @@ async fn work(
                 if let Err(error) = sqlx::query("ROLLBACK").execute(&mut connection).await {
                     tracing::debug!(%error, "nothing to roll back");
                 }
-                let why = super::why_no_write(&error).unwrap_or("its database refuses it; the log says more");
+                let why = why_no_write(&error).unwrap_or("its database refuses it; the log says more");
                 Some(format!("nothing can be stored just now: {why}"))
             }
         };
@@ -335,7 +337,7 @@ async fn gather(queue: &mut mpsc::Receiver<Queued>, waiting: &mut Vec<Queued>) {
 /// The commands and rows that share a transaction.
 #[derive(Default)]
 struct Group {
-    turns: Vec<Row<log::LogRow>>,
+    batches: Vec<Row<log::LogRow>>,
     beginnings: Vec<Row<Beginning>>,
     commands: Vec<Box<dyn Command>>,
     /// The projects that the transaction changes.
@@ -364,19 +366,19 @@ impl Group {
         Ok(())
     }
 
-    /// Stores all turns and first turns with the first statements of the transaction, and commits if there are no other
+    /// Stores all batches and first batches with the first statements of the transaction, and commits if there are no other
     /// commands. If this fails, it returns false: nothing has been written, and the rows have become commands.
     async fn store_rows(&mut self, connection: &mut SqliteConnection) -> bool {
-        let rows = self.turns.len() + self.beginnings.len();
+        let rows = self.batches.len() + self.beginnings.len();
         if rows == 0 {
             return false;
         }
         let stored = AssertUnwindSafe(self.try_rows(connection)).catch_unwind().await;
         match stored.unwrap_or_else(|_| Err(sqlx::Error::Protocol("it panicked".to_owned()))) {
             Ok(numbers) => {
-                for turn in &mut self.turns {
-                    self.changed.extend(turn.row.changes());
-                    turn.result = Some(Ok(true));
+                for batch in &mut self.batches {
+                    self.changed.extend(batch.row.changes());
+                    batch.result = Some(Ok(true));
                 }
                 for (beginning, number) in self.beginnings.iter_mut().zip(numbers) {
                     self.changed.insert(beginning.row.changes());
@@ -387,12 +389,12 @@ impl Group {
             Err(error) => {
                 // Fails by itself if no transaction is open.
                 drop(sqlx::query("ROLLBACK").execute(&mut *connection).await);
-                if !log::is_fenced(&error) {
+                if !log_rows::is_fenced(&error) {
                     tracing::warn!(%error, rows, "what runs write could not be stored together");
                 }
-                let turns = self.turns.drain(..).map(|turn| -> Box<dyn Command> { Box::new(turn) });
+                let batches = self.batches.drain(..).map(|batch| -> Box<dyn Command> { Box::new(batch) });
                 let beginnings = self.beginnings.drain(..).map(|row| -> Box<dyn Command> { Box::new(row) });
-                self.commands.splice(0..0, turns.chain(beginnings));
+                self.commands.splice(0..0, batches.chain(beginnings));
                 false
             }
         }
@@ -400,17 +402,22 @@ impl Group {
 
     /// Stores the rows; returns the numbers of the new runs.
     async fn try_rows(&mut self, connection: &mut SqliteConnection) -> Result<Vec<RunNumber>, sqlx::Error> {
-        let turns: Vec<_> = self.turns.iter().map(|queued| &queued.row).collect();
+        let batches: Vec<_> = self.batches.iter().map(|queued| &queued.row).collect();
         let beginnings: Vec<_> = self.beginnings.iter().map(|queued| &queued.row).collect();
         let alone = self.commands.is_empty();
-        log::append_all(connection, &turns, TransactionBounds::new(true, alone && beginnings.is_empty()))
-            .await?;
-        launches::begin_all(connection, &beginnings, TransactionBounds::new(turns.is_empty(), alone)).await
+        log_rows::append_all(
+            connection,
+            &batches,
+            TransactionBounds::new(true, alone && beginnings.is_empty()),
+        )
+        .await?;
+        beginnings::begin_all(connection, &beginnings, TransactionBounds::new(batches.is_empty(), alone))
+            .await
     }
 
     fn answer(self, failed: Option<&str>) {
-        for turn in self.turns {
-            Box::new(turn).answer(failed);
+        for batch in self.batches {
+            Box::new(batch).answer(failed);
         }
         for beginning in self.beginnings {
             Box::new(beginning).answer(failed);

@@ -3,10 +3,14 @@
 //! `ALLOWED` lists it with a reason.
 
 mod explain;
-mod source;
+pub(super) mod source;
 mod work;
 
-use super::{Store, comparisons, launches, log, statement::TransactionBounds};
+use super::{
+    beginnings, log_rows,
+    statement::{StatementCache, TransactionBounds},
+};
+use crate::store::{Store, comparisons};
 use explain::Explainer;
 use source::{Found, statements};
 use std::{
@@ -26,7 +30,7 @@ const VERDICTS: &str = "a person judges one run at a time";
 const ALLOWED: [(&str, &str, &str); 31] = [
     ("accounts::api_tokens", "USE TEMP B-TREE FOR ORDER BY", PEOPLE),
     ("branches::newest", "SEARCH message USING INDEX message_task (task_id=?)", NEWEST),
-    ("branches::versions", "USE TEMP B-TREE FOR ORDER BY", SHOWN),
+    ("sqlite::json::replacing", "USE TEMP B-TREE FOR ORDER BY", SHOWN),
     ("changes::after", "SEARCH l USING COVERING INDEX change_project (project_id=?)", NEWEST),
     ("changes::newest", "SEARCH change USING COVERING INDEX change_project (project_id=?)", NEWEST),
     ("changes::overdue", "SEARCH c USING COVERING INDEX change_project (project_id=?)", KEPT),
@@ -40,14 +44,14 @@ const ALLOWED: [(&str, &str, &str); 31] = [
     ("conversations::tasks", "SEARCH m USING INDEX message_task (task_id=?)", NEWEST),
     ("conversations::tasks", "SEARCH r USING COVERING INDEX run_task (task_id=?)", NEWEST),
     ("conversations::tasks", "SEARCH r USING INDEX run_task (task_id=?)", NEWEST),
-    ("dashboard::live", "SEARCH r USING INDEX run_live_recent (project_id=?)", NEWEST),
-    ("files::newest", "SEARCH f USING PRIMARY KEY (task_id=?)", FILES),
+    ("sqlite::json::live_runs", "SEARCH r USING INDEX run_live_recent (project_id=?)", NEWEST),
+    ("sqlite::files_on_path::newest", "SEARCH f USING PRIMARY KEY (task_id=?)", FILES),
     ("files::of_run", "SEARCH f USING INDEX file_run (run_id=?)", FILES),
     ("files::of_run", "SEARCH h USING INDEX file_run (run_id=?)", FILES),
     ("files::of_run", "USE TEMP B-TREE FOR ORDER BY", FILES),
     ("inbox::counts", "SEARCH r USING INDEX run_task (task_id=?)", NEWEST),
     ("inbox::counts", "SEARCH task USING INDEX task_root (project_id=?)", NEWEST),
-    ("messages::earlier", "USE TEMP B-TREE FOR ORDER BY", SHOWN),
+    ("sqlite::json::messages", "USE TEMP B-TREE FOR ORDER BY", SHOWN),
     ("prices::models_in_use", "USE TEMP B-TREE FOR DISTINCT", PEOPLE),
     ("projects::members", "USE TEMP B-TREE FOR ORDER BY", PEOPLE),
     ("projects::projects", "USE TEMP B-TREE FOR ORDER BY", PEOPLE),
@@ -59,20 +63,19 @@ const ALLOWED: [(&str, &str, &str); 31] = [
 
 /// Statements that are built at run time, by place.
 fn built() -> BTreeMap<&'static str, Vec<String>> {
-    let row =
-        |texts: &super::statement::StatementCache| vec![texts.of(1, TransactionBounds::Between).0.to_owned()];
+    let row = |texts: &StatementCache| vec![texts.of(1, TransactionBounds::Between).0.to_owned()];
     BTreeMap::from([
         ("comparisons::scores", comparisons::totals().to_vec()),
-        ("launches::insert", row(&launches::TEXTS)),
-        ("log::insert", row(&log::TEXTS)),
+        ("sqlite::beginnings::insert", row(&beginnings::TEXTS)),
+        ("sqlite::log_rows::insert", row(&log_rows::TEXTS)),
         // Savepoints only.
-        ("writer::commit", Vec::new()),
-        ("writer::open", Vec::new()),
+        ("sqlite::writer::commit", Vec::new()),
+        ("sqlite::writer::open", Vec::new()),
     ])
 }
 
 /// Every statement of the store, with its place.
-fn all() -> Vec<(String, String)> {
+pub(super) fn all() -> Vec<(String, String)> {
     let mut found = statements(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     // Tests access the database as another program does.
     found.retain(|found| !found.place.contains("::tests::"));
@@ -81,7 +84,9 @@ fn all() -> Vec<(String, String)> {
     assert_eq!(outside, [""; 0], "SQL stays inside the store");
     let in_store = found.into_iter().map(|Found { place, sql }| (place.replacen("store::", "", 1), sql));
     let (read, unread): (Vec<_>, Vec<_>) = in_store
-        .filter(|(place, _)| !(place.starts_with("plans::") || place.starts_with("upgrade::")))
+        .filter(|(place, _)| {
+            !(place.starts_with("sqlite::plans::") || place.starts_with("sqlite::upgrade::"))
+        })
         .partition(|(_, sql)| sql.is_some());
     let built = built();
     assert_eq!(
@@ -121,12 +126,12 @@ fn statements_are_read_out_of_functions_and_macros() {
     for (place, part) in [
         ("runs::by_id", "SELECT * FROM run WHERE id = $1"),
         // A macro within a macro.
-        ("conversations::tasks", "n.started_by IS NOT $1"),
+        ("conversations::tasks", "n.started_by IS DISTINCT FROM $1"),
         ("conversations::tasks", "LIMIT $5"),
-        ("files::versions", "f.path = $3"),
+        ("sqlite::files_on_path::versions", "f.path = $3"),
         ("log::append", "UPDATE run SET failed_for"),
-        ("log::insert", "INSERT OR FAIL INTO turn"),
-        ("mod::open", "PRAGMA user_version"),
+        ("sqlite::log_rows::insert", "INSERT OR FAIL INTO batch"),
+        ("sqlite::connections::open", "PRAGMA user_version"),
     ] {
         assert!(all.iter().any(|(at, sql)| at == place && sql.contains(part)), "{place}: {part}");
     }
@@ -149,7 +154,7 @@ async fn what_reads_too_much_is_found() {
         assert!(found.iter().any(|found| found.starts_with(step)), "{sql}: {found:?}");
     }
     let triggers = explainer.triggers().await;
-    for name in ["run_begun", "turn_stored", "message_counted"] {
+    for name in ["run_begun", "batch_stored", "message_counted"] {
         assert!(triggers.iter().any(|(trigger, body)| trigger == name && !body.contains("new.")), "{name}");
     }
     for fine in ["SELECT id FROM run WHERE id = $1", "SELECT value FROM json_each($1)", "COMMIT"] {

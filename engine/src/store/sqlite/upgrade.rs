@@ -1,7 +1,10 @@
 //! Tests: databases written by an earlier version are migrated with their data.
 
-use super::{MIGRATIONS, Store, mint};
-use crate::{Config, Engine, Environment, StartError};
+use super::connections::MIGRATIONS;
+use crate::{
+    Config, Engine, Environment, StartError,
+    store::{Store, mint},
+};
 use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
 use std::{fs::File, io::Write, path::Path};
 

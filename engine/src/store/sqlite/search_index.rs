@@ -5,8 +5,8 @@
 //! between, the index takes the subject again, which changes nothing. An index that lacks what was crossed off (it was
 //! lost, or restored from an older copy) has taken fewer batches than the database counts, and is rebuilt.
 
-use super::{Store, search};
-use crate::{Error, Result};
+use super::search;
+use crate::{Error, Result, store::Store};
 use sqlx::{
     Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -18,7 +18,7 @@ use uuid::Uuid;
 const DUE_AT_ONCE: u32 = 1_000;
 
 /// The index's file name in the data folder.
-pub(super) const FILE: &str = "search.db";
+pub(in crate::store) const FILE: &str = "search.db";
 
 /// `search_entry` maps each indexed subject to its number in the index; newer subjects have higher numbers. `scope` is
 /// one term made of the kind's letter and the project's id, so that a search never reads another project's entries.
@@ -36,7 +36,7 @@ const TABLES: &str = "CREATE TABLE IF NOT EXISTS search_entry (
     INSERT OR IGNORE INTO indexed (id, batches) VALUES (1, 0)";
 
 /// Opens the index. An unreadable index file is replaced by an empty one, since the index can be rebuilt.
-pub(super) async fn open(
+pub(in crate::store) async fn open(
     data: &Path,
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, sqlx::Error> {
@@ -78,7 +78,7 @@ fn is_unreadable(error: &sqlx::Error) -> bool {
 }
 
 /// Lets a reader of the database see the index.
-pub(super) async fn attach(reader: &mut SqliteConnection, data: &Path) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn attach(reader: &mut SqliteConnection, data: &Path) -> Result<(), sqlx::Error> {
     let path = data.join(FILE);
     sqlx::query("ATTACH DATABASE $1 AS search_file")
         .bind(path.to_string_lossy().as_ref())
@@ -126,7 +126,7 @@ impl Store {
         Ok(true)
     }
 
-    pub(super) async fn close_index(&self) {
+    pub(in crate::store) async fn close_index(&self) {
         let index = self.index.lock().await.take();
         if let Some(Err(error)) =
             futures::future::OptionFuture::from(index.map(SqliteConnection::close)).await
