@@ -44,6 +44,7 @@ test: setup ## All tests: domain, engine, server, then the release build in a re
 	@scripts/browser.sh
 	@python3 scripts/test_local_model.py
 	@scripts/test.sh $(NATIVE)
+	@scripts/deliveries.sh $(NATIVE)
 	@cargo test --locked -q -p xtask
 	@$(MAKE) --no-print-directory build
 	@cd end2end && npm ci --no-fund --no-audit && npx playwright test

@@ -60,10 +60,10 @@ pub async fn newest(db: &SqlitePool, task: TaskId) -> Result<Branch> {
 /// The path of a branch, from the branch's end to the conversation's beginning.
 pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<BranchSegment>> {
     let rows = sqlx::query_as(
-        "WITH RECURSIVE stretch (branch, below) AS ( \
+        "WITH RECURSIVE segment (branch, below) AS ( \
          SELECT $1, $2 UNION ALL \
-         SELECT r.branch, r.id FROM stretch s JOIN message f ON f.id = s.branch JOIN message r ON r.id = f.replaces) \
-         SELECT branch, below FROM stretch",
+         SELECT r.branch, r.id FROM segment s JOIN message f ON f.id = s.branch JOIN message r ON r.id = f.replaces) \
+         SELECT branch, below FROM segment",
     )
     .bind(branch.first().map(|first| first.0))
     .bind(Uuid::max())
@@ -74,13 +74,16 @@ pub async fn path(db: &SqlitePool, branch: Branch) -> Result<Vec<BranchSegment>>
 
 /// Whether the message is on the path.
 pub fn is_on(path: &[BranchSegment], message: &MessagePosition) -> bool {
-    path.iter().any(|stretch| stretch.branch == message.branch && message.id < stretch.below)
+    path.iter().any(|segment| segment.branch == message.branch && message.id < segment.below)
 }
 
 /// The versions of each given message that has more than one, keyed by the first version's id.
-pub async fn versions(db: &SqlitePool, stands: &[MessagePosition]) -> Result<BTreeMap<Uuid, Versions>> {
-    let originals: BTreeSet<Uuid> =
-        stands.iter().filter(|stand| stand.author == "user").map(MessagePosition::original).collect();
+pub async fn versions(db: &SqlitePool, positions: &[MessagePosition]) -> Result<BTreeMap<Uuid, Versions>> {
+    let originals: BTreeSet<Uuid> = positions
+        .iter()
+        .filter(|position| position.author == "user")
+        .map(MessagePosition::original)
+        .collect();
     let rows = json::replacing(db, originals).await?;
     let mut lines: BTreeMap<Uuid, Vec<Version>> = BTreeMap::new();
     for (original, version, trunk) in rows {
@@ -91,9 +94,9 @@ pub async fn versions(db: &SqlitePool, stands: &[MessagePosition]) -> Result<BTr
             .or_insert_with(|| vec![first])
             .push(Version { message, branch: Branch::Of(message) });
     }
-    let versions = stands.iter().filter_map(|stand| {
-        let line = lines.get(&stand.original())?;
-        let place = line.iter().position(|version| version.message.0 == stand.id)?;
+    let versions = positions.iter().filter_map(|position| {
+        let line = lines.get(&position.original())?;
+        let place = line.iter().position(|version| version.message.0 == position.id)?;
         let version = |place: usize| line.get(place).copied();
         let versions = Versions {
             place: place as u32 + 1,
@@ -101,7 +104,7 @@ pub async fn versions(db: &SqlitePool, stands: &[MessagePosition]) -> Result<BTr
             before: place.checked_sub(1).and_then(version),
             after: version(place + 1),
         };
-        Some((stand.id, versions))
+        Some((position.id, versions))
     });
     Ok(versions.collect())
 }

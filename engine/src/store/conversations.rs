@@ -215,7 +215,7 @@ pub async fn before(
     limit: u32,
 ) -> Result<Vec<Message>> {
     let mut found: Vec<MessageRow> = Vec::new();
-    for stretch in path {
+    for segment in path {
         let left = limit - found.len() as u32;
         if left == 0 {
             break;
@@ -223,7 +223,7 @@ pub async fn before(
         let rows = sqlx::query_as(messages!(
             "m.branch IS NOT DISTINCT FROM $2 AND m.id < $3 ORDER BY m.id DESC LIMIT $4"
         ));
-        let rows = rows.bind(task.0).bind(stretch.branch).bind(before.min(stretch.below)).bind(left);
+        let rows = rows.bind(task.0).bind(segment.branch).bind(before.min(segment.below)).bind(left);
         found.extend(rows.fetch_all(db).await?);
     }
     read(db, found).await
@@ -238,7 +238,7 @@ pub async fn after(
     limit: u32,
 ) -> Result<Vec<Message>> {
     let mut found: Vec<MessageRow> = Vec::new();
-    for stretch in path.iter().rev() {
+    for segment in path.iter().rev() {
         let left = limit - found.len() as u32;
         if left == 0 {
             break;
@@ -246,7 +246,7 @@ pub async fn after(
         let rows = sqlx::query_as(messages!(
             "m.branch IS NOT DISTINCT FROM $2 AND m.id > $3 AND m.id < $4 ORDER BY m.id LIMIT $5"
         ));
-        let rows = rows.bind(task.0).bind(stretch.branch).bind(after).bind(stretch.below).bind(left);
+        let rows = rows.bind(task.0).bind(segment.branch).bind(after).bind(segment.below).bind(left);
         found.extend(rows.fetch_all(db).await?);
     }
     read(db, found).await
@@ -254,11 +254,11 @@ pub async fn after(
 
 /// Builds messages from the rows, and loads their runs and versions.
 async fn read(db: &SqlitePool, rows: Vec<MessageRow>) -> Result<Vec<Message>> {
-    let stands = rows.iter().map(|row| {
+    let positions = rows.iter().map(|row| {
         let (id, author) = (row.id, row.author.clone());
         MessagePosition { id, author, branch: row.branch, replaces: row.replaces }
     });
-    let mut versions = branches::versions(db, &stands.collect::<Vec<_>>()).await?;
+    let mut versions = branches::versions(db, &positions.collect::<Vec<_>>()).await?;
     let mut runs = runs_of(db, rows.iter().filter_map(|row| row.run_id)).await?;
     rows.into_iter()
         .map(|row| {

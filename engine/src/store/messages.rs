@@ -64,14 +64,14 @@ pub async fn earlier(
     bytes: i64,
 ) -> Result<Vec<Earlier>> {
     let (mut found, mut left) = (Vec::new(), bytes);
-    for stretch in path {
+    for segment in path {
         let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
             "SELECT id, octet_length(content) FROM message WHERE task_id = $1 AND branch IS NOT DISTINCT FROM $2 AND id < $3 \
              AND author <> 'system' AND content <> '' ORDER BY id DESC LIMIT $4",
         )
         .bind(task.0)
-        .bind(stretch.branch)
-        .bind(before.0.min(stretch.below))
+        .bind(segment.branch)
+        .bind(before.0.min(segment.below))
         .bind(limit - found.len() as u32)
         .fetch_all(db)
         .await?;

@@ -39,7 +39,7 @@ use crate::{Error, Result, StartError};
 use domain::id::{ProjectId, RunNumber, Timestamp};
 use futures::future::{BoxFuture, OptionFuture};
 use launches::Beginning;
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
 use std::path::Path;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard, watch};
 use uuid::Uuid;
@@ -58,14 +58,23 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the database in the data folder and migrates it.
     pub async fn open(data: &Path) -> Result<Self, StartError> {
-        let connections = sqlite::open(data).await?;
+        Self::open_with(data, |options| options).await
+    }
+
+    /// Like [`Store::open`], with changed options for every connection.
+    async fn open_with(
+        data: &Path,
+        change: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions,
+    ) -> Result<Self, StartError> {
+        let options = change(sqlite::options(data));
+        let connections = sqlite::open(data, &options).await?;
         Ok(Self {
             read: connections.read,
             quick: Mutex::new(Some(connections.quick)),
             index: Mutex::new(Some(connections.index)),
             writer: Writer::spawn(connections.writer),
             #[cfg(test)]
-            outage: outage::Outage::new(sqlite::reader_options(data)).await,
+            outage: outage::Outage::new(options).await,
         })
     }
 

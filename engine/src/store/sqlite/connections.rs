@@ -52,7 +52,7 @@ pub(in crate::store) struct Connections {
     pub quick: SqliteConnection,
 }
 
-fn options(data: &Path) -> SqliteConnectOptions {
+pub(in crate::store) fn options(data: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(data.join(FILE))
         .create_if_missing(true)
@@ -63,13 +63,13 @@ fn options(data: &Path) -> SqliteConnectOptions {
         .pragma("temp_store", "memory")
 }
 
-pub(in crate::store) fn reader_options(data: &Path) -> SqliteConnectOptions {
-    options(data).pragma("query_only", "on")
-}
-
 /// Opens `troupe.db` in the data folder and migrates it.
-pub(in crate::store) async fn open(data: &Path) -> Result<Connections, StartError> {
-    let writer = options(data)
+pub(in crate::store) async fn open(
+    data: &Path,
+    options: &SqliteConnectOptions,
+) -> Result<Connections, StartError> {
+    let writer = options
+        .clone()
         // Kibibytes. The ends of the tables, where runs write, stay cached.
         .pragma("cache_size", "-8000")
         // Pages. Every commit writes the same few pages, so rare checkpoints save most of that work.
@@ -86,7 +86,8 @@ pub(in crate::store) async fn open(data: &Path) -> Result<Connections, StartErro
     MIGRATIONS.run(&mut writer).await?;
     log_rows::prepare(&mut writer).await?;
     beginnings::prepare(&mut writer).await?;
-    let index = search_index::open(data, &options(data)).await?;
+    let index = search_index::open(data, options).await?;
+    let reader = options.clone().pragma("query_only", "on");
     let folder = data.to_owned();
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -96,9 +97,9 @@ pub(in crate::store) async fn open(data: &Path) -> Result<Connections, StartErro
             let folder = folder.clone();
             Box::pin(async move { search_index::attach(reader, &folder).await })
         })
-        .connect_with(reader_options(data))
+        .connect_with(reader.clone())
         .await?;
-    let quick = SqliteConnection::connect_with(&reader_options(data)).await?;
+    let quick = SqliteConnection::connect_with(&reader).await?;
     Ok(Connections { writer, index, read, quick })
 }
 

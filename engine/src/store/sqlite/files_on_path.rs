@@ -12,25 +12,25 @@ use domain::{
 use sqlx::{SqliteExecutor, SqlitePool};
 use uuid::Uuid;
 
-/// Files that the runs on a path wrote in the conversation `$1`. `$2` is the path in the form of [`stretches`].
+/// Files that the runs on a path wrote in the conversation `$1`. `$2` is the path in the form of [`segments`].
 macro_rules! on_path {
     ($columns:literal, $rest:literal) => {
         concat!(
             // Materialized, so SQLite evaluates it once, not per row.
-            "WITH stretch AS MATERIALIZED \
+            "WITH segment AS MATERIALIZED \
              (SELECT unhex(value ->> 0) AS branch, unhex(value ->> 1) AS below FROM json_each($2)) SELECT ",
             $columns,
             " FROM file f JOIN run r ON r.id = f.run_id JOIN message m ON m.id = r.message_id \
-             JOIN stretch s ON m.branch IS s.branch AND m.id < s.below WHERE f.task_id = $1 ",
+             JOIN segment s ON m.branch IS s.branch AND m.id < s.below WHERE f.task_id = $1 ",
             $rest
         )
     };
 }
 
 /// The path as JSON `[[branch, below], …]`, with ids in hexadecimal; the trunk is null.
-fn stretches(path: &[BranchSegment]) -> Result<String> {
+fn segments(path: &[BranchSegment]) -> Result<String> {
     let hex = |id: Uuid| id.as_simple().to_string();
-    let path: Vec<_> = path.iter().map(|stretch| (stretch.branch.map(hex), hex(stretch.below))).collect();
+    let path: Vec<_> = path.iter().map(|segment| (segment.branch.map(hex), hex(segment.below))).collect();
     serde_json::to_string(&path).map_err(Error::internal)
 }
 
@@ -42,7 +42,7 @@ pub async fn newest(db: &SqlitePool, task: TaskId, path: &[BranchSegment]) -> Re
         "GROUP BY f.path ORDER BY f.path"
     ))
     .bind(task.0)
-    .bind(stretches(path)?)
+    .bind(segments(path)?)
     .fetch_all(db)
     .await?;
     rows.into_iter().map(FileRow::read).collect()
@@ -56,7 +56,7 @@ pub async fn versions(
     file: &FilePath,
 ) -> Result<Vec<u32>> {
     let rows = sqlx::query_scalar(on_path!("f.version", "AND f.path = $3 ORDER BY f.version"));
-    Ok(rows.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_all(db).await?)
+    Ok(rows.bind(task.0).bind(segments(path)?).bind(file.as_str()).fetch_all(db).await?)
 }
 
 /// The content of the file at the end of the path, if the file exists there.
@@ -69,6 +69,6 @@ pub async fn newest_of<'e>(
     let content =
         sqlx::query_scalar(on_path!("f.content_id", "AND f.path = $3 ORDER BY f.version DESC LIMIT 1"));
     let content: Option<Uuid> =
-        content.bind(task.0).bind(stretches(path)?).bind(file.as_str()).fetch_optional(db).await?;
+        content.bind(task.0).bind(segments(path)?).bind(file.as_str()).fetch_optional(db).await?;
     Ok(content.map(ContentId))
 }

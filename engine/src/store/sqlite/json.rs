@@ -3,6 +3,7 @@
 use crate::{
     Result,
     store::{
+        messages::Earlier,
         projects::{Membership, membership},
         runs::{Followable, RunRow},
     },
@@ -40,10 +41,7 @@ pub async fn runs(db: &SqlitePool, ids: impl IntoIterator<Item = Uuid>) -> Resul
 }
 
 /// Authors and texts of messages, in the order of their ids.
-pub async fn messages<T>(db: &SqlitePool, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<T>>
-where
-    T: for<'r> FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
-{
+pub async fn messages(db: &SqlitePool, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<Earlier>> {
     let rows = sqlx::query_as(
         "SELECT m.author, m.content FROM json_each($1) e CROSS JOIN message m ON m.id = unhex(e.value) ORDER BY m.id",
     );

@@ -11,6 +11,8 @@ pub(super) mod log_rows;
 mod plans;
 #[cfg(test)]
 mod portable;
+#[cfg(test)]
+mod power_loss;
 pub(crate) mod search;
 pub(super) mod search_index;
 pub(super) mod statement;
@@ -18,7 +20,5 @@ pub(super) mod statement;
 mod upgrade;
 pub(super) mod writer;
 
-pub(super) use connections::open;
-#[cfg(test)]
-pub(super) use connections::reader_options;
 pub(crate) use connections::{data_version, is_behind, is_passing, why_no_write};
+pub(super) use connections::{open, options};
