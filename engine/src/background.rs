@@ -1,7 +1,8 @@
 //! The background tasks of a server: each keeps in order what no command waits for. [`start_all`] lists them.
 //!
-//! A task works when its signal comes or its time is up, until the server stops. Signals are hints: a task looks at the
-//! store to find what there is to do, so a lost signal costs time only, and a task that failed works again later.
+//! A task works when its signal comes or its time is up, until the server stops. Signals are hints: what there is to do is
+//! in the store, so a lost signal costs time only, and a task that failed works again later. Only the time limits are
+//! read from the store once, and then announced; the sweep finds those that were not.
 
 use crate::{Engine, Result, live::Pruning, runs, search::Indexing};
 use futures::FutureExt;

@@ -190,18 +190,18 @@ impl Engine {
             };
             return Ok((branch, branches::path(db, branch).await?));
         };
-        let stand = branches::position(db, task, message).await?;
-        let stand = stand.ok_or_else(|| Error::not_found("message", message))?;
+        let position = branches::position(db, task, message).await?;
+        let position = position.ok_or_else(|| Error::not_found("message", message))?;
         // The named message takes precedence over the given branch. It may be on the newest branch, too.
         let first = match branch {
             Some(branch) => branch,
             None => branches::newest(db, task).await?,
         };
         let path = branches::path(db, first).await?;
-        if branches::is_on(&path, &stand) {
+        if branches::is_on(&path, &position) {
             return Ok((first, path));
         }
-        let own = Branch::of(stand.branch.map(MessageId));
+        let own = Branch::of(position.branch.map(MessageId));
         Ok((own, branches::path(db, own).await?))
     }
 

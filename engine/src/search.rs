@@ -123,13 +123,15 @@ impl Engine {
 /// Keeps the search index up to date.
 pub(crate) struct Indexing {
     commits: watch::Receiver<u64>,
+    /// A commit has been noticed, and not been followed yet.
+    due: bool,
     /// Whether the index has been checked against what was indexed.
     mended: bool,
 }
 
 impl Indexing {
     pub fn of(engine: &Engine) -> Self {
-        Self { commits: engine.0.store.commits(), mended: false }
+        Self { commits: engine.0.store.commits(), due: false, mended: false }
     }
 }
 
@@ -138,16 +140,18 @@ impl BackgroundTask for Indexing {
 
     /// Some time after a commit.
     async fn signal(&mut self) {
-        if self.commits.changed().await.is_err() {
+        if !self.due && self.commits.changed().await.is_err() {
             // The store is closed.
             std::future::pending::<()>().await;
         }
+        self.due = true;
         sleep(SOON).await;
     }
 
     /// Indexes a batch.
     async fn work(&mut self, engine: &Engine) -> Result<Next> {
         let (store, began) = (&engine.0.store, Instant::now());
+        self.due = false;
         if !self.mended {
             store.mend_index().await?;
             self.mended = true;

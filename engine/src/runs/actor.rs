@@ -23,7 +23,8 @@ use crate::{
     },
 };
 use domain::{
-    event::{Event, EventKind, TextRef},
+    error::ErrorClass,
+    event::{Event, EventKind, Failure, TextRef},
     id::{ContentId, StepRunId, Timestamp},
     run::{Planner, RunState},
 };
@@ -244,7 +245,14 @@ impl RunActor {
             Command::News { step, attempt, news } => body::take(self, step, attempt, news, batch).await,
             Command::Done { step, attempt, news } => {
                 self.pending -= 1;
-                body::take(self, step, attempt, news, batch).await;
+                match news {
+                    Some(news) => body::take(self, step, attempt, news, batch).await,
+                    None if self.is_open(step, attempt) => {
+                        let why = "the server failed while it began this attempt";
+                        self.fail(step, attempt, Failure::new(ErrorClass::Interrupted, why), batch);
+                    }
+                    None => {}
+                }
             }
             Command::Slot { step, attempt, slot, permit } => {
                 self.pending -= 1;

@@ -1,6 +1,6 @@
 //! What one batch adds to a run's log, and the work to start after its commit.
 
-use super::{body::News, mailbox::Command, requests::Settled};
+use super::{actor::RunActor, body::News, mailbox::Command, requests::Settled};
 use crate::{
     models::{ModelClient, ModelRequest, Priority, PromptPermit, ProviderLimits, Slot},
     store::runs::Derived,
@@ -11,9 +11,10 @@ use domain::{
     id::{ContentId, StepRunId, Timestamp},
     run::RunState,
 };
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -65,25 +66,34 @@ pub(super) struct Start {
     pub shown: BTreeMap<FilePath, ContentId>,
 }
 
+type StartWork = Box<dyn FnOnce(&RunActor) -> BoxFuture<'static, News> + Send + Sync>;
+
 /// Work for a claimed attempt that is executed elsewhere. It starts after the commit, and is started again if the process
 /// ends before its news is recorded: doing it twice must be the same as doing it once.
 pub(super) struct Work {
     pub step: StepRunId,
     pub attempt: u32,
-    start: Box<dyn FnOnce() -> BoxFuture<'static, News> + Send + Sync>,
+    start: StartWork,
 }
 
 impl Work {
-    pub fn new<F>(step: StepRunId, attempt: u32, start: impl FnOnce() -> F + Send + Sync + 'static) -> Self
+    /// `start` gets the run as it is after the commit: only then does a new run have its number.
+    pub fn new<F>(
+        step: StepRunId,
+        attempt: u32,
+        start: impl FnOnce(&RunActor) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = News> + Send + 'static,
     {
-        Self { step, attempt, start: Box::new(|| Box::pin(start())) }
+        Self { step, attempt, start: Box::new(|run| Box::pin(start(run))) }
     }
 
-    /// Does the work.
-    pub async fn done(self) -> Command {
-        Command::Done { step: self.step, attempt: self.attempt, news: (self.start)().await }
+    /// Does the work. A panic ends the attempt; otherwise the run would wait for it forever.
+    pub fn done(self, run: &RunActor) -> impl Future<Output = Command> + Send + 'static {
+        let Self { step, attempt, start } = self;
+        let work = AssertUnwindSafe(start(run)).catch_unwind();
+        work.map(move |news| Command::Done { step, attempt, news: news.ok() })
     }
 }
 

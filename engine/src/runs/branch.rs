@@ -52,14 +52,15 @@ impl Engine {
             };
         };
         if let Some(replaced) = launch.replaces {
-            let stand = branches::position(db, task, replaced).await?.filter(|stand| stand.author == "user");
-            let stand = stand.ok_or_else(|| {
+            let position =
+                branches::position(db, task, replaced).await?.filter(|position| position.author == "user");
+            let position = position.ok_or_else(|| {
                 Error::invalid("replaces", "is no message of a person in this conversation")
             })?;
-            let original = MessageId(stand.original());
+            let original = MessageId(position.original());
             // All versions of a message replace the same original, so versions do not nest.
-            let trunk = match stand.replaces {
-                None => Some(stand),
+            let trunk = match position.replaces {
+                None => Some(position),
                 Some(_) => branches::position(db, task, original).await?,
             };
             let trunk = trunk.ok_or_else(|| Error::internal(format!("message {original} is gone")))?;
@@ -81,8 +82,8 @@ impl Engine {
     /// `Invalid` when the conversation has no such branch.
     pub(crate) async fn check_branch(&self, task: TaskId, branch: Branch) -> Result<()> {
         let Some(first) = branch.first() else { return Ok(()) };
-        let stand = branches::position(self.0.store.read(), task, first).await?;
-        if stand.is_some_and(|stand| stand.replaces.is_some()) {
+        let position = branches::position(self.0.store.read(), task, first).await?;
+        if position.is_some_and(|position| position.replaces.is_some()) {
             return Ok(());
         }
         Err(Error::invalid("branch", "is no branch of this conversation"))
@@ -90,7 +91,7 @@ impl Engine {
 
     /// The branch of a message.
     pub(super) async fn branch_of(&self, task: TaskId, message: MessageId) -> Result<Branch> {
-        let stand = branches::position(self.0.store.read(), task, message).await?;
-        Ok(Branch::of(stand.and_then(|stand| stand.branch).map(MessageId)))
+        let position = branches::position(self.0.store.read(), task, message).await?;
+        Ok(Branch::of(position.and_then(|position| position.branch).map(MessageId)))
     }
 }

@@ -229,7 +229,7 @@ impl RunActor {
             });
         }
         for work in batch.work {
-            self.send_when_ready(work.done());
+            self.send_when_ready(work.done(self));
         }
         for attempt in batch.stops {
             self.engine.wake_children(self.facts.run, Some(attempt));

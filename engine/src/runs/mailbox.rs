@@ -26,8 +26,8 @@ pub(super) enum Command {
     Execute { step: StepRunId, attempt: u32 },
     /// News of an attempt, for its step's body.
     News { step: StepRunId, attempt: u32, news: News },
-    /// The same, from [work](super::batch::Work) that the actor counts as pending.
-    Done { step: StepRunId, attempt: u32, news: News },
+    /// The same, from [work](super::batch::Work) that the actor counts as pending. None: it panicked.
+    Done { step: StepRunId, attempt: u32, news: Option<News> },
     /// A slot of the provider is free for this attempt.
     Slot { step: StepRunId, attempt: u32, slot: Slot, permit: Option<PromptPermit> },
     /// There is room for the first prompt that waits for it.

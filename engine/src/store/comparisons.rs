@@ -178,8 +178,9 @@ pub async fn list(
 }
 
 /// Counts of won, lost and tied verdicts per group of sides.
-const TALLY: &str =
-    "sum(outcome = 'won') AS won, sum(outcome = 'lost') AS lost, sum(outcome = 'same') AS same";
+const TALLY: &str = "sum(CASE WHEN outcome = 'won' THEN 1 ELSE 0 END) AS won, \
+     sum(CASE WHEN outcome = 'lost' THEN 1 ELSE 0 END) AS lost, \
+     sum(CASE WHEN outcome = 'same' THEN 1 ELSE 0 END) AS same";
 
 /// The totals of a project's verdicts: by role, by model, by version.
 pub(super) fn totals() -> [String; 3] {

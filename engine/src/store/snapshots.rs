@@ -12,7 +12,7 @@ pub async fn keep(tx: &mut SqliteConnection, run: RunId, seq: u64, body: &str) -
     sqlx::query(
         "INSERT INTO snapshot (run_id, seq, version, body) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (run_id) DO UPDATE SET seq = excluded.seq, version = excluded.version, body = excluded.body \
-         WHERE excluded.seq > seq OR excluded.version <> version",
+         WHERE excluded.seq > snapshot.seq OR excluded.version <> snapshot.version",
     )
     .bind(run.0)
     .bind(seq as i64)

@@ -10,7 +10,11 @@ use serde_json::{Map, Value, json};
 /// The event as stored, with its run added and its times as texts.
 pub fn event(run: RunNumber, event: &Event) -> Value {
     let mut shape = Map::from_iter([("run".to_owned(), json!(run))]);
-    if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
+    if let Ok(Value::Object(mut fields)) = serde_json::to_value(event) {
+        // The child run that an attempt is linked to; `run` is the event's own.
+        if let Some(child) = fields.remove("run") {
+            shape.insert("child".to_owned(), child);
+        }
         shape.extend(fields);
     }
     for field in ["at", "retryAt", "until"] {
@@ -39,5 +43,28 @@ pub fn time_at(place: Option<&mut Value>) {
         && let Some(milliseconds) = place.as_i64()
     {
         *place = Time(Timestamp(milliseconds)).text().into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        event::{EventKind, Link},
+        id::StepRunId,
+    };
+
+    #[test]
+    fn an_event_names_its_own_run_and_the_child_run() {
+        let to = Link::ChildRun(RunNumber(8));
+        let kind = EventKind::Linked { step: StepRunId::of(1), attempt: 1, to };
+        let shape = event(RunNumber(3), &Event { seq: 5, at: Timestamp(0), kind });
+        assert_eq!(
+            shape,
+            json!({
+                "run": 3, "seq": 5, "at": "1970-01-01T00:00:00.000Z", "kind": "linked", "step": "1", "attempt": 1,
+                "child": 8,
+            })
+        );
     }
 }

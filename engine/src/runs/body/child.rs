@@ -33,7 +33,6 @@ use futures::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
@@ -168,37 +167,35 @@ async fn prepare(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut 
         Some((rest.to_owned(), role.clone()))
     };
     let role_assignments: BTreeMap<_, _> = run.facts.role_assignments.iter().filter_map(below).collect();
-    let frame = CallerFrame {
-        key: CallerKey { run: run.facts.run, number: run.facts.number, step, attempt },
-        name: run.state().label(step),
-        project: run.facts.project,
-        task: run.facts.task,
-        user: run.facts.user,
-        by: run.facts.by.clone(),
-        depth: run.facts.depth + 1,
-        templates: run.facts.templates.clone(),
-    };
-    let (engine, child) = (run.engine.clone(), ChildStart { template, input, role_assignments });
-    batch.work.push(Work::new(step, attempt, || launch(engine, frame, child)));
+    let child = ChildStart { template, input, role_assignments };
+    batch.work.push(Work::new(step, attempt, move |run| {
+        let frame = CallerFrame {
+            key: CallerKey { run: run.facts.run, number: run.facts.number, step, attempt },
+            name: run.state().label(step),
+            project: run.facts.project,
+            task: run.facts.task,
+            user: run.facts.user,
+            by: run.facts.by.clone(),
+            depth: run.facts.depth + 1,
+            templates: run.facts.templates.clone(),
+        };
+        launch(run.engine.clone(), frame, child)
+    }));
 }
 
 /// Launches the child run. Boxed, because a launch may begin the work of another run.
 fn launch(engine: Engine, frame: CallerFrame, child: ChildStart) -> BoxFuture<'static, News> {
     let launched = async move {
         loop {
-            match AssertUnwindSafe(engine.launch_called(&frame, &child)).catch_unwind().await {
-                Ok(Ok(launched)) => return launched,
+            match engine.launch_called(&frame, &child).await {
+                Ok(launched) => return launched,
                 // The step waits for the database, as a batch does.
-                Ok(Err(error @ Error::Unavailable(_))) => {
+                Err(error @ Error::Unavailable(_)) => {
                     let run = frame.key.run;
                     tracing::error!(%run, %error, source = ?error, "a child run could not be stored");
                     sleep(AGAIN).await;
                 }
-                Ok(Err(error)) => return Err(refused(&child, &error)),
-                Err(_) => {
-                    let why = "the server failed while it launched this step's run";
-                    return Err(Failure::new(ErrorClass::Interrupted, why));
-                }
+                Err(error) => return Err(refused(&child, &error)),
             }
         }
     };

@@ -1,5 +1,5 @@
 //! The kinds of steps. Each kind is a file with some of the five functions below, and has an arm in each function of
-//! this module; a run's actor knows nothing else about it.
+//! this module.
 //!
 //! ```text
 //! begin        claims an attempt: events, and work that is done once they are committed
@@ -125,7 +125,8 @@ pub(super) async fn found_open(run: &mut RunActor, open: Vec<(StepRunId, u32)>, 
     child::found_open(run, children, batch).await;
 }
 
-/// Stops the attempts that are open when the run is stopped.
+/// Stops the attempts that are open when the run is stopped. A run that is given up (`RunActor` cannot load it) ends
+/// without it: only its child runs are stopped.
 pub(super) async fn stop(run: &mut RunActor, open: &[(StepRunId, u32)], batch: &mut Batch) {
     let mut children = Vec::new();
     for &(step, attempt) in open {

@@ -48,7 +48,7 @@ async fn submit(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut B
     match flatten(arguments.await) {
         Ok(arguments) => {
             let key = (run.facts.run, step, attempt);
-            batch.work.push(Work::new(step, attempt, move || do_outside(key, arguments)));
+            batch.work.push(Work::new(step, attempt, move |_| do_outside(key, arguments)));
         }
         Err(failure) => run.fail(step, attempt, failure, batch),
     }
@@ -123,6 +123,7 @@ fn settle(key: Key, outcome: Outcome) {
 
 /// Submits the job, unless the service has it, and waits for its result.
 async fn do_outside(key: Key, arguments: Map<String, Value>) -> News {
+    assert!(arguments["word"] != "panic" || key.2 > 1, "this panic is a part of the test");
     let mut outcome = {
         let mut jobs = jobs();
         let new = || Job { arguments, submitted: 0, outcome: watch::Sender::new(None) };
@@ -188,7 +189,11 @@ mod tests {
     }
 
     async fn launch(stage: &Stage) -> (RunNumber, RunId) {
-        let run = stage.launch(STEPS, json!({"word": "lake"})).await;
+        launch_with(stage, "lake").await
+    }
+
+    async fn launch_with(stage: &Stage, word: &str) -> (RunNumber, RunId) {
+        let run = stage.launch(STEPS, json!({ "word": word })).await;
         (run, stage.id(run).await)
     }
 
@@ -233,6 +238,19 @@ mod tests {
         until_ended(&stage, run, RunStatus::Cancelled).await;
         let outcome = jobs()[&(id, step(), 1)].outcome.borrow().clone();
         assert_eq!(outcome, Some(Outcome::Aborted));
+    }
+
+    /// The run does not wait forever for work that panicked.
+    #[tokio::test]
+    async fn a_panic_ends_the_attempt() {
+        let stage = Stage::new().await;
+        let (run, id) = launch_with(&stage, "panic").await;
+        until_submitted(id, 2, 1).await;
+        settle((id, step(), 2), Outcome::Done(json!({"depth": 7})));
+        until_ended(&stage, run, RunStatus::Completed).await;
+        let log = log(&stage, run).await;
+        let interrupted = log.iter().filter(|event| event.kind.name() == "interrupted").count();
+        assert_eq!(interrupted, 1);
     }
 
     /// A failed attempt is tried again as any other; the time limit ends the second.

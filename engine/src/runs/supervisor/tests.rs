@@ -83,7 +83,7 @@ async fn a_run_that_is_fenced_out_again_and_again_is_not_dropped() {
     let stage = stage.restart(false).await;
     let mut db = stage.database().await;
     sqlx::query(COUNT).execute(&mut db).await.unwrap();
-    // The error message with which the fence refuses a stale turn.
+    // The error message with which the fence refuses a stale batch.
     let fence = "CREATE TRIGGER fences BEFORE INSERT ON event BEGIN SELECT raise(FAIL, 'fenced'); END";
     sqlx::query(fence).execute(&mut db).await.unwrap();
     let stage = stage.restart(true).await;

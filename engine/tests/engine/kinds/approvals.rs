@@ -243,7 +243,7 @@ async fn a_clock_that_was_wrong_by_an_hour_delays_no_limit() {
     }
 }
 
-/// A time limit that a run's first turn sets is kept, too.
+/// A time limit that a run's first batch sets is kept, too.
 #[tokio::test]
 async fn a_time_limit_of_the_first_step_comes_in_time() {
     let stage = Stage::new().await;

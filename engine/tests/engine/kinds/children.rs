@@ -54,6 +54,19 @@ async fn a_template_calls_another() {
     assert_eq!(stage.assistant_messages(&launched).await.len(), 1);
 }
 
+/// A call in the batch that stores its run, whose number is known only then.
+#[tokio::test]
+async fn a_call_in_the_first_step_knows_its_caller() {
+    let stage = Stage::new().await;
+    stage.template(&template("callee", "  - {name: A, prompt: A}\n")).await;
+    let key = stage.template(&template("caller", "  - {name: Call, uses: 'template:callee'}\n")).await;
+    let run = stage.launch(&key, json!({})).await.run;
+    let child = stage.end(run).await.state.steps[0].attempts[0].child().unwrap();
+    let called = stage.detail(child).await;
+    assert_eq!(called.state.caller.unwrap().run, run);
+    assert_eq!(called.summary.caller, Some(run));
+}
+
 #[tokio::test]
 async fn failure_and_cancel_flow_between_caller_and_child() {
     let stage = Stage::new().await;
@@ -405,7 +418,7 @@ async fn a_child_run_outlives_a_restart_and_obeys_the_steps_time_limit() {
 }
 
 /// F1: the log of an earlier version, in which `started` names the process that launched the child run. The run goes on;
-/// an attempt that had not launched its child run is interrupted, as it was then.
+/// an attempt that had not launched its child run is interrupted, and the step is tried again.
 #[tokio::test]
 async fn a_caller_of_an_earlier_version_goes_on() {
     let mut stage = Stage::new().await;
