@@ -43,7 +43,7 @@ impl Default for Pace {
 /// The interval between checks for commits of other servers.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 
-/// Looks for runs that nobody works on, and renews this server's lease.
+/// Looks for runs that need work and that no server executes, and renews this server's lease.
 pub(crate) struct Sweep {
     every: Duration,
     /// The child counts that the callers were told at the last sweep.
@@ -177,7 +177,7 @@ fn lease_until(pace: Pace, now: Timestamp) -> Timestamp {
 
 fn found<T>(read: Result<Vec<T>>) -> Vec<T> {
     read.unwrap_or_else(|error| {
-        tracing::warn!(%error, source = ?error, "runs that nobody works on could not be looked for");
+        tracing::warn!(%error, source = ?error, "runs that no server executes could not be looked for");
         Vec::new()
     })
 }

@@ -76,7 +76,7 @@ pub async fn found_open(run: &mut RunActor, step: StepRunId, attempt: u32, batch
 }
 
 pub fn stop(run: &RunActor, step: StepRunId, attempt: u32) {
-    settle((run.facts.run, step, attempt), Outcome::Aborted);
+    end_job((run.facts.run, step, attempt), Outcome::Aborted);
 }
 
 /// Ends the attempt, if its time limit has been reached by `now`.
@@ -115,7 +115,7 @@ fn jobs() -> MutexGuard<'static, HashMap<Key, Job>> {
     JOBS.lock().unwrap()
 }
 
-fn settle(key: Key, outcome: Outcome) {
+fn end_job(key: Key, outcome: Outcome) {
     if let Some(job) = jobs().get(&key) {
         job.outcome.send_if_modified(|now| now.is_none() && now.replace(outcome).is_none());
     }
@@ -203,7 +203,7 @@ mod tests {
         let (run, id) = launch(&stage).await;
         assert_eq!(until_submitted(id, 1, 1).await, json!({"word": "lake"}));
         assert_eq!(stage.status(run).await, RunStatus::Running);
-        settle((id, step(), 1), Outcome::Done(json!({"depth": 7})));
+        end_job((id, step(), 1), Outcome::Done(json!({"depth": 7})));
         until_ended(&stage, run, RunStatus::Completed).await;
         let started = log(&stage, run).await.into_iter().find_map(|event| match event.kind {
             EventKind::Started { step: started, owner, .. } if started == step() => Some(owner),
@@ -222,7 +222,7 @@ mod tests {
         until_submitted(id, 1, 1).await;
         let stage = stage.restart(true).await;
         until_submitted(id, 1, 2).await;
-        settle((id, step(), 1), Outcome::Done(json!({"depth": 7})));
+        end_job((id, step(), 1), Outcome::Done(json!({"depth": 7})));
         until_ended(&stage, run, RunStatus::Completed).await;
         let starts = log(&stage, run).await;
         let starts = starts.iter().filter(|event| event.kind.name() == "started").count();
@@ -246,7 +246,7 @@ mod tests {
         let stage = Stage::new().await;
         let (run, id) = launch_with(&stage, "panic").await;
         until_submitted(id, 2, 1).await;
-        settle((id, step(), 2), Outcome::Done(json!({"depth": 7})));
+        end_job((id, step(), 2), Outcome::Done(json!({"depth": 7})));
         until_ended(&stage, run, RunStatus::Completed).await;
         let log = log(&stage, run).await;
         let interrupted = log.iter().filter(|event| event.kind.name() == "interrupted").count();
@@ -259,7 +259,7 @@ mod tests {
         let stage = Stage::new().await;
         let (run, id) = launch(&stage).await;
         until_submitted(id, 1, 1).await;
-        settle((id, step(), 1), Outcome::Failed);
+        end_job((id, step(), 1), Outcome::Failed);
         until_submitted(id, 2, 1).await;
         let stage = stage.restart(false).await;
         let (mut actor, _mailbox) = stage.actor(run).await;

@@ -4,8 +4,8 @@
 use super::plans;
 use sqlparser::{
     ast::{
-        Expr, FunctionArguments, Insert, ObjectName, ObjectNamePart, Statement, visit_expressions,
-        visit_relations, visit_statements,
+        BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Insert, ObjectName,
+        ObjectNamePart, Statement, visit_expressions, visit_relations, visit_statements,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
@@ -69,7 +69,18 @@ fn refusals(sql: &str) -> Vec<String> {
                 FunctionArguments::Subquery(_) => 1,
                 FunctionArguments::None => 0,
             };
-            if name == "sum" && call.args.to_string().contains('=') && !call.args.to_string().contains("CASE")
+            let is_comparison = |argument: &FunctionArg| {
+                matches!(
+                    argument,
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp {
+                        op: BinaryOperator::Eq,
+                        ..
+                    }))
+                )
+            };
+            if let FunctionArguments::List(list) = &call.args
+                && name == "sum"
+                && list.args.iter().any(is_comparison)
             {
                 found.push("a comparison is no number".to_owned());
             }
