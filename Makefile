@@ -33,7 +33,8 @@ server: setup
 	@cargo build --release --locked -p server
 
 .PHONY: build
-build: site server ## Build the release: target/release/troupe and target/site
+build: setup ## Build the release: target/release/troupe and target/site
+	@$(MAKE) --no-print-directory -j2 site server
 
 .PHONY: run
 run: build ## Set up, build, migrate, seed and start (PORT, TROUPE_LISTEN, TROUPE_DATA are honoured)

@@ -23,8 +23,15 @@ pub struct Http {
     loopback: Result<Client, String>,
 }
 
+/// Chooses the cryptography of every HTTP client that this process makes. Without a choice, making one panics.
+pub fn install_cryptography() {
+    // Fails if one is installed: then that one stays.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 impl Http {
     pub fn new() -> Self {
+        install_cryptography();
         let build =
             |builder: ClientBuilder| builder.build().map_err(|error| super::wire_error::innermost(&error));
         Self {

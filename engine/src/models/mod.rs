@@ -28,6 +28,6 @@ pub use client::{ModelClient, ModelStream, ProviderClient};
 pub use error::{ModelError, is_throttled};
 pub use event::ModelEvent;
 pub use finish::FinishReason;
-pub use http::Http;
+pub use http::{Http, install_cryptography};
 pub use limits::{Priority, ProviderLimits, Slot, Slowdown};
 pub use request::{ChatMessage, MessageAuthor, ModelRequest};

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 fn installed() -> LocalModelConfig {
+    engine::models::install_cryptography();
     LocalModelConfig::discover().expect("the local model is not installed: run `make setup` first")
 }
 
