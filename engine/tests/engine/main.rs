@@ -7,6 +7,7 @@ mod conversations;
 mod dashboard;
 mod faults;
 mod finish_words;
+mod handover;
 mod inbox;
 mod kinds;
 mod local_model;
