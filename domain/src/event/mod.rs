@@ -18,8 +18,8 @@ pub use text::{TextRef, head};
 
 use crate::{
     error::ErrorClass,
-    fork::RerunReason,
     file::FilePath,
+    fork::RerunReason,
     id::{ContentId, RunNumber, StepRunId, Timestamp},
     key::TemplateKey,
 };

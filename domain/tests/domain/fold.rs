@@ -4,8 +4,8 @@
 use domain::{
     error::ErrorClass,
     event::{
-        Caller, ChangedStep, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent,
-        PendingCall, TemplateVersion, TextRef,
+        Caller, ChangedStep, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent, PendingCall,
+        TemplateVersion, TextRef,
     },
     file::FilePath,
     fork::{Origin, RerunReason},
