@@ -55,6 +55,7 @@ pub use runs::{AnswerDraft, Expression, Fork, Launch, Pace, RunFilter, Subject, 
 pub use templates::Format;
 pub use transcript::Extent;
 
+use folder::Serving;
 use std::sync::Arc;
 
 /// A handle on the engine; cheap to clone.
@@ -97,14 +98,23 @@ impl Engine {
         pace: Pace,
         delivery: Box<dyn Delivery>,
     ) -> Result<Self, StartError> {
-        let folder = folder::Folder::open(&config.data, config.serve && pace.lease.is_none())?;
-        // A process that does not serve may run next to a server, and must not migrate the server's tables.
-        let alone = match config.serve || !store::is_behind(&config.data).await? {
-            true => None,
-            false => Some(folder.keep_servers_out()?),
+        let mut folder = folder::Folder::open(&config.data)?;
+        let serving = match (config.serve, pace.lease) {
+            (false, _) => Serving::No,
+            (true, None) => Serving::Alone,
+            (true, Some(_)) => Serving::Shared,
         };
-        let store = store::Store::open(&config.data).await?;
-        drop(alone);
+        let store = if serving != Serving::Alone && store::is_behind(&config.data).await? {
+            // Another server may be running, whose tables must not be migrated.
+            let alone = folder.keep_servers_out()?;
+            let store = store::Store::open(&config.data).await?;
+            drop(alone);
+            folder.lock(serving)?;
+            store
+        } else {
+            folder.lock(serving)?;
+            store::Store::open(&config.data).await?
+        };
         let secrets = secrets::Vault::open(&config.data)?;
         let models = providers::Models::open(&config, &store, &secrets).await?;
         let prices = prices::Prices::open(&store).await?;

@@ -187,6 +187,7 @@ pub(super) fn what(kind: &EventKind) -> String {
         EventKind::Prompt { attempt, prompt, .. } => {
             format!("attempt {attempt}, {} bytes sent", prompt.bytes)
         }
+        EventKind::CallBegan { attempt, .. } => format!("attempt {attempt}, its call begins"),
         EventKind::ItemsResolved { count, .. } => format!("{count} items"),
         EventKind::Gathered { output, failed: 0, .. } => format!("{} bytes", output.bytes),
         EventKind::Gathered { output, failed, .. } => {

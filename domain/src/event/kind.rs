@@ -1,7 +1,7 @@
 //! The kinds of events, serialised under `kind`. Logs are kept forever, so a renamed kind keeps its old name as an
 //! alias.
 
-use super::{Caller, ChildQuestion, Failure, Link, Parent, TemplateVersion, TextRef};
+use super::{Caller, ChildQuestion, Failure, Link, Parent, PendingCall, TemplateVersion, TextRef};
 use crate::{
     decision::Decision,
     file::FilePath,
@@ -85,6 +85,16 @@ pub enum EventKind {
         step: StepRunId,
         attempt: u32,
         prompt: TextRef,
+        /// Present if the call waits for a delivery: it has not begun before `callBegan` is recorded. `None` if the call
+        /// follows the commit of this event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pending: Option<PendingCall>,
+    },
+    /// The call of an attempt that waited for a delivery begins in this server process, after the commit of this event.
+    CallBegan {
+        step: StepRunId,
+        attempt: u32,
+        owner: OwnerId,
     },
     /// What executes the attempt outside of the server process.
     #[serde(alias = "childLaunched")]
@@ -258,6 +268,7 @@ names! {
     Reused => "reused",
     Started => "started",
     Prompt => "prompt",
+    CallBegan => "callBegan",
     Linked => "linked",
     ChildWaiting => "childWaiting",
     ChildResumed => "childResumed",
@@ -289,6 +300,7 @@ impl EventKind {
             | Self::Reused { step, .. }
             | Self::Started { step, .. }
             | Self::Prompt { step, .. }
+            | Self::CallBegan { step, .. }
             | Self::Linked { step, .. }
             | Self::ChildWaiting { step, .. }
             | Self::ChildResumed { step, .. }

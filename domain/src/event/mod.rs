@@ -4,7 +4,7 @@
 //! Payloads are compact: prompts and outputs are stored once as contents and referred to by [`TextRef`].
 //!
 //! The guaranteed order of events:
-//! `acknowledged` → `submitted` → `rolesResolved` → per step: `ready` → `started` → `prompt` → (text, transient) →
+//! `acknowledged` → `submitted` → `rolesResolved` → per step: `ready` → `started` → `prompt` → (`callBegan`) → (text, transient) →
 //! `fileWritten` → `finished` | `stepFailed` | `throttled` | `timedOut` | `interrupted` | `skipped` | `waiting` →
 //! `completed` | `failed` | `cancelled`. A step with `forEach` is `ready` → `itemsResolved`, then its items run
 //! independently, then it is `gathered`.
@@ -18,11 +18,13 @@ pub use text::{TextRef, head};
 
 use crate::{
     error::ErrorClass,
+    file::FilePath,
     fork::RerunReason,
-    id::{RunNumber, StepRunId, Timestamp},
+    id::{ContentId, RunNumber, StepRunId, Timestamp},
     key::TemplateKey,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One row of a run's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,15 @@ pub struct TemplateVersion {
     pub version: u32,
     /// The template's title when the run started.
     pub name: String,
+}
+
+/// A claimed model call that has not begun, and what it needs besides its prompt. Any server that executes the run may
+/// make the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingCall {
+    /// The content of each file that the prompt shows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<FilePath, ContentId>,
 }
 
 /// The run that this one was forked from, and the reasons of the fork.

@@ -23,7 +23,7 @@ use std::{
 
 /// Version of the state's shape and meaning: a stored state with another version is folded again from its events.
 /// Raise it with every change of [`RunState`] or of the effect of its events.
-pub const STATE_VERSION: u32 = 10;
+pub const STATE_VERSION: u32 = 11;
 /// Maximum number of requested paths that a run remembers, and of files that its message lists.
 pub const FILE_LIMIT: usize = 200;
 

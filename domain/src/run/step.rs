@@ -1,7 +1,7 @@
 //! One step of a run: its status, and its attempts.
 
 use crate::{
-    event::{ChildQuestion, Decision, Failure, Link, TextRef},
+    event::{ChildQuestion, Decision, Failure, Link, PendingCall, TextRef},
     fork::{Origin, RerunReason},
     id::{OwnerId, RunNumber, Timestamp},
     role::StepRole,
@@ -86,12 +86,16 @@ pub struct Attempt {
     /// to the end of the last: a queue may try for an hour.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refusals: u32,
-    /// The server process that executes the attempt; `None` if it is executed elsewhere.
+    /// The server process that executes the attempt, or claimed it if its call is pending; `None` if it is executed
+    /// elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<OwnerId>,
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<TextRef>,
+    /// Present while the attempt's call waits for a delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingCall>,
     /// What executes the attempt, if it is executed elsewhere and has begun there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Link>,
@@ -103,6 +107,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether the attempt is claimed and its call has not begun.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some() && self.end.is_none()
+    }
+
     /// Why the attempt failed, if it did.
     pub fn failure(&self) -> Option<&Failure> {
         self.end.as_ref()?.outcome.failure()

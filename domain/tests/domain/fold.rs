@@ -4,7 +4,7 @@
 use domain::{
     error::ErrorClass,
     event::{
-        Caller, ChangedStep, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent,
+        Caller, ChangedStep, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent, PendingCall,
         TemplateVersion, TextRef,
     },
     file::FilePath,
@@ -69,6 +69,7 @@ fn log() -> Vec<EventKind> {
     let owner = OwnerId(Uuid::nil());
     let usage = Usage::new(3, 4);
     let path = FilePath::parse("a.txt").unwrap();
+    let pending = PendingCall { shown: [(path.clone(), ContentId(Uuid::nil()))].into() };
     let error = |class| Failure::new(class, "no");
     let retry_at = Some(Timestamp(99));
     let ended = |step, cut, unknown_finish| {
@@ -100,7 +101,7 @@ fn log() -> Vec<EventKind> {
         EventKind::ItemsResolved { step: id(0), count: 2, items: text("[1,2]") },
         EventKind::Ready { step: item(0) },
         started(item(0), 1),
-        EventKind::Prompt { step: item(0), attempt: 1, prompt: text("ask") },
+        EventKind::Prompt { step: item(0), attempt: 1, prompt: text("ask"), pending: None },
         finished(item(0), true),
         EventKind::Ready { step: item(1) },
         started(item(1), 1),
@@ -138,6 +139,8 @@ fn log() -> Vec<EventKind> {
         },
         EventKind::Ready { step: id(4) },
         started(id(4), 1),
+        EventKind::Prompt { step: id(4), attempt: 1, prompt: text("ask"), pending: Some(pending) },
+        EventKind::CallBegan { step: id(4), attempt: 1, owner: OwnerId(Uuid::max()) },
         EventKind::FileRequested { step: id(4), attempt: 1, path: path.clone() },
         EventKind::FileWritten { step: id(4), attempt: 1, path, content: text("x"), edited: false },
         ended(id(4), false, Some("load".to_owned())),

@@ -6,7 +6,8 @@
 use domain::{
     error::ErrorClass,
     event::{
-        Caller, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent, TemplateVersion, TextRef,
+        Caller, ChildQuestion, Decision, Event, EventKind, Failure, Link, Parent, PendingCall,
+        TemplateVersion, TextRef,
     },
     file::FilePath,
     id::{ContentId, EventId, OwnerId, RunNumber, StepRunId, Timestamp},
@@ -281,7 +282,12 @@ impl World {
                 }
             }
         } else {
-            self.record(EventKind::Prompt { step, attempt, prompt: text("ask") });
+            let pending = self.dice.one_in(4).then(PendingCall::default);
+            let waits = pending.is_some();
+            self.record(EventKind::Prompt { step, attempt, prompt: text("ask"), pending });
+            if waits {
+                self.record(EventKind::CallBegan { step, attempt, owner: self.owner });
+            }
         }
         if self.planner.state().step_run(step).unwrap().output.is_some() {
             self.calls_after_success += 1;

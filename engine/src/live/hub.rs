@@ -44,11 +44,11 @@ impl Hub {
         channel
     }
 
-    /// The channels that have watchers.
+    /// The channels that have watchers, or callers that wait for the run's end.
     pub fn watched(&self) -> HashMap<RunId, Arc<RunChannel>> {
         let channels = lock(&self.channels);
         let live = channels.iter().filter_map(|(run, channel)| Some((*run, channel.upgrade()?)));
-        live.filter(|(_, channel)| channel.wake.receiver_count() > 0).collect()
+        live.filter(|(_, channel)| channel.is_watched()).collect()
     }
 }
 
@@ -61,34 +61,43 @@ pub(crate) struct RunChannel {
     recent: Mutex<VecDeque<Event>>,
     texts: Mutex<LiveTexts>,
     /// Callers that wait for the run's end only; no earlier event wakes them.
-    waiting: Mutex<Vec<oneshot::Sender<Box<RunState>>>>,
+    waiting: Mutex<Vec<oneshot::Sender<Ended>>>,
+}
+
+/// How a run has ended.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Ended {
+    /// This server ended it, in this state.
+    Here(Box<RunState>),
+    /// The store has the end, which is most likely that of another server.
+    Stored,
 }
 
 /// A subscription to a run's end. It keeps the run's channel alive, so that the end is noticed whichever actor reaches
 /// it.
 pub(crate) struct RunEnd {
     _channel: Arc<RunChannel>,
-    state: oneshot::Receiver<Box<RunState>>,
+    ended: oneshot::Receiver<Ended>,
 }
 
 impl RunEnd {
-    /// The state in which the run ends. It arrives only if this process ends the run after [`RunEnd::of`].
-    pub async fn state(&mut self) -> RunState {
-        match (&mut self.state).await {
-            Ok(state) => *state,
+    /// The run's end, if it comes after [`RunEnd::of`].
+    pub async fn reached(&mut self) -> Ended {
+        match (&mut self.ended).await {
+            Ok(ended) => ended,
             // This process does not work on the run any more.
             Err(_) => std::future::pending().await,
         }
     }
 
     pub fn of(channel: Arc<RunChannel>) -> Self {
-        let (sender, state) = oneshot::channel();
+        let (sender, ended) = oneshot::channel();
         let mut waiting = lock(&channel.waiting);
         // Remove the callers that have given up.
         waiting.retain(|waiting| !waiting.is_closed());
         waiting.push(sender);
         drop(waiting);
-        Self { _channel: channel, state }
+        Self { _channel: channel, ended }
     }
 }
 
@@ -179,17 +188,28 @@ impl RunChannel {
         self.seq.store(last.seq, Ordering::Release);
         self.wake();
         if state.phase.is_end() {
-            for waiting in lock(&self.waiting).drain(..).filter(|waiting| !waiting.is_closed()) {
-                drop(waiting.send(Box::new(state.clone())));
-            }
+            self.tell_end(|| Ended::Here(Box::new(state.clone())));
         }
     }
 
-    /// Another server has committed events up to `seq`.
-    pub fn reached(&self, seq: u64) {
+    /// The store has events up to `seq`, which another server may have committed; `ended`: the run has ended with them.
+    pub fn reached(&self, seq: u64, ended: bool) {
         if self.seq.fetch_max(seq, Ordering::AcqRel) < seq {
             self.wake();
         }
+        if ended {
+            self.tell_end(|| Ended::Stored);
+        }
+    }
+
+    fn tell_end(&self, ended: impl Fn() -> Ended) {
+        for waiting in lock(&self.waiting).drain(..).filter(|waiting| !waiting.is_closed()) {
+            drop(waiting.send(ended()));
+        }
+    }
+
+    fn is_watched(&self) -> bool {
+        self.wake.receiver_count() > 0 || lock(&self.waiting).iter().any(|waiting| !waiting.is_closed())
     }
 
     /// The events after `seq`, if they are cached without a gap.
@@ -359,11 +379,17 @@ mod tests {
             |seq| Event { seq, at: Timestamp(seq as i64), kind: EventKind::Ready { step: StepRunId::of(0) } };
         let mut state = RunState { seq: 1, ..RunState::default() };
         channel.committed(&[event(1)], &state);
-        assert!(end.state().now_or_never().is_none());
+        assert!(end.reached().now_or_never().is_none());
         assert!(lock(&channel.recent).is_empty(), "events are kept for those who follow them");
         state = RunState { seq: 2, phase: Phase::Complete, ..state };
         channel.committed(&[event(2)], &state);
-        assert_eq!(end.state().now_or_never(), Some(state));
+        assert_eq!(end.reached().now_or_never(), Some(Ended::Here(Box::new(state))));
+        assert!(lock(&channel.waiting).is_empty());
+        let mut end = RunEnd::of(channel.clone());
+        channel.reached(3, false);
+        assert!(end.reached().now_or_never().is_none(), "another server has continued the run");
+        channel.reached(4, true);
+        assert_eq!(end.reached().now_or_never(), Some(Ended::Stored));
         assert!(lock(&channel.waiting).is_empty());
     }
 }

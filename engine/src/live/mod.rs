@@ -8,7 +8,7 @@ mod hub;
 mod prune;
 
 pub(crate) use follow::RECHECK;
-pub(crate) use hub::{Hub, RunChannel, RunEnd};
+pub(crate) use hub::{Ended, Hub, RunChannel, RunEnd};
 pub(crate) use prune::{PruneSignal, Pruning};
 
 use crate::{Engine, Result, User, store::changes};

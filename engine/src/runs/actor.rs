@@ -4,8 +4,9 @@
 //! only after their commit; when the fence rejects a batch, the in-memory state is dropped and read again.
 
 use super::{
-    batch::{Batch, Start},
+    batch::Batch,
     body::{self, News},
+    claims::Claim,
     commit::CommitError,
     compiled::CompiledTemplate,
     facts::RunFacts,
@@ -54,9 +55,9 @@ pub(super) struct RunActor {
     pub queue: Queue,
     pub channel: Arc<RunChannel>,
     pub mail: MailboxSender,
-    /// Claimed attempts whose model calls start when their delivery arrives.
-    pub claimed: HashMap<StepRunId, Start>,
-    /// When the delivery of claimed attempts was last requested.
+    /// Claimed attempts whose model calls begin when their delivery arrives.
+    pub claimed: HashMap<StepRunId, Claim>,
+    /// When the delivery of all claimed attempts was last requested.
     pub delivered_at: Instant,
     /// Model calls in progress, each with the token that aborts it.
     pub open: HashMap<StepRunId, CancellationToken>,
@@ -203,7 +204,7 @@ impl RunActor {
             && (!state.waiting.is_empty() || state.open > 0)
     }
 
-    async fn batch(&mut self, commands: &mut Vec<Command>) -> Result<(), CommitError> {
+    pub(super) async fn batch(&mut self, commands: &mut Vec<Command>) -> Result<(), CommitError> {
         let (expected, phase) = (self.state().seq, self.state().phase);
         let mut batch = Batch::new(store::now().max(self.state().last_at));
         let mut shows = Vec::new();
@@ -241,7 +242,7 @@ impl RunActor {
     async fn handle(&mut self, command: Command, batch: &mut Batch) {
         match command {
             Command::LimitDue { at } => self.expire(at.max(batch.at), batch).await,
-            Command::Execute { step, attempt } => self.execute_claimed(step, attempt),
+            Command::Execute { step, attempt } => self.execute_claimed(step, attempt, batch).await,
             Command::News { step, attempt, news } => body::take(self, step, attempt, news, batch).await,
             Command::Done { step, attempt, news } => {
                 self.pending -= 1;

@@ -35,7 +35,10 @@ pub(super) struct Batch {
     text: usize,
     pub events: Vec<Event>,
     pub contents: Vec<(ContentId, String)>,
+    /// Calls that begin after the commit.
     pub starts: Vec<Start>,
+    /// Claimed attempts whose calls wait for a delivery.
+    pub claims: Vec<Start>,
     pub waits: Vec<Wait>,
     pub timers: Vec<(StepRunId, u32, Timestamp)>,
     pub work: Vec<Work>,
@@ -53,7 +56,7 @@ pub(super) struct Batch {
     pub output: Option<String>,
 }
 
-/// A claimed attempt; its model call starts after the commit.
+/// A claimed attempt with what its model call needs.
 pub(super) struct Start {
     pub step: StepRunId,
     pub attempt: u32,
@@ -115,6 +118,7 @@ impl Batch {
             events: Vec::new(),
             contents: Vec::new(),
             starts: Vec::new(),
+            claims: Vec::new(),
             waits: Vec::new(),
             timers: Vec::new(),
             work: Vec::new(),
@@ -129,7 +133,7 @@ impl Batch {
 
     /// Whether the batch must be committed before more is planned.
     pub fn is_full(&self) -> bool {
-        self.starts.len() + self.work.len() >= MOST_STARTS
+        self.starts.len() + self.claims.len() + self.work.len() >= MOST_STARTS
             || self.text >= MOST_TEXT
             || self.began.elapsed() >= LONGEST
     }

@@ -17,7 +17,6 @@ use crate::{
 };
 use domain::{
     event::{Event, EventKind},
-    id::StepRunId,
     run::{MessageMetadata, Phase},
     view::Subject,
 };
@@ -197,17 +196,14 @@ impl RunActor {
     pub fn carry_out(&mut self, batch: Batch) {
         if self.state().phase.is_end() {
             self.ended.cancel();
+            self.claimed.clear();
             if self.compiled.has_children {
                 self.engine.wake_children(self.facts.run, None);
             }
             return;
         }
-        if self.engine.0.delivery.keeps() {
-            batch.starts.into_iter().for_each(|start| prompt::call(self, start));
-        } else {
-            self.claimed.extend(batch.starts.into_iter().map(|start| (start.step, start)));
-            self.deliver_claimed();
-        }
+        batch.starts.into_iter().for_each(|start| prompt::call(self, start));
+        self.hold_claims(batch.claims);
         self.pending += batch.waits.len() + batch.timers.len() + batch.work.len();
         for Wait { step, attempt, limits, priority, permit } in batch.waits {
             self.send_when_ready(async move {
@@ -233,24 +229,6 @@ impl RunActor {
         }
         for attempt in batch.stops {
             self.engine.wake_children(self.facts.run, Some(attempt));
-        }
-    }
-
-    /// Requests the delivery of the claimed attempts, including those whose delivery was lost.
-    pub(super) fn deliver_claimed(&mut self) {
-        self.delivered_at = Instant::now();
-        for start in self.claimed.values() {
-            self.engine.0.delivery.execute(&self.engine, self.facts.run, start.step, start.attempt);
-        }
-    }
-
-    /// Starts the call of a claimed attempt. A delivery may arrive twice, or after its attempt was stopped.
-    pub(super) fn execute_claimed(&mut self, step: StepRunId, attempt: u32) {
-        if self.claimed.get(&step).is_some_and(|start| start.attempt == attempt)
-            && let Some(start) = self.claimed.remove(&step)
-            && self.is_open(step, attempt)
-        {
-            prompt::call(self, start);
         }
     }
 

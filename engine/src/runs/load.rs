@@ -55,7 +55,8 @@ impl Engine {
         }
     }
 
-    /// Loads everything that is needed to work on the run. Its first batch records open attempts as interrupted.
+    /// Loads everything that is needed to work on the run. Its first batch interrupts open attempts whose
+    /// calls have begun.
     pub(super) async fn load(&self, run: RunId, mail: MailboxSender) -> Result<RunActor> {
         let db = self.0.store.read();
         let row = runs::by_id(db, run).await?.ok_or_else(|| Error::not_found("run", run))?;
@@ -189,7 +190,8 @@ impl RunActor {
         }
     }
 
-    /// The first batch of a loaded run: attempts that a process left open are interrupted, rejoined, or keep waiting.
+    /// The first batch of a loaded run: attempts that a process left open are interrupted,
+    /// rejoined, delivered again, or keep waiting.
     pub(super) async fn resume(&mut self) -> Result<(), CommitError> {
         let orphaned = self.is_orphaned().await?;
         let (expected, phase) = (self.state().seq, self.state().phase);
@@ -205,7 +207,9 @@ impl RunActor {
         body::found_open(self, open, &mut batch).await;
         self.expire(batch.at, &mut batch).await;
         self.plan(&mut batch).await;
-        self.commit_batch(expected, phase, batch).await
+        self.commit_batch(expected, phase, batch).await?;
+        self.deliver_claimed();
+        Ok(())
     }
 
     /// Applies the time limits that have been reached by `now`.

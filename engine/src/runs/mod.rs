@@ -14,6 +14,7 @@ mod batch;
 mod body;
 mod branch;
 mod child_templates;
+mod claims;
 mod commit;
 mod compiled;
 mod facts;

@@ -52,9 +52,10 @@ impl RunActor {
         let stopping = self.engine.0.runs.stopping();
         loop {
             if self.planner.is_winding_down() || self.state().phase.is_end() {
-                // Pending starts are dropped.
+                // Pending starts are dropped; claimed attempts are called nevertheless.
                 self.queue.effects.clear();
-                self.queue.crowded.clear();
+                let claimed = &self.claimed;
+                self.queue.crowded.retain(|(step, ..)| claimed.contains_key(step));
             }
             if self.queue.effects.is_empty() {
                 self.queue.effects.extend(self.planner.decide());

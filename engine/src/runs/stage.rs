@@ -8,13 +8,13 @@ use super::{
     requests::Request,
 };
 use crate::{
-    Config, Engine, Environment, Format, ProviderDraft, User,
+    Config, Delivery, Engine, Environment, Format, Pace, ProviderDraft, User,
     models::ProviderLimits,
     store::{self, requests},
 };
 use domain::{
     access::Permission,
-    id::{RunId, RunNumber, Timestamp},
+    id::{RunId, RunNumber, StepRunId, Timestamp},
     key::{ModelName, ProjectKey, ProviderKey, RoleKey},
     provider::ProviderKind,
     run::RunStatus,
@@ -37,9 +37,20 @@ pub(super) struct Stage {
 
 impl Stage {
     pub async fn new() -> Self {
-        let models = Server::start().await;
         let data = tempfile::tempdir().unwrap();
         let engine = open(data.path(), true).await;
+        Self::on(engine, data).await
+    }
+
+    /// A stage whose engine executes runs only by the actors of the test, and whose deliveries never arrive.
+    pub async fn undelivered() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let engine = Engine::open_with(config(data.path(), false), Pace::default(), Box::new(Never)).await;
+        Self::on(engine.unwrap(), data).await
+    }
+
+    async fn on(engine: Engine, data: tempfile::TempDir) -> Self {
+        let models = Server::start().await;
         let password = SecretString::from("a long enough password");
         let user = engine.create_user("admin@example.org", "Ada", password, true).await.unwrap();
         let project = ProjectKey::parse("lab").unwrap();
@@ -58,8 +69,8 @@ impl Stage {
             name: "General worker".to_owned(),
             base_prompt: "You work.".to_owned(),
             model: model(),
-            temperature: None,
-            max_tokens: None,
+            temperature: Some(0.3),
+            max_tokens: Some(700),
             tools: Vec::new(),
         };
         engine.create_role(&user, &project, role).await.unwrap();
@@ -144,11 +155,28 @@ fn model() -> ModelName {
     ModelName::parse("scripted/model").unwrap()
 }
 
+/// Delivers nothing.
+struct Never;
+
+impl Delivery for Never {
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    fn advance(&self, _: &Engine, _: RunId) {}
+
+    fn execute(&self, _: &Engine, _: RunId, _: StepRunId, _: u32) {}
+
+    fn wake_at(&self, _: &Engine, _: RunId, _: Timestamp, _: Option<Timestamp>) {}
+}
+
+fn config(data: &Path, serve: bool) -> Config {
+    Config { data: data.into(), serve, seed_demo: false, environment: Environment::default() }
+}
+
 async fn open(data: &Path, serve: bool) -> Engine {
-    let config =
-        || Config { data: data.into(), serve, seed_demo: false, environment: Environment::default() };
     loop {
-        match Engine::open(config()).await {
+        match Engine::open(config(data, serve)).await {
             Ok(engine) => return engine,
             // The old engine's last handle may be in a task that is just ending.
             Err(crate::StartError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,

@@ -124,7 +124,7 @@ impl RunActor {
                 .is_some_and(|run| run.status == StepStatus::Ready && run.next_attempt() == attempt)
     }
 
-    /// Begins an attempt, with the slot or prompt room that it waited for.
+    /// Begins an attempt, or the call of a claimed one, with the slot or prompt room that it waited for.
     pub(super) async fn start(
         &mut self,
         step: StepRunId,
@@ -133,7 +133,9 @@ impl RunActor {
         permit: Option<PromptPermit>,
         batch: &mut Batch,
     ) {
-        if self.may_start(step, attempt) {
+        if self.claimed.contains_key(&step) {
+            self.continue_claimed(step, attempt, slot, permit, batch).await;
+        } else if self.may_start(step, attempt) {
             body::begin(self, step, attempt, slot, permit, batch).await;
         }
     }

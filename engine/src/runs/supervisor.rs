@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Engine, Error, Result,
     store::{
-        self,
+        self, runs,
         servers::{self, Take},
     },
 };
@@ -86,12 +86,38 @@ impl Engine {
     async fn end_as_failed(&self, run: RunId, why: &str) {
         let failure = Failure::new(ErrorClass::Interrupted, why);
         let give_up = self.persist(run, || self.give_up(run, failure.clone()));
-        match AssertUnwindSafe(give_up).catch_unwind().await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%run, %error, source = ?error, "a run could not be given up"),
-            Err(_) => tracing::error!(%run, "giving up a run panicked: its log cannot be read"),
+        let damaged = match AssertUnwindSafe(give_up).catch_unwind().await {
+            Ok(Ok(())) => false,
+            Ok(Err(error)) => {
+                tracing::error!(%run, %error, source = ?error, "a run could not be given up");
+                // An unavailable database, a log that another server continues and a deleted run say nothing about its
+                // child runs.
+                matches!(error, Error::Internal(_))
+            }
+            Err(_) => {
+                tracing::error!(%run, "giving up a run panicked: its log cannot be read");
+                true
+            }
+        };
+        if damaged {
+            self.stop_children_of_damaged(run).await;
         }
         self.0.runs.forget_closed(run);
+    }
+
+    /// Stops the child runs of a run whose log cannot be read: nothing takes their results.
+    async fn stop_children_of_damaged(&self, run: RunId) {
+        let number = self.persist(run, || async {
+            let row = runs::by_id(self.0.store.read(), run).await?;
+            row.map(|row| row.summary()).transpose()
+        });
+        match number.await {
+            Ok(Some(summary)) => self.stop_children(run, summary.number, None),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%run, %error, source = ?error, "the child runs of a damaged run could not be stopped");
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     background::{BackgroundTask, Next},
     store::{
         self, requests, runs,
-        servers::{self, ChildCounts},
+        servers::{self, ChildCounts, LastEvent},
     },
 };
 use domain::id::{RunId, Timestamp};
@@ -73,7 +73,7 @@ impl BackgroundTask for Sweep {
     }
 }
 
-/// Wakes followers of runs when another server has committed.
+/// Wakes followers of runs, and callers that wait for their ends, when another server has committed.
 #[derive(Default)]
 pub(crate) struct OtherServers {
     /// The version of the database's data at the last look.
@@ -155,17 +155,19 @@ impl Engine {
 
     async fn follow_once(&self, seen: &mut Option<i64>) -> Result<()> {
         let version = store::data_version(&mut *self.0.store.quick().await?).await?;
-        if seen.replace(version) == Some(version) {
+        if *seen == Some(version) {
             return Ok(());
         }
         let watched = self.0.live.watched();
         let runs: Vec<_> = watched.keys().copied().collect();
-        for (run, seq) in servers::last_events(self.0.store.read(), &runs).await? {
+        for LastEvent { run, seq, ended } in servers::last_events(self.0.store.read(), &runs).await? {
             if let Some(channel) = watched.get(&run) {
-                channel.reached(seq);
+                channel.reached(seq, ended);
             }
         }
         self.0.store.wake_all();
+        // After a failure, the next look reads the runs again, although nothing may have been committed since.
+        *seen = Some(version);
         Ok(())
     }
 }
@@ -180,4 +182,30 @@ fn found<T>(read: Result<Vec<T>>) -> Vec<T> {
         tracing::warn!(%error, source = ?error, "runs that no server executes could not be looked for");
         Vec::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::Stage;
+    use crate::live::{Ended, RunEnd};
+    use futures::FutureExt;
+    use serde_json::json;
+
+    /// The database cannot be read when another server ends a run, and nothing is committed afterwards.
+    #[tokio::test]
+    async fn a_look_at_the_commits_of_other_servers_that_failed_is_repeated() {
+        let stage = Stage::undelivered().await;
+        let run = stage.launch("  - {name: A, prompt: A}\n", json!({})).await;
+        let mut end = RunEnd::of(stage.engine.0.live.channel(stage.id(run).await));
+        let mut seen = None;
+        stage.engine.follow_once(&mut seen).await.unwrap();
+        assert!(end.reached().now_or_never().is_none());
+        let ends = sqlx::query("UPDATE run SET finished_at = 1 WHERE number = $1").bind(run.0);
+        ends.execute(&mut stage.database().await).await.unwrap();
+        stage.engine.0.store.outage.set(true);
+        assert!(stage.engine.follow_once(&mut seen).await.is_err());
+        stage.engine.0.store.outage.set(false);
+        stage.engine.follow_once(&mut seen).await.unwrap();
+        assert_eq!(end.reached().now_or_never(), Some(Ended::Stored));
+    }
 }

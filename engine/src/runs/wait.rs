@@ -2,12 +2,13 @@
 //!
 //! The caller subscribes to the run's channel before any part of the run can end, is woken only by its end, and gets
 //! the state from the run's actor. So nothing is polled, and for a run that ends soon nothing is read from the
-//! database.
+//! database. On a shared database, the task that follows the commits of other servers wakes the caller if one of them
+//! ends the run; the state is then read.
 
 use super::{Launch, Subject, batch::derived, launch::OpenedRun};
 use crate::{
     Engine, Result, User,
-    live::{RECHECK, RunEnd},
+    live::{Ended, RECHECK, RunEnd},
 };
 use domain::{
     access::Permission,
@@ -58,21 +59,22 @@ impl Engine {
             }
         };
         let stopping = self.0.runs.stopping();
-        let state = tokio::select! {
+        let ended = tokio::select! {
             biased;
-            state = end.state() => Some(state),
+            ended = end.reached() => Some(ended),
             () = patience => None,
             () = stopping.cancelled() => return Ok(Waited::Launched(launched)),
         };
-        let ended = state.is_some();
-        let known = state.filter(|_| began.elapsed() < RECHECK).and_then(|state| detail(&launched, state));
-        if let Some(detail) = known {
+        let has_ended = ended.is_some();
+        if let Some(Ended::Here(state)) = ended
+            && began.elapsed() < RECHECK
+            && let Some(detail) = detail(&launched, *state)
+        {
             return Ok(Waited::Ended(Box::new(detail)));
         }
-        // Rechecks the permission as often as a live stream does, and notices the end of runs that other servers
-        // execute.
+        // Rechecks the permission as often as a live stream does.
         let row = self.run_row(user, project, launched.run, Permission::Viewer).await?;
-        if !ended && !row.summary()?.status.is_end() {
+        if !has_ended && !row.summary()?.status.is_end() {
             return Ok(Waited::Launched(launched));
         }
         Ok(Waited::Ended(Box::new(self.run(user, project, launched.run).await?)))

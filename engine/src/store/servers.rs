@@ -106,8 +106,17 @@ pub async fn callers(db: &SqlitePool) -> Result<Vec<(RunId, ChildCounts)>> {
     Ok(runs.into_iter().map(|(run, ended, waiting)| (RunId(run), (ended, waiting))).collect())
 }
 
-/// The last sequence numbers of these runs.
-pub async fn last_events(db: &SqlitePool, runs: &[RunId]) -> Result<Vec<(RunId, u64)>> {
+/// How far a run's log has come.
+pub struct LastEvent {
+    pub run: RunId,
+    pub seq: u64,
+    /// Whether the run has ended with this event.
+    pub ended: bool,
+}
+
+/// The last events of these runs.
+pub async fn last_events(db: &SqlitePool, runs: &[RunId]) -> Result<Vec<LastEvent>> {
     let rows = json::last_events(db, runs).await?;
-    Ok(rows.into_iter().map(|(run, seq)| (RunId(run), seq as u64)).collect())
+    let read = |(run, seq, ended): (Uuid, i64, bool)| LastEvent { run: RunId(run), seq: seq as u64, ended };
+    Ok(rows.into_iter().map(read).collect())
 }

@@ -20,6 +20,7 @@ mod recorded;
 mod roles;
 mod runs;
 mod search;
+mod servers;
 mod shipped;
 mod staff;
 mod stage;

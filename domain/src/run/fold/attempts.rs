@@ -1,7 +1,7 @@
 //! The events of an attempt: its start, its prompt, child run and partial output, and its end.
 
 use crate::{
-    event::{Failure, Link, TextRef},
+    event::{Failure, Link, PendingCall, TextRef},
     id::{OwnerId, StepRunId, Timestamp},
     plan::OnFailure,
     run::{
@@ -38,6 +38,7 @@ impl RunState {
             owner,
             started_at: at,
             prompt: None,
+            pending: None,
             link: None,
             partial_output: None,
             end: None,
@@ -45,9 +46,17 @@ impl RunState {
         self.note(at, LogKind::StepStarted { step, attempt });
     }
 
-    pub(super) fn prompt_kept(&mut self, step: StepRunId, prompt: &TextRef) {
+    pub(super) fn prompt_kept(&mut self, step: StepRunId, prompt: &TextRef, pending: Option<&PendingCall>) {
         if let Some(attempt) = self.at(step).attempts.last_mut() {
             attempt.prompt = Some(prompt.clone());
+            attempt.pending = pending.cloned();
+        }
+    }
+
+    pub(super) fn call_began(&mut self, step: StepRunId, owner: OwnerId) {
+        if let Some(attempt) = self.at(step).attempts.last_mut() {
+            attempt.pending = None;
+            attempt.owner = Some(owner);
         }
     }
 
@@ -160,6 +169,7 @@ impl RunState {
     pub(super) fn end_attempt(&mut self, at: Timestamp, step: StepRunId, outcome: AttemptOutcome) {
         if let Some(open) = self.at(step).attempts.last_mut().filter(|attempt| attempt.end.is_none()) {
             open.end = Some(AttemptEnd { at, outcome });
+            open.pending = None;
             self.open -= 1;
             self.elsewhere.remove(&step);
             if self.asking.remove(&step) {

@@ -40,7 +40,10 @@ impl RunState {
                 self.step_reused(at, *step, output, origin.as_deref());
             }
             EventKind::Started { step, attempt, owner } => self.attempt_started(at, *step, *attempt, *owner),
-            EventKind::Prompt { step, prompt, .. } => self.prompt_kept(*step, prompt),
+            EventKind::Prompt { step, prompt, pending, .. } => {
+                self.prompt_kept(*step, prompt, pending.as_ref());
+            }
+            EventKind::CallBegan { step, owner, .. } => self.call_began(*step, *owner),
             EventKind::Linked { step, to, .. } => self.attempt_linked(at, *step, *to),
             EventKind::ChildWaiting { step, question, .. } => self.child_waiting(at, *step, question),
             EventKind::ChildResumed { step, .. } => self.child_resumed(*step),

@@ -375,10 +375,7 @@ impl RunActor {
 
     /// Stops a child that was launched after its attempt had ended.
     fn stop_late_child(&self, step: StepRunId, attempt: u32) {
-        let caller = self.facts.number;
-        self.engine.with_live_children(self.facts.run, Some((step, attempt)), move |engine, child| {
-            engine.ask_later(child, Request::stop_of(caller));
-        });
+        self.engine.stop_children(self.facts.run, self.facts.number, Some((step, attempt)));
     }
 
     /// Checks all child runs that may have changed, because a notification may have been lost.
@@ -425,6 +422,18 @@ impl Engine {
     /// Wakes the child runs that the last commit asked to stop: those of one attempt, or all.
     pub(in super::super) fn wake_children(&self, run: RunId, of: Option<(StepRunId, u32)>) {
         self.with_live_children(run, of, |engine, child| engine.advance(child));
+    }
+
+    /// Requests the child runs of one attempt, or all child runs, to stop, whatever the run's own log says.
+    pub(in super::super) fn stop_children(
+        &self,
+        run: RunId,
+        number: RunNumber,
+        of: Option<(StepRunId, u32)>,
+    ) {
+        self.with_live_children(run, of, move |engine, child| {
+            engine.ask_later(child, Request::stop_of(number));
+        });
     }
 
     fn with_live_children(

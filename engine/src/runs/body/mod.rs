@@ -4,7 +4,7 @@
 //! ```text
 //! begin        claims an attempt: events, and work that is done once they are committed
 //! take         a result of that work, or other news of the attempt
-//! found_open   attempts that another process left open: they are interrupted, rejoined, or keep waiting
+//! found_open   attempts that another process left open: they are interrupted, rejoined, called, or keep waiting
 //! stop         the run is stopped while attempts are open
 //! deadline     applies the time limit of a step that no task in memory waits for
 //! ```

@@ -1,10 +1,12 @@
-//! A step that calls a model. Its attempt lives in this process: an attempt that another process left open is over.
+//! A step that calls a model. A call lives in the process that makes it: an attempt whose call another process has begun
+//! is over, and one whose call has not begun is called with the request that its claim stored.
 
 use super::{
     super::{
         actor::RunActor,
         attempt::{self, Answer, CallFailure, DEFAULT_TIMEOUT},
         batch::{Batch, Start, Wait},
+        claims::Claim,
         load::EARLIER,
         mailbox::Command,
         output::FileMode,
@@ -20,7 +22,7 @@ use crate::{
 };
 use domain::{
     error::ErrorClass,
-    event::{EventKind, Failure, PARTIAL_OUTPUT_LIMIT, head},
+    event::{EventKind, Failure, PARTIAL_OUTPUT_LIMIT, PendingCall, head},
     file::FilePath,
     id::{ContentId, StepRunId},
     plan::Body,
@@ -40,49 +42,108 @@ pub async fn begin(
     permit: Option<PromptPermit>,
     batch: &mut Batch,
 ) {
-    if permit.is_none() && run.queue.is_crowded() {
-        return run.queue.wait_for_room(step, attempt, None);
-    }
-    let Some(role) = run.roles.get(&step.step).cloned() else {
-        return run.refuse(step, Failure::new(ErrorClass::NoRoles, "the step has no role"), batch);
-    };
-    let resolved = match run.engine.0.models.resolve(&role.model).await {
-        Ok(resolved) => resolved,
+    let start = match admit(run, step, attempt, (slot, permit), Source::Step, batch).await {
+        Ok(Some(start)) => start,
+        Ok(None) => return,
         Err(failure) => return run.refuse(step, failure, batch),
     };
-    let Some(slot) = slot.or_else(|| resolved.limits.try_acquire()) else {
-        return batch.waits.push(Wait {
-            step,
-            attempt,
-            limits: resolved.limits,
-            priority: priority(run, step),
-            permit,
-        });
-    };
-    let (request, shown) = match render(run, step, &role, resolved.model, batch).await {
-        Ok(rendered) => rendered,
-        Err(failure) => return run.refuse(step, failure, batch),
-    };
-    let bytes = request.bytes();
-    let permit = permit.filter(|permit| permit.covers(bytes));
-    let Some(permit) = permit.or_else(|| run.engine.0.prompts.try_acquire(bytes)) else {
-        return run.queue.wait_for_room(step, attempt, Some(bytes));
-    };
-    let stored = match serde_json::to_string(&request) {
+    let stored = match serde_json::to_string(&start.request) {
         Ok(stored) => stored,
         Err(error) => {
             let why = format!("its prompt cannot be stored: {error}");
             return run.refuse(step, Failure::new(ErrorClass::BadRequest, why), batch);
         }
     };
+    let waits = !run.engine.0.delivery.keeps();
     let owner = Some(run.engine.0.runs.owner());
     run.record(batch, EventKind::Started { step, attempt, owner });
     let prompt = run.keep(batch, stored);
-    run.record(batch, EventKind::Prompt { step, attempt, prompt });
+    let pending = waits.then(|| PendingCall { shown: start.shown.clone() });
+    run.record(batch, EventKind::Prompt { step, attempt, prompt, pending });
+    if waits { batch.claims.push(start) } else { batch.starts.push(start) }
+}
+
+/// Begins the call of a claimed attempt, which waited for its delivery.
+pub fn begin_call(run: &mut RunActor, start: Start, batch: &mut Batch) {
+    let (step, attempt, owner) = (start.step, start.attempt, run.engine.0.runs.owner());
+    run.record(batch, EventKind::CallBegan { step, attempt, owner });
+    batch.starts.push(start);
+}
+
+/// A claimed attempt with the request that its claim stored. None: it waits for a slot of its provider or for prompt
+/// room.
+pub async fn restore(
+    run: &mut RunActor,
+    step: StepRunId,
+    attempt: u32,
+    slot: Option<Slot>,
+    permit: Option<PromptPermit>,
+    batch: &mut Batch,
+) -> Result<Option<Start>, Failure> {
+    admit(run, step, attempt, (slot, permit), Source::Claim, batch).await
+}
+
+/// Where the request of a call comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// It is rendered from the step.
+    Step,
+    /// It is stored with the attempt's claim.
+    Claim,
+}
+
+/// Collects what the call needs. None: it waits for a slot of its provider or for prompt room.
+async fn admit(
+    run: &mut RunActor,
+    step: StepRunId,
+    attempt: u32,
+    (slot, permit): (Option<Slot>, Option<PromptPermit>),
+    source: Source,
+    batch: &mut Batch,
+) -> Result<Option<Start>, Failure> {
+    if permit.is_none() && run.queue.is_crowded() {
+        run.queue.wait_for_room(step, attempt, None);
+        return Ok(None);
+    }
+    let role = run.roles.get(&step.step).cloned();
+    let role = role.ok_or_else(|| Failure::new(ErrorClass::NoRoles, "the step has no role"))?;
+    let resolved = run.engine.0.models.resolve(&role.model).await?;
+    let Some(slot) = slot.or_else(|| resolved.limits.try_acquire()) else {
+        let (limits, priority) = (resolved.limits, priority(run, step));
+        batch.waits.push(Wait { step, attempt, limits, priority, permit });
+        return Ok(None);
+    };
+    let (request, shown) = match source {
+        Source::Step => render(run, step, &role, resolved.model, batch).await?,
+        Source::Claim => stored(run, step, attempt, batch).await?,
+    };
+    let bytes = request.bytes();
+    let permit = permit.filter(|permit| permit.covers(bytes));
+    let Some(permit) = permit.or_else(|| run.engine.0.prompts.try_acquire(bytes)) else {
+        run.queue.wait_for_room(step, attempt, Some(bytes));
+        return Ok(None);
+    };
     let limit = run.state().plan.steps[step.index()].timeout_ms;
     let limit = limit.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
     let client = slot.watch(resolved.client);
-    batch.starts.push(Start { step, attempt, client, request, slot, permit, limit, shown });
+    Ok(Some(Start { step, attempt, client, request, slot, permit, limit, shown }))
+}
+
+/// The request that was stored with the attempt's claim, and the content of each file that it shows.
+async fn stored(
+    run: &RunActor,
+    step: StepRunId,
+    attempt: u32,
+    batch: &Batch,
+) -> Result<(ModelRequest, BTreeMap<FilePath, ContentId>), Failure> {
+    let damaged = |error: &str| {
+        tracing::error!(run = %run.facts.run, %step, attempt, error, "a stored prompt is damaged");
+        Failure::new(ErrorClass::Interrupted, "its stored prompt cannot be read; the server's log says why")
+    };
+    let (prompt, pending) = run.pending_call(step, attempt).ok_or_else(|| damaged("the log has none"))?;
+    let text = run.text(prompt.id, batch).await?;
+    let request = serde_json::from_str(&text).map_err(|error| damaged(&error.to_string()))?;
+    Ok((request, pending.shown.clone()))
 }
 
 /// A call that its provider rate-limited goes before new calls.
@@ -142,7 +203,7 @@ async fn render(
     Ok((request, shown))
 }
 
-/// Starts the model call of a claimed attempt. Dropping the actor aborts it.
+/// Makes the model call of an attempt, after the commit that says so. Dropping the actor aborts it.
 pub fn call(run: &mut RunActor, start: Start) {
     let Start { step, attempt, client, request, slot, permit, limit, shown } = start;
     run.channel.begin(step, attempt);
@@ -249,8 +310,13 @@ impl RunActor {
     }
 }
 
-/// The process that called the model is gone, and the call with it.
+/// A call that has not begun is delivered again. Any other is gone with the process that made it: it may have reached the
+/// provider, so the attempt is interrupted.
 pub fn found_open(run: &mut RunActor, step: StepRunId, attempt: u32, batch: &mut Batch) {
+    if run.pending_call(step, attempt).is_some() {
+        run.claimed.insert(step, Claim::stored(attempt));
+        return;
+    }
     let failure = Failure::new(ErrorClass::Interrupted, "the server stopped while this attempt ran");
     run.fail(step, attempt, failure, batch);
 }

@@ -1,5 +1,5 @@
-//! Outages that last minutes are not a fault of the run. Tokio's paused clock advances the minutes when all tasks are
-//! idle.
+//! Outages that last minutes are not a fault of the run: Tokio's paused clock advances the minutes when all tasks are
+//! idle. And a run that is given up stops the runs below it.
 
 use super::{super::stage::Stage, TAKES};
 use crate::Error;
@@ -98,4 +98,56 @@ async fn a_run_that_is_fenced_out_again_and_again_is_not_dropped() {
     // The restart skips the rest of the pause.
     let stage = stage.restart(true).await;
     assert_eq!(until_ended(&stage, run).await, RunStatus::Completed);
+}
+
+/// A template that runs may use.
+async fn template(stage: &Stage, key: &str, steps: &str) {
+    let source = format!("apiVersion: troupe/v1\nkey: {key}\nname: {key}\nsteps:\n{steps}");
+    stage.engine.create_template(&stage.user, &stage.project, &source, crate::Format::Yaml).await.unwrap();
+}
+
+async fn until_stopped(stage: &Stage, run: RunNumber) {
+    let ended = tokio::time::timeout(Duration::from_secs(30), until_ended(stage, run)).await;
+    assert_eq!(ended.expect("it is stopped"), RunStatus::Cancelled);
+}
+
+/// The server gives a run up that it has loaded too often. The child run waits for a person, so it is not in memory.
+#[tokio::test]
+async fn a_run_that_is_given_up_stops_a_child_run_that_is_not_in_memory() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![scripted::Rule::text("never").hold(0)]);
+    template(&stage, "asks", "  - {name: A, uses: approval}\n").await;
+    let steps =
+        "  - {name: B, uses: 'template:asks', dependsOn: []}\n  - {name: C, prompt: C, dependsOn: []}\n";
+    let run = stage.launch(steps, json!({})).await;
+    let child = RunNumber(run.0 + 1);
+    while !matches!(stage.try_status(child).await, Ok(RunStatus::Waiting)) {
+        sleep(Duration::from_millis(5)).await;
+    }
+    stage.models.wait_for(|ledger| ledger.len() == 1).await;
+    let stage = stage.restart(false).await;
+    let often = sqlx::query("UPDATE run SET takes = $1 WHERE number = $2").bind(TAKES).bind(run.0);
+    often.execute(&mut stage.database().await).await.unwrap();
+    let stage = stage.restart(true).await;
+    until_stopped(&stage, child).await;
+    assert_eq!(until_ended(&stage, run).await, RunStatus::Failed);
+}
+
+/// A run is given up although its log cannot be read: the runs below it stop, because nothing will take their results.
+#[tokio::test]
+async fn the_runs_below_one_that_cannot_be_read_are_stopped() {
+    let stage = Stage::new().await;
+    stage.models.script(vec![scripted::Rule::text("never").hold(0)]);
+    template(&stage, "lowest", "  - {name: A, prompt: A}\n").await;
+    template(&stage, "middle", "  - {name: B, uses: 'template:lowest'}\n").await;
+    let run = stage.launch("  - {name: C, uses: 'template:middle'}\n", json!({})).await;
+    stage.models.wait_for(|ledger| ledger.len() == 1).await;
+    let stage = stage.restart(false).await;
+    let mut db = stage.database().await;
+    let damage = "UPDATE event SET body = '{' WHERE run_id = (SELECT id FROM run WHERE number = $1)";
+    sqlx::query(damage).bind(run.0).execute(&mut db).await.unwrap();
+    let stage = stage.restart(true).await;
+    until_stopped(&stage, RunNumber(run.0 + 1)).await;
+    until_stopped(&stage, RunNumber(run.0 + 2)).await;
+    assert!(stage.try_status(run).await.is_err(), "its log cannot be read");
 }

@@ -48,10 +48,11 @@ pub async fn messages(db: &SqlitePool, ids: impl IntoIterator<Item = Uuid>) -> R
     Ok(rows.bind(hex(ids)).fetch_all(db).await?)
 }
 
-/// The last sequence number of each run.
-pub async fn last_events(db: &SqlitePool, runs: &[RunId]) -> Result<Vec<(Uuid, i64)>> {
+/// The last sequence number of each run, and whether the run has ended.
+pub async fn last_events(db: &SqlitePool, runs: &[RunId]) -> Result<Vec<(Uuid, i64, bool)>> {
     let rows = sqlx::query_as(
-        "SELECT r.id, r.last_seq FROM json_each($1) e CROSS JOIN run r ON r.id = unhex(e.value)",
+        "SELECT r.id, r.last_seq, r.finished_at IS NOT NULL FROM json_each($1) e \
+         CROSS JOIN run r ON r.id = unhex(e.value)",
     );
     Ok(rows.bind(hex(runs.iter().map(|run| run.0))).fetch_all(db).await?)
 }

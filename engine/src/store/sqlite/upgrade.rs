@@ -2,11 +2,11 @@
 
 use super::connections::MIGRATIONS;
 use crate::{
-    Config, Engine, Environment, StartError,
+    Config, Engine, Environment, Local, Pace, StartError,
     store::{Store, mint},
 };
 use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
-use std::{fs::File, io::Write, path::Path};
+use std::{fs::File, io::Write, path::Path, time::Duration};
 
 /// A database in the state that migration `last` leaves.
 async fn database(data: &Path, last: i64) -> SqliteConnection {
@@ -62,6 +62,32 @@ async fn counts_and_orders_are_made_from_what_is_there() {
     let counted: i64 = sqlx::query_scalar("SELECT messages FROM task").fetch_one(store.read()).await.unwrap();
     assert_eq!(counted, 2, "one came, one went");
     store.close().await;
+}
+
+/// A server that shares the database does not migrate it under another server that may be of the older version.
+#[tokio::test]
+async fn a_server_leaves_the_tables_of_another_running_older_server_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    database(folder.path(), 10).await.close().await.unwrap();
+    let older = File::create(folder.path().join("lock")).unwrap();
+    older.lock_shared().unwrap();
+    let start = || {
+        let config = Config {
+            data: folder.path().to_owned(),
+            serve: true,
+            seed_demo: false,
+            environment: Environment::default(),
+        };
+        let pace = Pace { lease: Some(Duration::from_secs(60)), ..Pace::default() };
+        Engine::open_with(config, pace, Box::new(Local))
+    };
+    let refused = start().await.err().unwrap();
+    assert!(matches!(refused, StartError::OlderServer { process: None, .. }), "{refused}");
+    drop(older);
+    let first = start().await.unwrap();
+    let second = start().await.unwrap();
+    first.shutdown().await;
+    second.shutdown().await;
 }
 
 /// A command next to a running server of an older version does not migrate that server's database.

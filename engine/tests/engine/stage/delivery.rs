@@ -120,20 +120,24 @@ impl Delivery for Unreliable {
 /// Gives half of the work to the other engine.
 struct Shared(Arc<Mutex<Vec<Engine>>>);
 
+impl Shared {
+    fn chosen(&self, engine: &Engine) -> Engine {
+        let all = self.0.lock().unwrap();
+        if all.is_empty() { engine.clone() } else { all[rand::random_range(0..all.len())].clone() }
+    }
+}
+
 impl Delivery for Shared {
     fn keeps(&self) -> bool {
         false
     }
 
     fn advance(&self, engine: &Engine, run: RunId) {
-        let all = self.0.lock().unwrap();
-        let chosen = if all.is_empty() { engine } else { &all[rand::random_range(0..all.len())] };
-        Local.advance(chosen, run);
+        Local.advance(&self.chosen(engine), run);
     }
 
-    /// The engine that claimed the attempt has it in memory.
     fn execute(&self, engine: &Engine, run: RunId, step: StepRunId, attempt: u32) {
-        Local.execute(engine, run, step, attempt);
+        Local.execute(&self.chosen(engine), run, step, attempt);
     }
 
     fn wake_at(&self, engine: &Engine, run: RunId, now: Timestamp, at: Option<Timestamp>) {
