@@ -39,7 +39,7 @@ pub enum Fault {
     TooLarge {
         message: String,
     },
-    /// Too many attempts; the message says how long to wait.
+    /// Too many attempts, or too much at once; the message says how long to wait.
     Throttled {
         message: String,
     },
@@ -141,7 +141,7 @@ impl From<engine::Error> for Fault {
             engine::Error::Conflict(_) => Self::Conflict { message },
             engine::Error::Stale { newest } => Self::Stale { newest },
             engine::Error::TooLarge(_) => Self::TooLarge { message },
-            engine::Error::Throttled { .. } => Self::Throttled { message },
+            engine::Error::Throttled { .. } | engine::Error::TooMany { .. } => Self::Throttled { message },
             engine::Error::Unavailable(_) => Self::Unavailable { message },
             engine::Error::Internal(source) => {
                 tracing::error!(error = %chain(source.as_ref()), "a page's call failed");

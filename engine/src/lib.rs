@@ -31,8 +31,10 @@ mod search;
 mod secrets;
 mod seed;
 mod store;
+mod tally;
 mod templates;
 mod transcript;
+mod turns;
 
 /// Internal parsers, exposed for fuzzing.
 #[doc(hidden)]
@@ -52,7 +54,7 @@ pub use markdown::plain_line;
 pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
 pub use runs::{AnswerDraft, Expression, Fork, Launch, Pace, RunFilter, Subject, Waited};
-pub use templates::Format;
+pub use templates::{CheckedText, Format};
 pub use transcript::Extent;
 
 use std::sync::Arc;
@@ -77,6 +79,7 @@ struct Inner {
     prune_signal: Arc<live::PruneSignal>,
     presence: presence::Presence,
     rendered: markdown::Rendered,
+    turns: turns::Turns,
 }
 
 impl Engine {
@@ -128,6 +131,7 @@ impl Engine {
             prune_signal: Arc::default(),
             presence,
             rendered,
+            turns: turns::Turns::default(),
         };
         let engine = Self(Arc::new(inner));
         if seed_demo {

@@ -3,22 +3,29 @@
 //! The rest of a body that is too large is read and discarded up to a limit, because a client that writes the whole
 //! body before it reads would otherwise never see the error response.
 
-use crate::{guard::Stranger, problem::ProblemDetails, routes};
+use crate::{
+    AppState,
+    guard::Stranger,
+    problem::{ProblemDetails, Result},
+    routes,
+};
 use axum::{
-    body::{Body, Bytes},
-    extract::{MatchedPath, Request},
-    http::{HeaderMap, Method, StatusCode, header::EXPECT},
+    RequestPartsExt,
+    body::{Body, Bytes, HttpBody},
+    extract::{MatchedPath, RawPathParams, Request, State},
+    http::{HeaderMap, Method, StatusCode, header::EXPECT, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::template;
+use domain::{access::Permission, key::ProjectKey, template, view::User};
 use futures::StreamExt;
 
 const MB: usize = 1024 * 1024;
 /// The largest body: a launch with its input.
 const LIMIT: usize = 8 * MB;
-/// Body limit of unauthenticated requests: the forms of the sign-in pages.
-const STRANGERS: usize = 64 * 1024;
+/// Body limit of unauthenticated requests, which are the forms of the sign-in pages, and of users who are a member of
+/// nothing.
+const SMALL: usize = 64 * 1024;
 /// Maximum number of bytes read and discarded beyond the limit.
 const DRAINED: usize = 8 * MB;
 
@@ -27,9 +34,16 @@ enum Failure {
     Broken,
 }
 
-pub async fn bound(request: Request, next: Next) -> Response {
-    let limit = limit(&request);
-    let (parts, body) = request.into_parts();
+pub async fn bound(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let limit = match limit(&state, &mut parts, body.size_hint().upper()).await {
+        Ok(limit) => limit,
+        Err(problem) => {
+            // A body that is not wanted is discarded, as if none of it were allowed.
+            drop(read(body, &parts.headers, 0).await);
+            return problem.into_response();
+        }
+    };
     match read(body, &parts.headers, limit).await {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(Failure::TooLarge { limit }) => {
@@ -47,20 +61,40 @@ pub async fn bound(request: Request, next: Next) -> Response {
     }
 }
 
-fn limit(request: &Request) -> usize {
-    if request.extensions().get::<Stranger>().is_some() {
-        return STRANGERS;
+/// # Errors
+/// The body would be large, and the user has no access to the project that the path names: they must not make the
+/// server read it.
+async fn limit(state: &AppState, parts: &mut Parts, upper: Option<u64>) -> Result<usize> {
+    if parts.extensions.get::<Stranger>().is_some() {
+        return Ok(SMALL);
     }
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if upper.is_none_or(|bytes| bytes > SMALL as u64)
+        && let Some(user) = parts.extensions.get::<User>().cloned()
+    {
+        if let Some(project) = project(parts).await {
+            state.engine.permits(&user, &project, Permission::Viewer).await?;
+        } else if !state.engine.is_member(&user).await? {
+            return Ok(SMALL);
+        }
+    }
+    let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
     let document = matches!(path, Some(routes::templates::ALL | routes::templates::ONE));
-    if document && matches!(*request.method(), Method::POST | Method::PUT) {
-        return template::MAX_BYTES;
+    if document && matches!(parts.method, Method::POST | Method::PUT) {
+        return Ok(template::MAX_BYTES);
     }
-    LIMIT
+    Ok(LIMIT)
+}
+
+/// The project that the path names.
+async fn project(parts: &mut Parts) -> Option<ProjectKey> {
+    let values = parts.extract::<RawPathParams>().await.ok()?;
+    let (_, key) = values.iter().find(|(name, _)| *name == "project")?;
+    ProjectKey::parse(key).ok()
 }
 
 async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
-    let declared = http_body(&body);
+    // The declared length, or 0.
+    let declared = body.size_hint().exact().unwrap_or(0);
     // A client that sends `Expect` has not sent the body yet, so there is nothing to discard.
     if declared > limit as u64 && headers.contains_key(EXPECT) {
         return Err(Failure::TooLarge { limit });
@@ -81,10 +115,4 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Fa
         }
     }
     if seen > limit { Err(Failure::TooLarge { limit }) } else { Ok(kept.into()) }
-}
-
-/// The declared length, or 0.
-fn http_body(body: &Body) -> u64 {
-    use axum::body::HttpBody;
-    body.size_hint().exact().unwrap_or(0)
 }

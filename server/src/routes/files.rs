@@ -95,8 +95,7 @@ async fn zip(
         let text = state.engine.file(&user, &project, run, &file.path, Some(file.version)).await?.text;
         texts.push((file, text));
     }
-    let packed = tokio::task::spawn_blocking(move || pack(&texts)).await;
-    let packed = packed.map_err(engine::Error::internal)?.map_err(engine::Error::internal)?;
+    let packed = state.engine.compute(&user, move || pack(&texts)).await?.map_err(engine::Error::internal)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/zip")),
         (CONTENT_DISPOSITION, attachment(&format!("run-{run}.zip"))),

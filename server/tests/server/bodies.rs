@@ -1,9 +1,8 @@
 //! A user without permission is told so, and learns nothing about their request's body: on every route, for every
 //! body.
 
-use crate::stage::Stage;
-use reqwest::{Method, RequestBuilder, header};
-use secrecy::{ExposeSecret, SecretString};
+use crate::stage::{Person, Stage};
+use reqwest::{Method, header};
 use serde_json::{Map, Value, json};
 use server::router::{self, Route};
 
@@ -18,7 +17,6 @@ const MALFORMED: [(&str, &str); 6] = [
 ];
 /// Texts in bodies of the described shape.
 const TEXTS: [&str; 3] = ["", "x", "a\u{0}b"];
-const PASSWORD: &str = "a long enough password";
 
 /// A path of the pattern, with the values of its parameters from `named`.
 fn filled(pattern: &str, named: impl Fn(&str) -> &'static str) -> String {
@@ -63,30 +61,6 @@ fn bodies(described: &Value, route: &Route) -> Vec<(&'static str, String)> {
         bodies.extend(TEXTS.map(|text| ("application/json", sample(described, schema, text).to_string())));
     }
     bodies
-}
-
-struct Person {
-    token: String,
-    session: String,
-}
-
-impl Person {
-    async fn new(stage: &Stage, email: &str) -> Self {
-        let password = SecretString::from(PASSWORD);
-        stage.engine.create_user(email, "", password.clone(), false).await.unwrap();
-        let token = stage.engine.create_api_token(email, "test").await.unwrap();
-        let session = stage.engine.sign_in(email, password, email, None).await.unwrap();
-        Self { token: token.expose_secret().to_owned(), session: session.token.expose_secret().to_owned() }
-    }
-
-    fn request(&self, stage: &Stage, method: &Method, path: &str) -> RequestBuilder {
-        let request = stage.plain(method.clone(), path);
-        if path.starts_with("/api/v1/") {
-            return request.bearer_auth(&self.token);
-        }
-        let cookie = format!("troupe_session={}", self.session);
-        request.header(header::COOKIE, cookie).header(header::ORIGIN, &stage.url)
-    }
 }
 
 fn with_bodies() -> impl Iterator<Item = Route> {

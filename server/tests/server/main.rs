@@ -5,6 +5,7 @@ mod bodies;
 mod browser;
 mod cli;
 mod comparisons;
+mod costs;
 mod crash;
 mod faults;
 mod journey;
