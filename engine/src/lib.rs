@@ -49,7 +49,7 @@ pub use conversations::MessageWindow;
 pub use delivery::{Delivery, Local};
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
-pub use live::{Cursor, LiveStream};
+pub use live::{CredentialId, Cursor, LiveStream, Seat};
 pub use markdown::plain_line;
 pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
@@ -80,6 +80,7 @@ struct Inner {
     presence: presence::Presence,
     rendered: markdown::Rendered,
     turns: turns::Turns,
+    viewers: live::Viewers,
 }
 
 impl Engine {
@@ -132,6 +133,7 @@ impl Engine {
             presence,
             rendered,
             turns: turns::Turns::default(),
+            viewers: live::Viewers::default(),
         };
         let engine = Self(Arc::new(inner));
         if seed_demo {

@@ -11,8 +11,8 @@ use domain::{
     provider::ProviderKind,
 };
 use engine::{
-    AnswerDraft, Cursor, Engine, Error, Expression, Extent, Fork, Format, Launch, MessageWindow,
-    ProviderDraft, RunFilter, Subject, User, VerdictDraft,
+    AnswerDraft, CredentialId, Cursor, Engine, Error, Expression, Extent, Fork, Format, Launch,
+    MessageWindow, ProviderDraft, RunFilter, Subject, User, VerdictDraft,
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
@@ -254,6 +254,7 @@ fn of_anybody() -> Vec<Asked> {
     vec![
         command!(Viewer, |engine, user| engine.projects(&user)),
         command!(Viewer, |engine, user| engine.is_member(&user)),
+        command!(Viewer, |engine, user| ready(engine.take_seat(&user, &CredentialId::of("x")))),
         command!(Viewer, |engine, user| engine.providers(&user)),
         command!(Viewer, |engine, user| engine.api_tokens(&user)),
         command!(Viewer, |engine, user| engine.create_own_api_token(&user, "mine")),

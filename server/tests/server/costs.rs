@@ -101,7 +101,8 @@ async fn what_computes_keeps_nobody_waiting() {
         stage.api(Method::POST, &format!("/api/v1/projects/lab/templates/{key}/preview")).json(&body)
     };
     let loops = "{% for a in range(1000) %}{% for b in range(1000) %}{{ a }}{% endfor %}{% endfor %}";
-    let requests: Vec<(&str, u16, Box<dyn Fn() -> RequestBuilder>)> = vec![
+    type Asked<'a> = Box<dyn Fn() -> RequestBuilder + 'a>;
+    let requests: Vec<(&str, u16, Asked<'_>)> = vec![
         (
             "check",
             200,

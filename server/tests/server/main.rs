@@ -16,4 +16,5 @@ mod search;
 mod sign_in;
 mod stage;
 mod strangers;
+mod streams;
 mod waits;
