@@ -5,6 +5,7 @@
 
 use crate::{
     AppState,
+    connections::Slot,
     guard::Stranger,
     problem::{ProblemDetails, Result},
     routes,
@@ -19,6 +20,9 @@ use axum::{
 };
 use domain::{access::Permission, key::ProjectKey, template, view::User};
 use futures::StreamExt;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 const MB: usize = 1024 * 1024;
 /// The largest body: a launch with its input.
@@ -29,22 +33,39 @@ const SMALL: usize = 64 * 1024;
 /// Maximum number of bytes read and discarded beyond the limit.
 const DRAINED: usize = 8 * MB;
 
+/// Time limit of a body, which each [`RATE`] bytes that arrive extend by a second.
+const TIME: Duration = Duration::from_secs(10);
+/// The slowest client, in bytes per second.
+const RATE: f64 = 16.0 * 1024.0;
+/// After the server has been told to stop, how long a body may take.
+const LAST_TIME: Duration = Duration::from_secs(1);
+
 enum Failure {
     TooLarge { limit: usize },
+    Slow,
+    Stopping,
     Broken,
 }
 
 pub async fn bound(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    // Anybody can begin to send a body; only from who is signed in is it a reason to keep the connection.
+    let slot = parts.extensions.get::<Arc<Slot>>().cloned();
+    let busy = || slot.iter().for_each(|slot| slot.mark_busy());
+    if parts.extensions.get::<Stranger>().is_none() {
+        busy();
+    }
     let limit = match limit(&state, &mut parts, body.size_hint().upper()).await {
         Ok(limit) => limit,
         Err(problem) => {
             // A body that is not wanted is discarded, as if none of it were allowed.
-            drop(read(body, &parts.headers, 0).await);
+            drop(read(body, &parts.headers, 0, &state.stopping).await);
             return problem.into_response();
         }
     };
-    match read(body, &parts.headers, limit).await {
+    let read = read(body, &parts.headers, limit, &state.stopping).await;
+    busy();
+    match read {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(Failure::TooLarge { limit }) => {
             let size = if limit < MB { format!("{} KB", limit / 1024) } else { format!("{} MB", limit / MB) };
@@ -54,6 +75,19 @@ pub async fn bound(State(state): State<AppState>, request: Request, next: Next) 
                 format!("the body is larger than {size}, the most that is taken here"),
             )
             .into_response()
+        }
+        Err(Failure::Slow) => ProblemDetails::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            format!(
+                "the body took more than {} seconds, and came with less than 16 KB per second",
+                TIME.as_secs()
+            ),
+        )
+        .into_response(),
+        Err(Failure::Stopping) => {
+            ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the server is stopping")
+                .into_response()
         }
         Err(Failure::Broken) => {
             ProblemDetails::bad_request("the body broke off before its end").into_response()
@@ -92,7 +126,23 @@ async fn project(parts: &mut Parts) -> Option<ProjectKey> {
     ProjectKey::parse(key).ok()
 }
 
-async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
+async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limit: usize,
+    stopping: &CancellationToken,
+) -> Result<Bytes, Failure> {
+    let stopped = async {
+        stopping.cancelled().await;
+        sleep(LAST_TIME).await;
+    };
+    tokio::select! {
+        read = read_in_time(body, headers, limit) => read,
+        () = stopped => Err(Failure::Stopping),
+    }
+}
+
+async fn read_in_time(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
     // The declared length, or 0.
     let declared = body.size_hint().exact().unwrap_or(0);
     // A client that sends `Expect` has not sent the body yet, so there is nothing to discard.
@@ -102,8 +152,10 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Fa
     let mut kept = Vec::with_capacity(declared.min(limit as u64) as usize);
     let mut seen = 0;
     let mut pieces = body.into_data_stream();
-    while let Some(piece) = pieces.next().await {
+    let mut deadline = Instant::now() + TIME;
+    while let Some(piece) = timeout_at(deadline, pieces.next()).await.map_err(|_| Failure::Slow)? {
         let piece = piece.map_err(|_| Failure::Broken)?;
+        deadline += Duration::from_secs_f64(piece.len() as f64 / RATE);
         seen += piece.len();
         if seen <= limit {
             kept.extend_from_slice(&piece);

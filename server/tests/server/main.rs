@@ -8,6 +8,7 @@ mod comparisons;
 mod costs;
 mod crash;
 mod faults;
+mod floods;
 mod journey;
 mod kinds;
 mod process;

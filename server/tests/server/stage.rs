@@ -24,7 +24,7 @@ pub struct Stage {
     pub session: String,
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<anyhow::Result<()>>>,
+    serving: Option<JoinHandle<()>>,
     _data: TempDir,
 }
 
@@ -197,7 +197,7 @@ impl Stage {
     /// Stops the server as a signal would.
     pub async fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
-        self.serving.take().unwrap().await.unwrap().unwrap();
+        self.serving.take().unwrap().await.unwrap();
     }
 }
 
