@@ -39,7 +39,7 @@ pub enum Fault {
     TooLarge {
         message: String,
     },
-    /// Too many attempts; the message says how long to wait.
+    /// Too many attempts, or too much at once; the message says how long to wait.
     Throttled {
         message: String,
     },
@@ -115,12 +115,17 @@ impl FromServerFnError for Fault {
             ServerFnErrorErr::Request(_) => Self::Connection {
                 message: "The server could not be reached. Check the connection and try again.".into(),
             },
+            // On the server, the caller's arguments: the message names the place.
+            #[cfg(feature = "ssr")]
+            ServerFnErrorErr::Deserialization(message)
+            | ServerFnErrorErr::Args(message)
+            | ServerFnErrorErr::MissingArg(message) => {
+                Self::field("", format!("the request could not be read: {message}")).answered()
+            }
             // The response did not come from a server function, but from a proxy or a server of another version.
+            #[cfg(not(feature = "ssr"))]
             ServerFnErrorErr::Deserialization(_) | ServerFnErrorErr::Response(_) => {
                 Self::Connection { message: "The server's answer could not be read. Reload the page.".into() }
-            }
-            ServerFnErrorErr::Args(message) | ServerFnErrorErr::MissingArg(message) => {
-                Self::field("", message)
             }
             other => Self::Internal { message: other.to_string() },
         }
@@ -141,7 +146,7 @@ impl From<engine::Error> for Fault {
             engine::Error::Conflict(_) => Self::Conflict { message },
             engine::Error::Stale { newest } => Self::Stale { newest },
             engine::Error::TooLarge(_) => Self::TooLarge { message },
-            engine::Error::Throttled { .. } => Self::Throttled { message },
+            engine::Error::Throttled { .. } | engine::Error::TooMany { .. } => Self::Throttled { message },
             engine::Error::Unavailable(_) => Self::Unavailable { message },
             engine::Error::Internal(source) => {
                 tracing::error!(error = %chain(source.as_ref()), "a page's call failed");

@@ -30,6 +30,17 @@ pub fn engine() -> Result<engine::Engine> {
     })
 }
 
+/// Draws HTML in the user's turn (see [`engine::Engine::compute`]).
+#[cfg(feature = "ssr")]
+pub async fn draw<T: Send + 'static>(
+    engine: &engine::Engine,
+    user: &User,
+    draw: impl FnOnce() -> T + Send + 'static,
+) -> engine::Result<T> {
+    // The signals of what is drawn need an owner.
+    engine.compute(user, move || Owner::new().with(draw)).await
+}
+
 #[cfg(feature = "ssr")]
 pub fn user() -> Option<User> {
     use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<User>().cloned())

@@ -155,7 +155,7 @@ impl Engine {
                 (messages, earlier, later)
             }
         };
-        messages = self.with_html(messages).await?;
+        messages = self.with_html(user, messages).await?;
         Ok(ConversationPart { branch, messages, earlier, later })
     }
 
@@ -233,7 +233,7 @@ impl Engine {
     }
 
     /// Renders models' answers as HTML. An ended run's output never changes, so its HTML is cached.
-    async fn with_html(&self, mut messages: Vec<Message>) -> Result<Vec<Message>> {
+    async fn with_html(&self, user: &User, mut messages: Vec<Message>) -> Result<Vec<Message>> {
         let rendered = self.0.rendered.clone();
         let render = move || {
             for message in &mut messages {
@@ -244,7 +244,7 @@ impl Engine {
             }
             messages
         };
-        tokio::task::spawn_blocking(render).await.map_err(Error::internal)
+        self.compute(user, render).await
     }
 }
 

@@ -13,6 +13,9 @@ pub enum Error {
     /// Too many failed attempts to sign in.
     #[error("too many failed attempts; try again in {}", minutes(.retry_after_seconds))]
     Throttled { retry_after_seconds: u64 },
+    /// The user has as much under way as one person may have.
+    #[error("{what}, which is the most; try again in a moment")]
+    TooMany { what: String, retry_after_seconds: u64 },
     #[error("this needs the permission '{}' in the project", .0.as_str())]
     Forbidden(Permission),
     #[error("only an administrator of this installation may do this")]

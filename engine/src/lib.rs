@@ -31,8 +31,10 @@ mod search;
 mod secrets;
 mod seed;
 mod store;
+mod tally;
 mod templates;
 mod transcript;
+mod turns;
 
 /// Internal parsers, exposed for fuzzing.
 #[doc(hidden)]
@@ -47,12 +49,12 @@ pub use conversations::MessageWindow;
 pub use delivery::{Delivery, Local};
 pub use domain::view::User;
 pub use error::{Error, Result, StartError};
-pub use live::{Cursor, LiveStream};
+pub use live::{CredentialId, Cursor, LiveStream, Seat};
 pub use markdown::plain_line;
 pub use providers::ProviderDraft;
 pub use roles::TrialEvent;
 pub use runs::{AnswerDraft, Expression, Fork, Launch, Pace, RunFilter, Subject, Waited};
-pub use templates::Format;
+pub use templates::{CheckedText, Format};
 pub use transcript::Extent;
 
 use folder::Serving;
@@ -78,6 +80,8 @@ struct Inner {
     prune_signal: Arc<live::PruneSignal>,
     presence: presence::Presence,
     rendered: markdown::Rendered,
+    turns: turns::Turns,
+    viewers: live::Viewers,
 }
 
 impl Engine {
@@ -138,6 +142,8 @@ impl Engine {
             prune_signal: Arc::default(),
             presence,
             rendered,
+            turns: turns::Turns::default(),
+            viewers: live::Viewers::default(),
         };
         let engine = Self(Arc::new(inner));
         if seed_demo {

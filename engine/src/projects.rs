@@ -65,6 +65,11 @@ impl Engine {
         Err(Error::EditorsOnly)
     }
 
+    /// Whether the user is a member of any project, or an installation admin.
+    pub async fn is_member(&self, user: &User) -> Result<bool> {
+        Ok(user.admin || rows::member_of_any(self.0.store.read(), user.id).await?)
+    }
+
     /// The projects that the user may see, by name.
     pub async fn projects(&self, user: &User) -> Result<Vec<Project>> {
         rows::projects(self.0.store.read(), user).await

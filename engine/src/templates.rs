@@ -1,8 +1,10 @@
 //! Templates: validated, versioned, and without roles.
 
 mod copy;
+mod edited;
 
 pub use domain::template::Format;
+pub use edited::CheckedText;
 
 use crate::{
     Engine, Error, Result, User, pagination,
@@ -13,7 +15,7 @@ use domain::{
     id::{ProjectId, TemplateId},
     key::{ProjectKey, TemplateKey},
     schema::Shelf,
-    template::{self, Checked, Template},
+    template::{self, Template, Uses},
     view::{Page, Subject, TemplateDetail, TemplateSummary},
 };
 use uuid::Uuid;
@@ -86,8 +88,8 @@ impl Engine {
         format: Format,
     ) -> Result<TemplateDetail> {
         let project = self.authorise(user, project, Permission::Editor).await?;
-        let document = self.read_in_background(source, format).await?;
-        let hints = self.child_hints(project, &document.template, &document.source).await?;
+        let (document, lines) = self.read_in_turn(user, source, format).await?;
+        let hints = self.child_hints(project, &document.template, &lines).await?;
         let (id, key) = self.insert_template(project, document, user).await?;
         Ok(TemplateDetail { hints, ..self.template_detail(id, key, 1, 1).await? })
     }
@@ -106,11 +108,11 @@ impl Engine {
         let project = self.authorise(user, project, Permission::Editor).await?;
         let found = rows::by_key(self.0.store.read(), project, key).await?;
         found.ok_or_else(|| Error::not_found("template", key))?;
-        let document = self.read_in_background(source, format).await?;
+        let (document, lines) = self.read_in_turn(user, source, format).await?;
         if document.template.key != *key {
             return Err(Error::invalid("key", format!("a template keeps its key: '{key}'")));
         }
-        let hints = self.child_hints(project, &document.template, &document.source).await?;
+        let hints = self.child_hints(project, &document.template, &lines).await?;
         let maker = user.id;
         let (id, version) = self
             .0
@@ -183,35 +185,17 @@ impl Engine {
             .await
     }
 
-    /// The problems of a document in an editor, and likely slips; also the document if it can be read. Stores nothing.
-    pub async fn check_template(&self, source: String, format: Format) -> Result<Checked> {
-        // As in `read_in_background`.
-        let shelf = self.0.runs.shelf.clone();
-        let check = move || template::check_with(&source, format, &shelf);
-        tokio::task::spawn_blocking(check).await.map_err(Error::internal)
-    }
-
-    /// Like [`read`], on a thread for blocking work: a large document takes a while.
-    async fn read_in_background(&self, source: &str, format: Format) -> Result<Document> {
+    /// Like [`read`], in the user's turn. Also the first line of each step, if hints may need it.
+    async fn read_in_turn(&self, user: &User, source: &str, format: Format) -> Result<(Document, Vec<u32>)> {
         let (source, shelf) = (source.to_owned(), self.0.runs.shelf.clone());
-        tokio::task::spawn_blocking(move || read(&source, format, &shelf)).await.map_err(Error::internal)?
-    }
-
-    /// Like [`check_template`](Self::check_template), with hints about the project's templates that its steps call.
-    pub async fn check_template_in(
-        &self,
-        user: &User,
-        project: &ProjectKey,
-        source: &str,
-        format: Format,
-    ) -> Result<Checked> {
-        let project = self.authorise(user, project, Permission::Viewer).await?;
-        let mut checked = self.check_template(source.to_owned(), format).await?;
-        if let Some(template) = &checked.template {
-            checked.hints.extend(self.child_hints(project, template, source).await?);
-            checked.hints.sort_by_key(|hint| hint.line);
-        }
-        Ok(checked)
+        let read = move || {
+            let document = read(&source, format, &shelf)?;
+            let calls =
+                document.template.steps.iter().any(|step| matches!(step.uses, Some(Uses::Template(_))));
+            let lines = if calls { template::step_lines(&document.source) } else { Vec::new() };
+            Ok((document, lines))
+        };
+        self.compute(user, read).await?
     }
 
     async fn insert_template(
@@ -254,9 +238,9 @@ impl Engine {
     }
 }
 
-/// Reads and validates a document to be stored. Features that this engine cannot execute yet are accepted. `shelf`: patterns
-/// are compiled one document at a time among all that share it.
-pub(crate) fn read(source: &str, format: Format, shelf: &Shelf) -> Result<Document> {
+/// # Errors
+/// `TooLarge` for a text that is larger than a template may be: it is not even read.
+fn sized(source: &str) -> Result<()> {
     if source.len() > template::MAX_BYTES {
         return Err(Error::TooLarge(format!(
             "a template has at most {} bytes (1 MB), this has {}",
@@ -264,6 +248,13 @@ pub(crate) fn read(source: &str, format: Format, shelf: &Shelf) -> Result<Docume
             source.len()
         )));
     }
+    Ok(())
+}
+
+/// Reads and validates a document to be stored. Features that this engine cannot execute yet are accepted. `shelf`: patterns
+/// are compiled one document at a time among all that share it.
+pub(crate) fn read(source: &str, format: Format, shelf: &Shelf) -> Result<Document> {
+    sized(source)?;
     let checked = template::check_with(source, format, shelf);
     if !checked.problems.is_empty() {
         return Err(Error::Invalid(checked.problems));

@@ -60,11 +60,9 @@ impl Engine {
             messages.extend(batch);
         }
         messages.reverse();
-        let text = tokio::task::spawn_blocking({
-            let summary = summary.clone();
-            move || written(&summary, &messages, extent == Extent::All)
-        });
-        Ok((summary.title, text.await.map_err(Error::internal)?))
+        let written = move || (written(&summary, &messages, extent == Extent::All), summary.title);
+        let (text, title) = self.compute(user, written).await?;
+        Ok((title, text))
     }
 }
 

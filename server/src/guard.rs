@@ -25,7 +25,7 @@ use axum::{
 };
 use axum_extra::extract::CookieJar;
 use domain::view::User;
-use engine::Engine;
+use engine::{CredentialId, Engine};
 use leptos::server_fn;
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeSet, sync::Arc};
@@ -72,6 +72,11 @@ pub enum Credential {
 }
 
 impl Credential {
+    pub fn id(&self) -> CredentialId {
+        let (Self::Session(token) | Self::ApiToken(token)) = self;
+        CredentialId::of(token.expose_secret())
+    }
+
     pub async fn user(&self, engine: &Engine) -> engine::Result<Option<User>> {
         match self {
             Self::Session(token) => engine.user_of_session(token.expose_secret()).await,
@@ -151,6 +156,7 @@ pub async fn guard(State(state): State<AppState>, mut request: Request, next: Ne
     match (user, credential) {
         (Some(user), Some(credential)) => {
             request.extensions_mut().insert(user);
+            request.extensions_mut().insert(credential.id());
             request.extensions_mut().insert(credential);
         }
         _ if area.takes_strangers() => {

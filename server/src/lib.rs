@@ -1,6 +1,6 @@
 //! The interfaces of Troupe: the command line, the REST interface, the pages and their live streams.
 //!
-//! A request passes, from the outside in: [`telemetry`] (a request id, a span, panic handling), [`headers`] (security
+//! A request passes, from the outside in: [`connections`] (limits of number and time), [`telemetry`] (a request id, a span, panic handling), [`headers`] (security
 //! headers), compression, [`guard`] (authentication and origin checks), [`body`] (size limits), and then a route.
 //! There is no business logic here: a route parses the request, makes one call of the engine, and formats the
 //! response.
@@ -19,6 +19,7 @@ pub mod settings;
 
 mod body;
 mod browser;
+mod connections;
 mod extract;
 mod headers;
 mod listen;

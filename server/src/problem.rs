@@ -87,7 +87,7 @@ impl From<Error> for ProblemDetails {
         let detail = error.to_string();
         let (status, word) = match error {
             Error::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
-            Error::Throttled { retry_after_seconds } => {
+            Error::Throttled { retry_after_seconds } | Error::TooMany { retry_after_seconds, .. } => {
                 let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", detail);
                 problem.retry_after = Some(retry_after_seconds);
                 return problem;

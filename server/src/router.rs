@@ -73,7 +73,7 @@ pub fn router(state: &AppState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // `body` limits every body, with a limit per route.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn(body::bound))
+        .layer(from_fn_with_state(state.clone(), body::bound))
         .layer(from_fn_with_state(state.clone(), guard::guard))
         .layer(CompressionLayer::new())
         .layer(from_fn(headers::add))

@@ -1,22 +1,15 @@
 //! Starting and stopping the server.
 
-use crate::{
-    AppState,
-    guard::Functions,
-    listen::{self, PatientListener},
-    router,
-    settings::Settings,
-    site,
-};
+use crate::{AppState, connections, guard::Functions, listen, router, settings::Settings, site};
 use anyhow::{Context, Result};
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use engine::Engine;
 use secrecy::ExposeSecret;
-use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Time limit for open requests to end, and then for the engine to shut down.
+/// Time limit for the engine to shut down.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A server that has bound its port and opened its data folder.
@@ -56,41 +49,26 @@ impl Application {
     }
 
     /// Serves until `stop`, then ends streams, lets open requests finish and closes the data folder.
-    ///
-    /// # Errors
-    /// Connections can no longer be accepted.
-    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let Self { listener, router, state, .. } = self;
-        let listener = PatientListener::new(listener).tap_io(|_| {});
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let stopping = state.stopping.clone();
-        let mut serving = pin!(
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopping.clone().cancelled_owned())
-                .into_future()
-        );
-        tokio::select! {
-            ended = &mut serving => ended.context("the server could not go on")?,
-            () = stop => {
-                stopping.cancel();
-                match timeout(GRACE, &mut serving).await {
-                    Ok(ended) => ended.context("the server did not end well")?,
-                    Err(_) => tracing::warn!("some requests were cut off"),
-                }
-            }
-        }
+        let serving = connections::serve(listener, router, stopping.clone());
+        tokio::join!(serving, async {
+            stop.await;
+            stopping.cancel();
+        });
         if timeout(GRACE, state.engine.shutdown()).await.is_err() {
             tracing::warn!("the engine did not end in time; unfinished runs go on at the next start");
         }
-        Ok(())
     }
 }
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
-/// See [`Application::start`] and [`Application::run_until`].
+/// See [`Application::start`].
 pub async fn serve(settings: Settings) -> Result<()> {
+    connections::raise_limit();
     if !settings.site.join("pkg").is_dir() {
         tracing::warn!(
             site = %settings.site.display(),
@@ -108,7 +86,8 @@ pub async fn serve(settings: Settings) -> Result<()> {
         println!("There is no administrator yet. Open this link, which works once, to become the first:");
         println!("  {url}/first-run?token={}", token.expose_secret());
     }
-    application.run_until(told_to_stop()).await
+    application.run_until(told_to_stop()).await;
+    Ok(())
 }
 
 /// The address for a browser on this machine.

@@ -10,7 +10,7 @@ use axum::{
     },
 };
 use domain::view::LiveFrame;
-use engine::{Cursor, Engine, Error, LiveStream};
+use engine::{Cursor, Engine, Error, LiveStream, Seat};
 use futures::{Stream, StreamExt, stream};
 use std::{convert::Infallible, time::Duration};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -25,6 +25,8 @@ pub enum Seen {
 }
 
 struct Watch {
+    /// Held while the stream is open.
+    _seat: Seat,
     frames: LiveStream,
     beat: Interval,
     engine: Engine,
@@ -35,11 +37,12 @@ struct Watch {
 pub fn watch(
     state: &AppState,
     credential: Credential,
+    seat: Seat,
     frames: LiveStream,
 ) -> impl Stream<Item = Seen> + use<> {
     let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch { frames, beat, engine: state.engine.clone(), credential };
+    let watch = Watch { _seat: seat, frames, beat, engine: state.engine.clone(), credential };
     stream::unfold(Some(watch), |watch| async move {
         let mut watch = watch?;
         tokio::select! {

@@ -42,6 +42,8 @@ pub enum Link {
     Reconnecting,
     /// The browser has no network.
     Offline,
+    /// The server refuses another event stream; the tab keeps asking.
+    TooMany,
     /// The server refuses access: signed out, or no longer a member.
     Gone,
 }
@@ -263,7 +265,7 @@ impl Live {
                     tab.failures
                 });
                 let failures = failures.unwrap_or(1);
-                if failures > 1 && self.link.get_untracked() != Link::Offline {
+                if failures > 1 && !matches!(self.link.get_untracked(), Link::Offline | Link::TooMany) {
                     self.link.set(Link::Reconnecting);
                 }
                 if refused {
@@ -278,7 +280,7 @@ impl Live {
         if let Some(tab) = self.tab {
             tab.try_update_value(|tab| tab.failures = 0);
         }
-        if matches!(self.link.get_untracked(), Link::Reconnecting | Link::Offline) {
+        if matches!(self.link.get_untracked(), Link::Reconnecting | Link::Offline | Link::TooMany) {
             self.link.set(Link::Fine);
         }
     }
@@ -302,11 +304,13 @@ impl Live {
             return;
         };
         leptos::task::spawn_local(async move {
-            if let Err(fault) = server::pulse(project).await
-                && shuts_out(&fault)
-            {
-                self.link.set(Link::Gone);
-                self.settle();
+            match server::pulse(project).await {
+                Err(fault) if shuts_out(&fault) => {
+                    self.link.set(Link::Gone);
+                    self.settle();
+                }
+                Err(Fault::Throttled { .. }) => self.link.set(Link::TooMany),
+                _ => {}
             }
         });
     }

@@ -29,6 +29,15 @@ pub fn LiveNotice() -> impl IntoView {
                     }
                         .into_any()
                 }
+                Link::TooMany => {
+                    view! {
+                        <p class="live-notice-text" title="Too many tabs or programs of yours are connected. Close some; the page goes on by itself.">
+                            "Not updated now"
+                            <span class="live-notice-more">": too many tabs or programs of yours are connected. Close some; the page goes on by itself."</span>
+                        </p>
+                    }
+                        .into_any()
+                }
                 Link::Gone => {
                     let href = format!("/sign-in?next={}", location.pathname.get_untracked());
                     view! {

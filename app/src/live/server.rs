@@ -8,7 +8,14 @@ use leptos::prelude::*;
 #[server]
 pub async fn pulse(project: ProjectKey) -> Result<u64, Fault> {
     let (engine, user) = crate::session::caller().await?;
-    Ok(engine.project_cursor(&user, &project).await?)
+    let credential = use_context::<axum::http::request::Parts>()
+        .and_then(|parts| parts.extensions.get::<engine::CredentialId>().cloned());
+    let change = engine.project_cursor(&user, &project).await?;
+    if let Some(credential) = credential {
+        // Only to learn whether there is a place: it is free again at once.
+        drop(engine.take_seat(&user, &credential)?);
+    }
+    Ok(change)
 }
 
 /// The server's time. Pages carry it, so that the browser's first render equals the server's.

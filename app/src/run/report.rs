@@ -84,7 +84,7 @@ pub async fn report_html(
         };
         lines.push(Line { id, output, partial });
     }
-    Ok(drawn(&detail, input, output, lines))
+    Ok(crate::session::draw(engine, user, move || drawn(&detail, input, output, lines)).await?)
 }
 
 /// Steps in the plan's order, each followed by its items.

@@ -176,7 +176,8 @@ pub async fn draw_files(
         Some(path) => Some(engine.file(&user, &project, run, &path, version).await?),
         None => None,
     };
-    Ok(super::drawn::files_html(&project, &detail, &files, open, view.as_deref()))
+    let draw = move || super::drawn::files_html(&project, &detail, &files, open, view.as_deref());
+    Ok(crate::session::draw(&engine, &user, draw).await?)
 }
 
 /// The run's report as HTML.

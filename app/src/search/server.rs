@@ -87,5 +87,5 @@ pub async fn draw_search(
 ) -> Result<String, Fault> {
     let (engine, user) = crate::session::caller().await?;
     let page = engine.search(&user, &project, &query, cursor.as_deref()).await?;
-    Ok(super::drawn::found_html(&project, &query, page))
+    Ok(crate::session::draw(&engine, &user, move || super::drawn::found_html(&project, &query, page)).await?)
 }

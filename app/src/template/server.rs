@@ -116,36 +116,34 @@ pub async fn show_template(
 ) -> Result<Shown> {
     let (engine, user) = caller().await?;
     let detail = engine.template(&user, &project, &key, version).await?;
-    let plan = domain::template::outline(&detail.document);
-    Ok(Shown { detail, plan })
+    let outline = move || {
+        let plan = domain::template::outline(&detail.document);
+        Shown { detail, plan }
+    };
+    Ok(engine.compute(&user, outline).await?)
 }
 
 /// Parses and checks the document; stores nothing.
 #[server(input = Json)]
 pub async fn check_template(project: ProjectKey, source: String) -> Result<Checked> {
     let (engine, user) = caller().await?;
-    checked(&engine, &user, &project, &source).await
+    Ok(engine.check_template(&user, &project, source, engine::Format::Yaml).await?.into())
 }
 
 /// Writes the document that the form or the canvas changed into its previous YAML text.
 #[server(input = Json)]
 pub async fn render_template(project: ProjectKey, document: Template, before: String) -> Result<Rendered> {
     let (engine, user) = caller().await?;
-    let domain::template::Revised { source, kept } = domain::template::revise(&before, &document);
-    let checked = checked(&engine, &user, &project, &source).await?;
-    Ok(Rendered { source, kept, checked })
+    let (revised, checked) = engine.revise_template(&user, &project, document, before).await?;
+    Ok(Rendered { source: revised.source, kept: revised.kept, checked: checked.into() })
 }
 
 #[cfg(feature = "ssr")]
-async fn checked(
-    engine: &engine::Engine,
-    user: &engine::User,
-    project: &ProjectKey,
-    source: &str,
-) -> Result<Checked> {
-    let domain::template::Checked { template, problems, hints, .. } =
-        engine.check_template_in(user, project, source, engine::Format::Yaml).await?;
-    Ok(Checked { document: template, problems, hints, lines: domain::template::step_lines(source) })
+impl From<engine::CheckedText> for Checked {
+    fn from(text: engine::CheckedText) -> Self {
+        let domain::template::Checked { template, problems, hints, .. } = text.checked;
+        Self { document: template, problems, hints, lines: text.lines }
+    }
 }
 
 /// Creates a template (`key` is `None`) or its next version, and redirects to the template's page, unless `stay` is
@@ -215,7 +213,8 @@ pub async fn compare_versions(project: ProjectKey, key: TemplateKey, from: u32, 
     let (engine, user) = caller().await?;
     let before = engine.template(&user, &project, &key, Some(from)).await?;
     let after = engine.template(&user, &project, &key, Some(to)).await?;
-    Ok(super::versions::drawn((from, to), &before.source, &after.source))
+    let compare = move || super::versions::drawn((from, to), &before.source, &after.source);
+    Ok(crate::session::draw(&engine, &user, compare).await?)
 }
 
 /// Saves an earlier version's text as the next version, and redirects to it.

@@ -6,10 +6,13 @@
 mod follow;
 mod hub;
 mod prune;
+mod viewers;
 
 pub(crate) use follow::RECHECK;
 pub(crate) use hub::{Ended, Hub, RunChannel, RunEnd};
 pub(crate) use prune::{PruneSignal, Pruning};
+pub(crate) use viewers::Viewers;
+pub use viewers::{CredentialId, Seat};
 
 use crate::{Engine, Result, User, store::changes};
 use domain::{access::Permission, id::RunNumber, key::ProjectKey, view::LiveFrame};

@@ -15,7 +15,7 @@ use domain::{
     plan::{Body, Plan},
     problem::Problem,
     role::ResolveError,
-    template::{self, Step, Template, Uses},
+    template::{Step, Template, Uses},
 };
 use serde_json::Value;
 use std::{
@@ -145,13 +145,12 @@ impl Engine {
         &self,
         project: ProjectId,
         template: &Template,
-        source: &str,
+        lines: &[u32],
     ) -> Result<Vec<Problem>> {
         if calls(template).next().is_none() {
             return Ok(Vec::new());
         }
         let mut hints = self.child_templates(project, template, None).await?.problems;
-        let lines = template::step_lines(source);
         for hint in &mut hints {
             let step = hint.path.strip_prefix("steps[").and_then(|rest| rest.split_once(']'));
             let step = step.and_then(|(step, _)| step.parse::<usize>().ok());

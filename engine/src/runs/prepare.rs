@@ -54,7 +54,9 @@ impl Engine {
         let project = self.authorise(user, project, Permission::Viewer).await?;
         let runnable = self.newest(project, key).await?;
         let compiled = runnable.2.clone();
+        let turn = self.0.turns.take(user).await?;
         let mut errors = input_problems(&compiled, &launch.input);
+        drop(turn);
         errors.extend(unsupported(&compiled));
         let roles = versions::roles(self.0.store.read(), project).await?;
         let children =

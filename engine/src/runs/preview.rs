@@ -89,6 +89,7 @@ impl Engine {
             conversation: &conversation,
             item: None,
         };
+        let _turn = self.0.turns.take(user).await?;
         let evaluate = || -> std::result::Result<Value, ExpressionError> {
             let evaluator = &compiled.evaluator;
             let first = match (kind, for_each) {

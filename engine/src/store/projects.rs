@@ -64,6 +64,11 @@ pub async fn edits_any(db: &SqlitePool, user: UserId) -> Result<bool> {
     Ok(edits.bind(user.0).fetch_one(db).await?)
 }
 
+pub async fn member_of_any(db: &SqlitePool, user: UserId) -> Result<bool> {
+    let member = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM member WHERE user_id = $1)");
+    Ok(member.bind(user.0).fetch_one(db).await?)
+}
+
 /// The projects that the user is a member of; for an installation admin, all projects.
 pub async fn projects(db: &SqlitePool, user: &User) -> Result<Vec<Project>> {
     let rows: Vec<ProjectRow> = sqlx::query_as(

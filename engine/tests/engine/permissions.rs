@@ -11,8 +11,8 @@ use domain::{
     provider::ProviderKind,
 };
 use engine::{
-    AnswerDraft, Cursor, Engine, Error, Expression, Extent, Fork, Format, Launch, MessageWindow,
-    ProviderDraft, RunFilter, Subject, User, VerdictDraft,
+    AnswerDraft, CredentialId, Cursor, Engine, Error, Expression, Extent, Fork, Format, Launch,
+    MessageWindow, ProviderDraft, RunFilter, Subject, User, VerdictDraft,
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
@@ -39,6 +39,10 @@ macro_rules! command {
 
 fn lab() -> ProjectKey {
     project_key("lab")
+}
+
+fn document() -> domain::template::Template {
+    domain::template::parse(domain::template::shipped::ASK, Format::Yaml).unwrap()
 }
 
 fn template() -> TemplateKey {
@@ -149,7 +153,8 @@ fn of_a_project() -> Vec<Asked> {
         )),
         command!(Editor, |engine, user| engine.cancel(&user, &lab(), RUN)),
         command!(Viewer, |engine, user| engine.preview_fork(&user, &lab(), RUN, &Fork::default())),
-        command!(Viewer, |engine, user| engine.check_template_in(&user, &lab(), "x", Format::Yaml)),
+        command!(Viewer, |engine, user| engine.check_template(&user, &lab(), "x".into(), Format::Yaml)),
+        command!(Viewer, |engine, user| engine.revise_template(&user, &lab(), document(), "x".into())),
         command!(Viewer, |engine, user| engine.presets(&user, &lab(), &template())),
         command!(Editor, |engine, user| engine.save_preset(
             &user,
@@ -248,6 +253,8 @@ fn of_editors() -> Vec<Asked> {
 fn of_anybody() -> Vec<Asked> {
     vec![
         command!(Viewer, |engine, user| engine.projects(&user)),
+        command!(Viewer, |engine, user| engine.is_member(&user)),
+        command!(Viewer, |engine, user| ready(engine.take_seat(&user, &CredentialId::of("x")))),
         command!(Viewer, |engine, user| engine.providers(&user)),
         command!(Viewer, |engine, user| engine.api_tokens(&user)),
         command!(Viewer, |engine, user| engine.create_own_api_token(&user, "mine")),
@@ -258,8 +265,8 @@ fn of_anybody() -> Vec<Asked> {
 
 /// Commands without a user, and those of the process itself.
 const OF_NOBODY: [&str; 13] = [
-    "check_template",
     "complete_first_run",
+    "compute",
     "create_api_token",
     "create_user",
     "first_run_token",

@@ -106,16 +106,26 @@ async fn what_is_wrong_is_said_and_nothing_is_kept() {
     let Staff { engine, editor, viewer, project, data: _data, .. } = Staff::new().await;
     let with_role = SOURCE.replace("    prompt", "    role: mentor\n    prompt");
     for bad in [with_role.as_str(), "", "steps: [", "apiVersion: troupe/v2"] {
-        let problems = engine.check_template(bad.to_owned(), Format::Yaml).await.unwrap().problems;
+        let problems = engine
+            .check_template(&viewer, &project, bad.to_owned(), Format::Yaml)
+            .await
+            .unwrap()
+            .checked
+            .problems;
         assert!(!problems.is_empty(), "{bad}");
         let refused = engine.create_template(&editor, &project, bad, Format::Yaml).await.unwrap_err();
         assert!(matches!(&refused, Error::Invalid(said) if *said == problems), "{refused}");
     }
-    let checked = engine.check_template(SOURCE.to_owned(), Format::Yaml).await.unwrap();
+    let checked =
+        engine.check_template(&viewer, &project, SOURCE.to_owned(), Format::Yaml).await.unwrap().checked;
     assert!(checked.template.is_some() && checked.problems.is_empty());
     let large = format!("{SOURCE}#{}", "x".repeat(1_100_000));
     let refused = engine.create_template(&editor, &project, &large, Format::Yaml).await.unwrap_err();
     assert!(matches!(refused, Error::TooLarge(_)), "{refused}");
+    let refused = engine.check_template(&viewer, &project, large.clone(), Format::Yaml).await;
+    assert!(matches!(refused, Err(Error::TooLarge(_))));
+    let revised = engine.revise_template(&viewer, &project, checked.template.unwrap(), large).await;
+    assert!(matches!(revised, Err(Error::TooLarge(_))));
     assert!(engine.templates(&viewer, &project, None).await.unwrap().items.is_empty());
 }
 

@@ -40,8 +40,9 @@ pub async fn live(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let place = last.filter(|id| !id.is_empty()).unwrap_or(&place.after);
     let cursor = place.parse::<Cursor>().map_err(|error| ProblemDetails::bad_request(error.to_string()))?;
+    let seat = state.engine.take_seat(&user, &credential.id())?;
     let frames = state.engine.live(&user, &project, cursor).await?;
-    let events = watch::watch(&state, credential, frames).map(|seen| match seen {
+    let events = watch::watch(&state, credential, seat, frames).map(|seen| match seen {
         Seen::Frame(cursor, frame) => watch::event(&frame).id(cursor.to_string()),
         Seen::Heartbeat => sse::Event::default().event("heartbeat").data("{}"),
         Seen::Gone(reason) => watch::event(&json!({ "reason": reason })).event("gone"),

@@ -3,10 +3,11 @@
 use crate::{
     AppState,
     extract::{Body, Caller, Path, behind},
+    guard::Credential,
     problem::Result,
     watch,
 };
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use domain::{access::Permission, key::ProjectKey, view::RoleDraft};
 use engine::TrialEvent;
 use futures::StreamExt;
@@ -27,12 +28,18 @@ pub async fn trial(
     State(state): State<AppState>,
     Path(project): Path<ProjectKey>,
     Caller(user): Caller,
+    Extension(credential): Extension<Credential>,
     body: Body,
 ) -> Result<Response> {
     let gate = state.engine.permits(&user, &project, Permission::Editor);
     let trial: Trial = behind(gate, body.json()).await?;
+    let seat = state.engine.take_seat(&user, &credential.id())?;
     let answer = state.engine.try_role(&user, &project, trial.draft, trial.message).await?;
     let events = answer
+        .map(move |event| {
+            let _open = &seat;
+            event
+        })
         .map(|event| match event {
             TrialEvent::Text(text) => watch::event(&json!({ "text": text })),
             TrialEvent::Warning(warning) => watch::event(&json!({ "warning": warning })),

@@ -1,7 +1,8 @@
 //! Files that runs wrote: as a list, one by one, or all in a zip.
 //!
 //! A model wrote the files, so they are untrusted: each is served with its own policy, under which a page runs on an
-//! opaque origin and loads nothing from outside.
+//! opaque origin and loads nothing from outside. Only a frame of this site shows it: opened by itself, it would appear
+//! under this site's address and could lead to another one, so it is saved instead.
 
 use super::json;
 use crate::{
@@ -14,8 +15,8 @@ use crate::{
 use axum::{
     extract::State,
     http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY},
     },
     response::{IntoResponse, Response},
 };
@@ -27,7 +28,10 @@ use zip::{ZipWriter, result::ZipResult, write::SimpleFileOptions};
 
 /// The policy of a generated page (DESIGN section 8): it may run its own scripts, but not access anything.
 const FILE_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; \
-                           style-src 'unsafe-inline'; img-src data:";
+                           style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
+const HTML: &str = "text/html; charset=utf-8";
+/// Names what a browser wants a response for. Scripts cannot set it.
+const FETCHED_FOR: &str = "sec-fetch-dest";
 /// Maximum size of the files in a zip, in bytes.
 const ZIP_LIMIT: u64 = 100 * 1024 * 1024;
 
@@ -61,14 +65,16 @@ async fn file(
     Path((project, run, path)): Path<(ProjectKey, RunNumber, String)>,
     Query(wanted): Query<Wanted>,
     Caller(user): Caller,
+    headers: HeaderMap,
 ) -> Result<Response> {
     let path = FilePath::parse(&path)
         .map_err(|error| ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", error.to_string()))?;
     let found = state.engine.file(&user, &project, run, &path, wanted.version).await?;
-    let (kind, disposition) = if wanted.download {
-        ("application/octet-stream", attachment(path.name()))
-    } else {
-        (kind(&path), HeaderValue::from_static("inline"))
+    let framed = headers.get(FETCHED_FOR).is_some_and(|wanted| wanted == "iframe");
+    let (kind, disposition) = match kind(&path) {
+        _ if wanted.download => ("application/octet-stream", attachment(path.name())),
+        HTML if !framed => (HTML, attachment(path.name())),
+        kind => (kind, HeaderValue::from_static("inline")),
     };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
@@ -76,6 +82,7 @@ async fn file(
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY)),
         // A version never changes, but access to it can be revoked.
         (CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (VARY, HeaderValue::from_static(FETCHED_FOR)),
     ];
     Ok((headers, found.text).into_response())
 }
@@ -95,8 +102,7 @@ async fn zip(
         let text = state.engine.file(&user, &project, run, &file.path, Some(file.version)).await?.text;
         texts.push((file, text));
     }
-    let packed = tokio::task::spawn_blocking(move || pack(&texts)).await;
-    let packed = packed.map_err(engine::Error::internal)?.map_err(engine::Error::internal)?;
+    let packed = state.engine.compute(&user, move || pack(&texts)).await?.map_err(engine::Error::internal)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/zip")),
         (CONTENT_DISPOSITION, attachment(&format!("run-{run}.zip"))),
@@ -116,7 +122,7 @@ fn pack(files: &[(FileVersion, String)]) -> ZipResult<Vec<u8>> {
 /// The media types that a browser may render; any other file is served as text.
 fn kind(path: &FilePath) -> &'static str {
     match path.extension().as_deref() {
-        Some("html" | "htm") => "text/html; charset=utf-8",
+        Some("html" | "htm") => HTML,
         _ => "text/plain; charset=utf-8",
     }
 }

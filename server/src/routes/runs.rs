@@ -231,11 +231,12 @@ async fn follow(
     run: RunNumber,
     after: u64,
 ) -> Result<Response> {
+    let seat = state.engine.take_seat(user, &credential.id())?;
     let Some(frames) = state.engine.live_run(user, project, run, after).await? else {
         // The client already has the whole log of an ended run; 204 tells an EventSource not to reconnect.
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let events = watch::watch(state, credential, frames)
+    let events = watch::watch(state, credential, seat, frames)
         .map(move |seen| written(run, seen))
         // An empty item after the last event ends the stream.
         .flat_map(|(event, last)| stream::iter(event.map(Some).into_iter().chain(last.then_some(None))))

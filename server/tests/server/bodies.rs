@@ -1,9 +1,8 @@
 //! A user without permission is told so, and learns nothing about their request's body: on every route, for every
 //! body.
 
-use crate::stage::Stage;
-use reqwest::{Method, RequestBuilder, header};
-use secrecy::{ExposeSecret, SecretString};
+use crate::stage::{Person, Stage, function};
+use reqwest::{Method, header};
 use serde_json::{Map, Value, json};
 use server::router::{self, Route};
 
@@ -18,7 +17,6 @@ const MALFORMED: [(&str, &str); 6] = [
 ];
 /// Texts in bodies of the described shape.
 const TEXTS: [&str; 3] = ["", "x", "a\u{0}b"];
-const PASSWORD: &str = "a long enough password";
 
 /// A path of the pattern, with the values of its parameters from `named`.
 fn filled(pattern: &str, named: impl Fn(&str) -> &'static str) -> String {
@@ -63,30 +61,6 @@ fn bodies(described: &Value, route: &Route) -> Vec<(&'static str, String)> {
         bodies.extend(TEXTS.map(|text| ("application/json", sample(described, schema, text).to_string())));
     }
     bodies
-}
-
-struct Person {
-    token: String,
-    session: String,
-}
-
-impl Person {
-    async fn new(stage: &Stage, email: &str) -> Self {
-        let password = SecretString::from(PASSWORD);
-        stage.engine.create_user(email, "", password.clone(), false).await.unwrap();
-        let token = stage.engine.create_api_token(email, "test").await.unwrap();
-        let session = stage.engine.sign_in(email, password, email, None).await.unwrap();
-        Self { token: token.expose_secret().to_owned(), session: session.token.expose_secret().to_owned() }
-    }
-
-    fn request(&self, stage: &Stage, method: &Method, path: &str) -> RequestBuilder {
-        let request = stage.plain(method.clone(), path);
-        if path.starts_with("/api/v1/") {
-            return request.bearer_auth(&self.token);
-        }
-        let cookie = format!("troupe_session={}", self.session);
-        request.header(header::COOKIE, cookie).header(header::ORIGIN, &stage.url)
-    }
 }
 
 fn with_bodies() -> impl Iterator<Item = Route> {
@@ -174,5 +148,42 @@ async fn what_is_not_there_takes_no_bodies() {
     let names_more = |route: &Route| route.path.replace("{project}", "").contains('{');
     for route in with_bodies().filter(names_more) {
         refuses(&stage, &described, &root, &route, &filled(route.path, absent), 404).await;
+    }
+}
+
+/// Whoever sends what a server function cannot read learns where; it is no failure of the server.
+#[tokio::test]
+async fn what_a_server_function_cannot_read_is_answered_with_its_place() {
+    let stage = Stage::furnished().await;
+    const FORM: &str = "application/x-www-form-urlencoded";
+    for (name, kind, body, place) in [
+        ("check_template", "application/json", "{", "line 1 column 1"),
+        ("check_template", "application/json", "{\"project\": \"lab\",\n \"source\": 7}", "line 2 column"),
+        ("check_template", "application/json", "{\"project\": \"lab\"}", "`source`"),
+        ("load_role", FORM, "project=lab", "`key`"),
+        // The value of a form's field is quoted, or what is wrong with it.
+        ("load_role", FORM, "project=Not+a+key&key=senior", "not with 'N'"),
+        ("list_events", FORM, "project=lab&run=x&after=0", "digit"),
+        ("first_run_valid", FORM, "", "`token`"),
+    ] {
+        let request = stage.page(Method::POST, function(name)).header(header::CONTENT_TYPE, kind);
+        let answer = request.body(body).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(status, 422, "{name} with {body}: {text}");
+        let fault: Value = serde_json::from_str(&text).unwrap();
+        let message = fault["invalid"]["problems"][0]["message"].as_str().unwrap();
+        assert!(message.contains(place), "{name} with {body}: {message}");
+    }
+    // Everything that is called with nothing at all, too.
+    let (_, functions) = router::pages_and_functions();
+    // Without arguments, signing out succeeds.
+    for (path, method) in functions.into_iter().filter(|(path, _)| !path.starts_with("/api/sign_out")) {
+        for (kind, body) in [(FORM, "%"), ("application/json", "["), ("text/plain", "x")] {
+            let request = stage.page(method.clone(), path).header(header::CONTENT_TYPE, kind);
+            let answer = request.body(body).send().await.unwrap();
+            let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+            assert!(status < 500, "{path} with {body}: {status} {text}");
+            assert!(!text.contains("answer could not be read"), "{path} with {body}: {text}");
+        }
     }
 }

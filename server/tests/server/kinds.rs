@@ -194,6 +194,7 @@ async fn files_are_listed_read_and_zipped() {
     assert!(
         policy.starts_with("sandbox allow-scripts; default-src 'none';") && !policy.contains("same-origin")
     );
+    assert!(policy.ends_with("; frame-ancestors 'self'"), "{policy}");
     assert_eq!(html.text().await.unwrap(), page);
     let script = get("files/a.js?version=1").await;
     assert_eq!(script.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
@@ -217,6 +218,47 @@ async fn files_are_listed_read_and_zipped() {
     assert_eq!(names, ["a.js", "site/ü page.html"]);
     let text = std::io::read_to_string(archive.by_name("site/ü page.html").unwrap()).unwrap();
     assert_eq!(text, page);
+}
+
+/// A page that a model wrote is shown in a frame only: by itself it would appear under this site's address.
+#[tokio::test]
+async fn a_generated_page_that_no_frame_asks_for_is_saved() {
+    let stage = Stage::furnished().await;
+    let files: Vec<_> = ["a.html", "b.HTM", "c.svg", "d.xhtml", "e.md"]
+        .iter()
+        .map(|path| json!({ "path": path, "content": "<script>location = 'https://evil.example'</script>" }))
+        .collect();
+    let answer = json!({ "files": files, "summary": "Files." });
+    stage.models.script(vec![Rule::text(answer.to_string())]);
+    template(&stage, BUILD).await;
+    let launched = stage.made("/api/v1/projects/lab/templates/build/execute", &json!({})).await;
+    stage.ended(&launched["run"]).await;
+    let asked = async |file: &str, destination: Option<&str>| {
+        let path = format!("/api/v1/projects/lab/runs/{}/files/{file}", launched["run"]);
+        let mut request = stage.page(Method::GET, &path);
+        if let Some(destination) = destination {
+            request = request.header("sec-fetch-dest", destination);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{file}");
+        let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
+        let mut vary = answer.headers().get_all(header::VARY).iter();
+        assert!(vary.any(|value| value == "sec-fetch-dest"), "{file}");
+        (header(header::CONTENT_TYPE), header(header::CONTENT_DISPOSITION))
+    };
+    for file in ["a.html", "b.HTM"] {
+        for destination in [None, Some("document"), Some("object"), Some("embed"), Some("empty")] {
+            let (kind, disposition) = asked(file, destination).await;
+            assert_eq!(kind, "text/html; charset=utf-8");
+            let saved = format!("attachment; filename=\"{file}\"");
+            assert!(disposition.starts_with(&saved), "{file} for {destination:?}: {disposition}");
+        }
+        assert_eq!(asked(file, Some("iframe")).await.1, "inline");
+    }
+    for file in ["c.svg", "d.xhtml", "e.md"] {
+        let (kind, disposition) = asked(file, Some("document")).await;
+        assert_eq!((kind.as_str(), disposition.as_str()), ("text/plain; charset=utf-8", "inline"), "{file}");
+    }
 }
 
 /// A7, B9: files and the Markdown export are per branch.

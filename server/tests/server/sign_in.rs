@@ -1,20 +1,8 @@
 //! Signing in and out, and the first run, with the forms of the pages and without script.
 
-use crate::stage::{EMAIL, PASSWORD, Stage};
+use crate::stage::{EMAIL, PASSWORD, Stage, function};
 use reqwest::{Method, RequestBuilder, Response, header};
 use secrecy::ExposeSecret;
-use server::router;
-
-fn function(name: &str) -> &'static str {
-    let (_, functions) = router::pages_and_functions();
-    let is_it =
-        |path: &&str| path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit()) == name;
-    functions
-        .into_iter()
-        .map(|(path, _)| path)
-        .find(is_it)
-        .unwrap_or_else(|| panic!("no server function {name}"))
-}
 
 /// A form as a browser without script posts it from the page `from`.
 fn form(stage: &Stage, name: &str, from: &str, fields: &[(&str, &str)]) -> RequestBuilder {

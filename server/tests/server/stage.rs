@@ -7,7 +7,7 @@ use scripted::Server as Models;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use server::{
-    Application,
+    Application, router,
     settings::{Listen, Settings},
 };
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ pub struct Stage {
     pub session: String,
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<anyhow::Result<()>>>,
+    serving: Option<JoinHandle<()>>,
     _data: TempDir,
 }
 
@@ -197,8 +197,45 @@ impl Stage {
     /// Stops the server as a signal would.
     pub async fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
-        self.serving.take().unwrap().await.unwrap().unwrap();
+        self.serving.take().unwrap().await.unwrap();
     }
+}
+
+/// A user without any permission.
+pub struct Person {
+    pub token: String,
+    pub session: String,
+}
+
+impl Person {
+    pub async fn new(stage: &Stage, email: &str) -> Self {
+        let password = SecretString::from(PASSWORD);
+        stage.engine.create_user(email, "", password.clone(), false).await.unwrap();
+        let token = stage.engine.create_api_token(email, "test").await.unwrap();
+        let session = stage.engine.sign_in(email, password, email, None).await.unwrap();
+        Self { token: token.expose_secret().to_owned(), session: session.token.expose_secret().to_owned() }
+    }
+
+    pub fn request(&self, stage: &Stage, method: &Method, path: &str) -> RequestBuilder {
+        let request = stage.plain(method.clone(), path);
+        if path.starts_with("/api/v1/") {
+            return request.bearer_auth(&self.token);
+        }
+        let cookie = format!("troupe_session={}", self.session);
+        request.header(header::COOKIE, cookie).header(header::ORIGIN, &stage.url)
+    }
+}
+
+/// The path of a server function.
+pub fn function(name: &str) -> &'static str {
+    let (_, functions) = router::pages_and_functions();
+    let is_it =
+        |path: &&str| path.trim_start_matches("/api/").trim_end_matches(|c: char| c.is_ascii_digit()) == name;
+    functions
+        .into_iter()
+        .map(|(path, _)| path)
+        .find(is_it)
+        .unwrap_or_else(|| panic!("no server function {name}"))
 }
 
 /// An error response in the documented format.

@@ -80,7 +80,7 @@ pub async fn draw_difference(
     let (engine, user) = crate::session::caller().await?;
     let before = super::difference::output(&engine, &user, &project, one, &step).await?;
     let after = super::difference::output(&engine, &user, &project, other, &step).await?;
-    Ok(super::difference::drawn(&before, &after))
+    Ok(crate::session::draw(&engine, &user, move || super::difference::drawn(&before, &after)).await?)
 }
 
 #[server(input = Json)]

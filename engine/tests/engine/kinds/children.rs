@@ -159,7 +159,8 @@ async fn child_templates_are_settled_before_a_launch() {
         ),
     ] {
         let source = template("caller", &format!("  - {{name: First, prompt: FIRST}}\n  - {steps}\n"));
-        let checked = engine.check_template_in(admin, project, &source, Format::Yaml).await.unwrap();
+        let checked =
+            engine.check_template(admin, project, source.clone(), Format::Yaml).await.unwrap().checked;
         let told = |problems: &[Problem]| {
             let found = problems.iter().find(|problem| problem.path == path && problem.message.contains(why));
             found.unwrap_or_else(|| panic!("{steps}: {problems:?}")).clone()

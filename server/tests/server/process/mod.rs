@@ -12,6 +12,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 pub struct Troupe {
@@ -54,12 +55,45 @@ impl Troupe {
         let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap();
         found.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
     }
+
+    /// A file of `/proc/PID`.
+    #[cfg(target_os = "linux")]
+    pub fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// The processor time spent so far, in ticks of 10 ms.
+    #[cfg(target_os = "linux")]
+    pub fn processor_time(&self) -> Duration {
+        let stat = self.proc("stat");
+        let after_name = stat.rsplit_once(") ").unwrap().1;
+        let fields: Vec<_> = after_name.split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn ended_within(&mut self, most: Duration) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < most {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
 }
 
 /// Kills the process, as a crash would.
 impl Drop for Troupe {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // It may have ended by itself.
+        drop(self.child.kill());
         self.child.wait().unwrap();
     }
 }
