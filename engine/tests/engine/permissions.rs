@@ -256,6 +256,7 @@ fn of_anybody() -> Vec<Asked> {
         command!(Viewer, |engine, user| engine.is_member(&user)),
         command!(Viewer, |engine, user| ready(engine.take_seat(&user, &CredentialId::of("x")))),
         command!(Viewer, |engine, user| engine.providers(&user)),
+        command!(Viewer, |engine, user| engine.compute(&user, || ())),
         command!(Viewer, |engine, user| engine.api_tokens(&user)),
         command!(Viewer, |engine, user| engine.create_own_api_token(&user, "mine")),
         command!(Viewer, |engine, user| engine.revoke_api_token(&user, TokenId(uuid::Uuid::nil()))),
@@ -264,9 +265,8 @@ fn of_anybody() -> Vec<Asked> {
 }
 
 /// Commands without a user, and those of the process itself.
-const OF_NOBODY: [&str; 13] = [
+const OF_NOBODY: [&str; 12] = [
     "complete_first_run",
-    "compute",
     "create_api_token",
     "create_user",
     "first_run_token",
